@@ -1,0 +1,267 @@
+"""Backbones: lightness in, pyramid of features out.
+
+Every backbone keeps one contract. `forward` takes normalized lightness `(B, 1, H, W)` in -1..1, with H and W divisible
+by `reductions[-1]`, and returns one map for each entry of `channels`, finest first:
+
+    vgg16     channels (64, 128, 256, 512, 512, 512)    reductions (1, 2, 4, 8, 16, 32)
+    resnet18  channels (64,  64, 128, 256, 512)         reductions (2, 4, 8, 16, 32)
+
+    map i has the shape (B, channels[i], H / reductions[i], W / reductions[i])
+
+A new backbone is a subclass with a `_features` method and `channels` and `reductions`, and one file in
+`conf/backbone/`.
+"""
+
+import re
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import Literal
+from urllib.error import URLError
+
+import torch
+import torchvision
+from torch import Tensor, nn
+from torchvision.models.feature_extraction import create_feature_extractor
+
+from colorization.errors import ConfigError
+
+# Mean and standard deviation of ImageNet's RGB in 0..1, which torchvision's pretrained weights expect to be removed.
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+class Backbone(nn.Module, ABC):
+    """Base class: turns lightness into the RGB that a classifier expects, and freezes.
+
+    Args:
+        mean: what the classifier expects to be subtracted from RGB in 0..1.
+        std: what it expects RGB to be divided by afterwards.
+        frozen: no gradients, and BatchNorm keeps the statistics it came with.
+
+    Attributes:
+        channels: number of channels of each map, finest first.
+        reductions: how many times smaller than the input each map is, finest first.
+    """
+
+    channels: tuple[int, ...]
+    reductions: tuple[int, ...]
+
+    def __init__(
+        self,
+        mean: tuple[float, ...] = IMAGENET_MEAN,
+        std: tuple[float, ...] = IMAGENET_STD,
+        frozen: bool = False,
+    ) -> None:
+        super().__init__()
+        self.frozen = frozen
+        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
+        self.mean: Tensor
+        self.std: Tensor
+
+    def freeze_if_asked(self) -> None:
+        """To be called by subclasses once their layers exist."""
+        if self.frozen:
+            self.requires_grad_(False)
+            self.eval()
+
+    def train(self, mode: bool = True) -> "Backbone":
+        return super().train(mode and not self.frozen)
+
+    def forward(self, lightness: Tensor) -> list[Tensor]:
+        """Normalized lightness `(B, 1, H, W)` to the pyramid, finest map first."""
+        gray = (lightness + 1) / 2
+        return self._features((gray - self.mean) / self.std)
+
+    @abstractmethod
+    def _features(self, rgb: Tensor) -> list[Tensor]:
+        """RGB `(B, 3, H, W)`, normalized as the classifier expects it, to the pyramid."""
+
+
+class TorchvisionBackbone(Backbone):
+    """VGG16, VGG19 or a ResNet of torchvision, cut where each resolution ends.
+
+    Args:
+        name: which network.
+        pretrained: start from torchvision's ImageNet weights, downloaded once into torch's cache.
+        weights: start from this file instead: a state dict of the whole classifier, or of its features only.
+        frozen: see `Backbone`.
+
+    Raises:
+        ConfigError: the weights can't be had, or do not fit the network.
+    """
+
+    def __init__(
+        self,
+        name: Literal["vgg16", "vgg19", "resnet18", "resnet34", "resnet50"],
+        pretrained: bool = True,
+        weights: str | None = None,
+        frozen: bool = False,
+    ) -> None:
+        super().__init__(frozen=frozen)
+        trunk, nodes = _vgg_trunk(name) if name.startswith("vgg") else _resnet_trunk(name)
+        self.layers = create_feature_extractor(trunk, return_nodes=nodes)
+        if weights is not None:
+            load_trunk(self.layers, name, weights)
+        elif pretrained:
+            load_trunk(self.layers, name, _download_imagenet_weights(name))
+        self.channels, self.reductions = _measure(self.layers)
+        self.freeze_if_asked()
+
+    def _features(self, rgb: Tensor) -> list[Tensor]:
+        return list(self.layers(rgb).values())
+
+
+class TimmBackbone(Backbone):
+    """Any network of timm that offers features, e.g. `convnext_tiny`. Needs the extra `timm`.
+
+    Args:
+        name: timm's name of the network; `timm.list_models()` lists them.
+        pretrained: start from timm's weights, downloaded once from the Hugging Face hub.
+        weights: start from this file instead: a state dict of the classifier, or of its features only.
+        frozen: see `Backbone`.
+
+    Raises:
+        ConfigError: timm is not installed, does not know the name or the network has no feature maps, or the weights
+            can't be had.
+    """
+
+    def __init__(
+        self, name: str, pretrained: bool = True, weights: str | None = None, frozen: bool = False
+    ) -> None:
+        try:
+            import timm
+        except ImportError:
+            raise ConfigError("backbone=timm needs the package timm: pip install 'colorization[timm]'") from None
+        if not timm.is_model(name):
+            close = timm.list_models(f"*{name.split('_')[0]}*")[:5]
+            raise ConfigError(
+                f"backbone.name={name} is not a network of timm{_did_you_mean(close)}; timm.list_models() lists all"
+            )
+        config = timm.get_pretrained_cfg(name)
+        super().__init__(
+            mean=config.mean if config else IMAGENET_MEAN, std=config.std if config else IMAGENET_STD, frozen=frozen
+        )
+        self.layers = self._create(name, pretrained=pretrained and weights is None)
+        if weights is not None:
+            load_trunk(self.layers, name, weights)
+        self.channels = tuple(self.layers.feature_info.channels())
+        self.reductions = tuple(self.layers.feature_info.reduction())
+        self.freeze_if_asked()
+
+    @staticmethod
+    def _create(name: str, pretrained: bool) -> nn.Module:
+        import timm
+
+        try:
+            return timm.create_model(name, features_only=True, pretrained=pretrained)
+        except (RuntimeError, AttributeError, AssertionError, TypeError) as error:
+            if not pretrained:
+                raise ConfigError(f"backbone.name={name}: timm offers no feature maps for this network") from error
+            raise _no_pretrained_weights(name, f"the weights of timm's {name}", "any folder") from error
+        except OSError as error:
+            raise _no_pretrained_weights(name, f"the weights of timm's {name}", "any folder") from error
+
+    def _features(self, rgb: Tensor) -> list[Tensor]:
+        maps = self.layers(rgb)
+        # Some transformers hand out channels last.
+        return [
+            feature if feature.shape[1] == count else feature.permute(0, 3, 1, 2)
+            for feature, count in zip(maps, self.channels, strict=True)
+        ]
+
+
+def _did_you_mean(names: list[str]) -> str:
+    return f" (did you mean {', '.join(names)}?)" if names else ""
+
+
+def _vgg_trunk(name: str) -> tuple[nn.Module, dict[str, str]]:
+    """The convolutions of a VGG. A map is taken before each pooling, and after the last one."""
+    # The classifier is nine tenths of a VGG: on the meta device it costs neither time nor memory.
+    with torch.device("meta"):
+        trunk = torchvision.models.get_model(name, weights=None, init_weights=False).features
+    trunk.to_empty(device="cpu")
+    for layer in trunk:
+        if isinstance(layer, nn.Conv2d):
+            nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
+            assert layer.bias is not None
+            nn.init.zeros_(layer.bias)
+    ends = [index - 1 for index, layer in enumerate(trunk) if isinstance(layer, nn.MaxPool2d)]
+    return trunk, {str(index): str(index) for index in (*ends, len(trunk) - 1)}
+
+
+def _resnet_trunk(name: str) -> tuple[nn.Module, dict[str, str]]:
+    """A ResNet without its head. A map is taken after the stem and after each stage."""
+    nodes = ("relu", "layer1", "layer2", "layer3", "layer4")
+    return torchvision.models.get_model(name, weights=None), {node: node for node in nodes}
+
+
+def _measure(layers: nn.Module, side: int = 64) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Channels and reductions, read off a forward pass."""
+    was_training = layers.training
+    layers.eval()
+    with torch.no_grad():
+        maps = list(layers(torch.zeros(1, 3, side, side)).values())
+    layers.train(was_training)
+    return tuple(m.shape[1] for m in maps), tuple(side // m.shape[2] for m in maps)
+
+
+def load_trunk(layers: nn.Module, name: str, weights: str | Path) -> None:
+    """Loads a state dict into the layers of a backbone; what belongs to the classifier's head is passed over.
+
+    Args:
+        layers: the module to fill.
+        name: the network's name, for the message.
+        weights: a file that `torch.load(weights_only=True)` reads: the state dict of a whole classifier or of its
+            features (with or without the prefix `features.`).
+
+    Raises:
+        ConfigError: the file is missing, can't be read, or lacks or mismatches a weight.
+    """
+    path = Path(weights).expanduser()
+    if not path.is_file():
+        raise ConfigError(f"backbone.weights={weights}: there is no such file; give the path of a state dict")
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise ConfigError(
+            f"backbone.weights={weights} can't be read as a PyTorch state dict ({type(error).__name__}); "
+            "save one with torch.save(model.state_dict(), FILE)"
+        ) from error
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise ConfigError(
+            f"backbone.weights={weights} holds no state dict (names to tensors); "
+            "save one with torch.save(model.state_dict(), FILE)"
+        )
+    wanted = layers.state_dict()
+    # timm's feature networks write the stage `stages.0` of the classifier as `stages_0`.
+    spelled = {re.sub(r"^(\w+)_(\d+)\.", r"\1.\2.", key): key for key in wanted}
+    found = {key.removeprefix("features."): value for key, value in state.items()}
+    found = {spelled.get(key, key): value for key, value in found.items()}
+    # BatchNorm's counter of batches is missing from files older than PyTorch 0.4.1, and nothing reads it.
+    missing = [key for key in wanted if key not in found and not key.endswith("num_batches_tracked")]
+    wrong = [key for key in wanted if key in found and found[key].shape != wanted[key].shape]
+    if missing or wrong:
+        what = f"it lacks {missing[0]}" if missing else f"its {wrong[0]} has another shape"
+        raise ConfigError(f"backbone.weights={weights} does not fit {name}: {what}; give weights of a {name}")
+    layers.load_state_dict({**wanted, **{key: found[key] for key in wanted if key in found}})
+
+
+def _download_imagenet_weights(name: str) -> Path:
+    """The local path of torchvision's ImageNet weights, downloaded if they are not cached yet."""
+    url = torchvision.models.get_model_weights(name).DEFAULT.url
+    cached = Path(torch.hub.get_dir()) / "checkpoints" / Path(url).name
+    if not cached.is_file():
+        cached.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            torch.hub.download_url_to_file(url, str(cached), hash_prefix=cached.stem.split("-")[-1])
+        except (URLError, OSError, RuntimeError) as error:
+            raise _no_pretrained_weights(name, url, str(cached)) from error
+    return cached
+
+
+def _no_pretrained_weights(name: str, what: str, where: str) -> ConfigError:
+    return ConfigError(
+        f"the pretrained weights of {name} could not be downloaded: fetch {what} and put it at {where}, "
+        "or name a local file with backbone.weights=FILE, or start from random weights with backbone.pretrained=false"
+    )

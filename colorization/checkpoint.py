@@ -1,0 +1,166 @@
+"""Checkpoints: what they say of themselves, and how a network is rebuilt from one without anything else.
+
+A checkpoint is Lightning's, with one more entry, `colorization`: the format's version and the resolved configuration
+as a plain dict. It loads with `torch.load(weights_only=True)`, and building the network downloads nothing.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from torch import nn
+
+from colorization.backbones import Backbone
+from colorization.config import CHECKPOINT_PACKAGES, TRUSTED_PACKAGES, instantiate, locate
+from colorization.decoders.base import Decoder
+from colorization.errors import CheckpointError, ConfigError
+from colorization.network import ColorizationNetwork
+from colorization.objectives.base import Objective
+
+ENTRY = "colorization"
+FORMAT = 1
+
+_Part = TypeVar("_Part")
+
+
+def describe(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What a checkpoint says of itself."""
+    return {"format": FORMAT, "config": dict(config)}
+
+
+def read_checkpoint(path: str | Path) -> dict[str, Any]:
+    """Reads a checkpoint onto the CPU, running no code from it.
+
+    Raises:
+        CheckpointError: it is missing, damaged, no checkpoint of this project, or of a newer format.
+    """
+    path = Path(path).expanduser()
+    if not path.is_file():
+        raise CheckpointError(f"checkpoint {path}: there is no such file; give the path of a .ckpt that train.py wrote")
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise CheckpointError(
+            f"checkpoint {path} is damaged or not a checkpoint ({type(error).__name__}); take another one, "
+            "for instance last.ckpt of the same run"
+        ) from error
+    entry = checkpoint.get(ENTRY) if isinstance(checkpoint, dict) else None
+    if not isinstance(entry, dict) or not isinstance(entry.get("config"), dict):
+        raise CheckpointError(f"checkpoint {path} was not written by this project: it says nothing about its network")
+    if not isinstance(entry.get("format"), int) or entry["format"] > FORMAT:
+        raise CheckpointError(
+            f"checkpoint {path} has format {entry.get('format')}, newer than the {FORMAT} that this version reads; "
+            "update colorization"
+        )
+    return checkpoint
+
+
+def find_resume(ckpt_path: str, run: Path, output_dir: Path) -> Path:
+    """The checkpoint that `ckpt_path` means.
+
+    Args:
+        ckpt_path: a path, or `last`: `last.ckpt` of this run's folder if it has one, otherwise the newest one of all
+            runs.
+        run: this run's folder.
+        output_dir: the folder that all runs are in.
+
+    Raises:
+        CheckpointError: there is none.
+    """
+    if ckpt_path != "last":
+        return Path(ckpt_path).expanduser()
+    own = run / "checkpoints" / "last.ckpt"
+    if own.is_file():
+        return own
+    found = sorted(output_dir.glob("**/checkpoints/last.ckpt"), key=lambda path: path.stat().st_mtime)
+    if not found:
+        raise CheckpointError(
+            f"ckpt_path=last: there is no checkpoints/last.ckpt below {output_dir}; give the path of a checkpoint"
+        )
+    return found[-1]
+
+
+def check_same_network(checkpoint: Mapping[str, Any], config: Mapping[str, Any], path: str | Path) -> None:
+    """Makes sure that a run can go on from a checkpoint.
+
+    Raises:
+        CheckpointError: backbone, decoder or objective differ.
+    """
+    for group in ("backbone", "decoder", "objective"):
+        before, now = ({**node[group]} for node in (checkpoint[ENTRY]["config"], config))
+        for node in (before, now):
+            node.pop("pretrained", None)
+            node.pop("weights", None)
+        for key in sorted(before.keys() | now.keys()):
+            if before.get(key) != now.get(key):
+                raise CheckpointError(
+                    f"ckpt_path={path} was trained with {group}.{key}={before.get(key)}, this run has "
+                    f"{now.get(key)}: repeat the command of that run and add ckpt_path"
+                )
+
+
+def without_download(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A configuration whose network starts from random weights, because trained ones follow."""
+    return {**config, "backbone": {**config["backbone"], "pretrained": False, "weights": None}}
+
+
+def build_network(
+    config: Mapping[str, Any], packages: tuple[str, ...] = TRUSTED_PACKAGES
+) -> tuple[ColorizationNetwork, Objective]:
+    """Network and objective from a resolved configuration's `backbone`, `decoder` and `objective`.
+
+    Raises:
+        ConfigError: a node names something foreign or of the wrong kind, or refuses its options.
+    """
+    objective = _build(config, "objective", Objective, packages)
+    backbone = _build(config, "backbone", Backbone, packages)
+    decoder = _build(
+        config,
+        "decoder",
+        Decoder,
+        packages,
+        channels=backbone.channels,
+        reductions=backbone.reductions,
+        out_channels=objective.out_channels,
+    )
+    return ColorizationNetwork(backbone, decoder), objective
+
+
+def _build(
+    config: Mapping[str, Any], group: str, kind: type[_Part], packages: tuple[str, ...], **arguments: Any
+) -> _Part:
+    node = config.get(group)
+    if not isinstance(node, Mapping):
+        raise ConfigError(f"{group} is missing from the configuration; choose one with {group}=NAME")
+    target = locate(node.get("_target_"), f"{group}._target_", packages)
+    if not (isinstance(target, type) and issubclass(target, kind)):
+        raise ConfigError(f"{group}._target_={node['_target_']} is not a {kind.__name__}")
+    return instantiate(node, group, packages, **arguments)
+
+
+def rebuild(checkpoint: Mapping[str, Any], path: str | Path) -> tuple[ColorizationNetwork, Objective]:
+    """The trained network and its objective, in eval mode on the CPU, from what `read_checkpoint` returned.
+
+    Args:
+        checkpoint: the checkpoint.
+        path: where it came from, for messages.
+
+    Raises:
+        CheckpointError: it names something foreign, or its weights do not fit its configuration.
+    """
+    config = checkpoint[ENTRY]["config"]
+    if isinstance(config.get("backbone"), Mapping):
+        config = without_download(config)
+    try:
+        network, objective = build_network(config, CHECKPOINT_PACKAGES)
+        weights = checkpoint.get("state_dict", {})
+        _load(network, weights, "network.")
+        _load(objective, weights, "objective.")
+    except (ConfigError, RuntimeError, TypeError) as error:
+        raise CheckpointError(f"checkpoint {path}: {str(error).splitlines()[0]}") from error
+    return network.eval(), objective.eval()
+
+
+def _load(module: nn.Module, weights: Mapping[str, Any], prefix: str) -> None:
+    module.load_state_dict({key.removeprefix(prefix): value for key, value in weights.items() if key.startswith(prefix)})

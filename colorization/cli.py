@@ -1,0 +1,82 @@
+"""How the scripts run: Hydra composes, and a user's mistake ends in one sentence and exit code 1."""
+
+import functools
+import logging
+import os
+import sys
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
+
+from colorization.config import did_you_mean, register
+from colorization.errors import ColorizationError
+
+_CONF = Path(__file__).parent.parent / "conf"
+_FULL_ERROR = "HYDRA_FULL_ERROR"
+
+
+def script(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callable[[], None]]:
+    """Makes a function of a composed configuration the main function of a script."""
+
+    def decorate(task: Callable[[DictConfig], Any]) -> Callable[[], None]:
+        def main() -> None:
+            register()
+            _quiet()
+            asked_for_traceback = os.environ.get(_FULL_ERROR, "0") not in ("", "0")
+
+            @functools.wraps(task)
+            def run(config: DictConfig) -> Any:
+                # Processes that the trainer launches are to see what the user had set.
+                if not asked_for_traceback:
+                    os.environ.pop(_FULL_ERROR, None)
+                return task(config)
+
+            # Hydra then raises its own errors instead of printing them.
+            if not asked_for_traceback:
+                os.environ[_FULL_ERROR] = "1"
+            try:
+                hydra.main(version_base="1.3", config_path=str(_CONF), config_name=config_name)(run)()
+            except (ColorizationError, HydraException, OmegaConfBaseException) as error:
+                if asked_for_traceback:
+                    raise
+                sys.exit(f"Error: {explain(error)}")
+
+        return main
+
+    return decorate
+
+
+def explain(error: BaseException) -> str:
+    """One sentence for a user's mistake: what is wrong where, and what was perhaps meant."""
+    if isinstance(error, ColorizationError):
+        return str(error)
+    if isinstance(error, MissingConfigException) and error.options and error.missing_cfg_file:
+        group, _, name = error.missing_cfg_file.rpartition("/")
+        return f"{group}={name} does not exist{did_you_mean(name, error.options)}"
+    if isinstance(error, OverrideParseException):
+        return (
+            f"{error.override!r} can't be read as KEY=VALUE; quote a value that has spaces, commas, brackets or =, "
+            f"""for instance 'input="a (1).jpg"'"""
+        )
+    for cause in (error, error.__cause__):
+        if isinstance(cause, ConfigKeyError) and cause.full_key:
+            parent = cause.parent_node
+            valid = [str(key) for key in parent] if isinstance(parent, DictConfig) else []
+            return f"{cause.full_key} is not an option{did_you_mean(str(cause.key), valid)}"
+        if isinstance(cause, OmegaConfBaseException):
+            key = f"{cause.full_key}: " if cause.full_key else ""
+            return key + str(cause.msg or cause).splitlines()[0]
+    return " ".join(line.strip() for line in str(error).splitlines() if line.strip())
+
+
+def _quiet() -> None:
+    """Silences remarks of libraries that a user can do nothing about."""
+    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+    warnings.filterwarnings("ignore", message=".*`isinstance\\(treespec, LeafSpec\\)` is deprecated.*")

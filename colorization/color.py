@@ -1,0 +1,144 @@
+"""Everything this project knows about colour: sRGB <-> CIE Lab, what networks see, and how colourful a picture is.
+
+Pictures are channels first, `(..., 3, H, W)`. RGB is sRGB in 0..1; Lab has L in 0..100 and a, b in about -87..98 for
+colours that sRGB can show. All of it is computed in float32 with autocast off: under bfloat16 the conversion is wrong
+by up to 2.5 Lab units.
+"""
+
+from collections.abc import Callable
+from functools import wraps
+
+import torch
+from torch import Tensor
+
+# Linear sRGB -> CIE XYZ, IEC 61966-2-1:1999, white point D65 (rounded to six decimals as in scikit-image).
+RGB_TO_XYZ = (
+    (0.412453, 0.357580, 0.180423),
+    (0.212671, 0.715160, 0.072169),
+    (0.019334, 0.119193, 0.950227),
+)
+# CIE XYZ of the D65 white, 2 degree observer (ASTM E308).
+WHITE_D65 = (0.95047, 1.0, 1.08883)
+# CIE 15:2004, section 8.2.1: the cube root turns into a straight line below (6/29)^3.
+EPSILON = (6 / 29) ** 3
+SLOPE = (29 / 6) ** 2 / 3
+OFFSET = 4 / 29
+
+# Networks see L/50 - 1 and ab/110, so that both lie in about -1..1.
+LIGHTNESS_SCALE = 50.0
+AB_SCALE = 110.0
+
+# Below this chroma everywhere, a picture holds no colour to learn from.
+COLORLESS_CHROMA = 5.0
+
+
+def _in_float32(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """Runs `function` on float32 copies of its tensors, with autocast off on their device."""
+
+    @wraps(function)
+    def run(*tensors: Tensor) -> Tensor:
+        with torch.autocast(device_type=tensors[0].device.type, enabled=False):
+            return function(*(tensor.float() for tensor in tensors))
+
+    return run
+
+
+def _mix_channels(matrix: Tensor, picture: Tensor) -> Tensor:
+    # A sum of products instead of matmul: TF32 and bfloat16 settings for matmul must not touch colours.
+    return (matrix.view(*matrix.shape, 1, 1) * picture.unsqueeze(-4)).sum(-3)
+
+
+@_in_float32
+def rgb_to_lab(rgb: Tensor) -> Tensor:
+    """Converts sRGB to CIE Lab (D65, 2 degrees).
+
+    Args:
+        rgb: `(..., 3, H, W)`, 0..1.
+
+    Returns:
+        Lab, float32 `(..., 3, H, W)`: L in 0..100.
+    """
+    linear = torch.where(rgb > 0.04045, ((rgb + 0.055) / 1.055).clamp(min=0) ** 2.4, rgb / 12.92)
+    xyz = _mix_channels(rgb.new_tensor(RGB_TO_XYZ), linear) / rgb.new_tensor(WHITE_D65).view(3, 1, 1)
+    f = torch.where(xyz > EPSILON, xyz.clamp(min=EPSILON) ** (1 / 3), SLOPE * xyz + OFFSET)
+    x, y, z = f.unbind(-3)
+    return torch.stack((116 * y - 16, 500 * (x - y), 200 * (y - z)), dim=-3)
+
+
+@_in_float32
+def lab_to_rgb(lab: Tensor) -> Tensor:
+    """Converts CIE Lab (D65, 2 degrees) to sRGB. Colours that sRGB cannot show are clipped to 0..1.
+
+    Args:
+        lab: `(..., 3, H, W)`, L in 0..100.
+
+    Returns:
+        RGB, float32 `(..., 3, H, W)`, 0..1.
+    """
+    lightness, a, b = lab.unbind(-3)
+    y = (lightness + 16) / 116
+    f = torch.stack((y + a / 500, y, y - b / 200), dim=-3)
+    xyz = torch.where(f > 6 / 29, f**3, (f - OFFSET) / SLOPE).clamp(min=0) * lab.new_tensor(WHITE_D65).view(3, 1, 1)
+    to_linear = torch.linalg.inv(torch.tensor(RGB_TO_XYZ, dtype=torch.float64)).to(xyz)
+    linear = _mix_channels(to_linear, xyz)
+    rgb = torch.where(linear > 0.0031308, 1.055 * linear.clamp(min=0.0031308) ** (1 / 2.4) - 0.055, 12.92 * linear)
+    return rgb.clamp(0, 1)
+
+
+def to_float(rgb: Tensor) -> Tensor:
+    """uint8 RGB in 0..255 to float32 in 0..1."""
+    return rgb.float() / 255
+
+
+def to_uint8(rgb: Tensor) -> Tensor:
+    """RGB in 0..1 to uint8 in 0..255, rounded to the nearest level, as a picture file stores it."""
+    return (rgb.float().clamp(0, 1) * 255).round().to(torch.uint8)
+
+
+def normalize_lightness(lightness: Tensor) -> Tensor:
+    """L in 0..100 to what networks see, -1..1."""
+    return lightness / LIGHTNESS_SCALE - 1
+
+
+def normalize_ab(ab: Tensor) -> Tensor:
+    """ab in Lab units to what networks predict, about -1..1."""
+    return ab / AB_SCALE
+
+
+def denormalize_ab(ab: Tensor) -> Tensor:
+    """The inverse of `normalize_ab`."""
+    return ab * AB_SCALE
+
+
+def merge_lab(lightness: Tensor, ab: Tensor) -> Tensor:
+    """`(..., 1, H, W)` lightness and `(..., 2, H, W)` ab to `(..., 3, H, W)` Lab."""
+    return torch.cat((lightness.float(), ab.float()), dim=-3)
+
+
+def gray_ab(lightness: Tensor) -> Tensor:
+    """The ab of the all-gray baseline: zeros, `(..., 2, H, W)` for lightness `(..., 1, H, W)`."""
+    return torch.cat((torch.zeros_like(lightness),) * 2, dim=-3)
+
+
+@_in_float32
+def colorfulness(rgb: Tensor) -> Tensor:
+    """Colourfulness M3 of Hasler and Süsstrunk, "Measuring colorfulness in natural images" (2003), eq. 6.
+
+    With rg = R - G (signed) and yb = (R + G)/2 - B: the norm of their standard deviations plus 0.3 times the norm of
+    their means.
+
+    Args:
+        rgb: `(..., 3, H, W)`, 0..1.
+
+    Returns:
+        `(...)`, on the paper's scale, which is that of RGB in 0..255: 0 is gray, 100 is extremely colourful.
+    """
+    red, green, blue = (255 * rgb).flatten(-2).unbind(-2)
+    opponent = torch.stack((red - green, (red + green) / 2 - blue), dim=-2)
+    spread = opponent.std(dim=-1, correction=0).norm(dim=-1)
+    return spread + 0.3 * opponent.mean(dim=-1).norm(dim=-1)
+
+
+def is_colorless(rgb: Tensor) -> bool:
+    """Whether chroma stays below `COLORLESS_CHROMA` Lab units all over a `(3, H, W)` picture in 0..1."""
+    return bool(rgb_to_lab(rgb)[1:].norm(dim=0).max() < COLORLESS_CHROMA)

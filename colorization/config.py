@@ -1,0 +1,249 @@
+"""Configuration: the schema of each command, the resolvers, the check of every key, and the one `instantiate`.
+
+A command's root is a dataclass, so that Hydra refuses an unknown key or a value of the wrong type there. Below the
+root, the signature of what a `_target_` names is the schema: `resolve` holds every key and value against it. A new
+backbone or decoder so brings its own schema along.
+"""
+
+import difflib
+import inspect
+import os
+import typing
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import hydra.utils
+import pydantic
+import torch
+from hydra.core.config_store import ConfigStore
+from hydra.errors import InstantiationException
+from omegaconf import MISSING, DictConfig, OmegaConf
+from omegaconf.errors import InterpolationKeyError, MissingMandatoryValue
+
+from colorization.errors import ColorizationError, ConfigError
+
+# What a `_target_` may name. A checkpoint, which may come from a stranger, may only name what is ours.
+TRUSTED_PACKAGES = ("colorization", "torch", "torchvision", "torchmetrics", "pytorch_lightning")
+CHECKPOINT_PACKAGES = ("colorization",)
+
+_HYDRA_KEYS = {"_target_", "_partial_", "_convert_", "_recursive_", "_args_"}
+_Node = dict[str, Any]
+
+
+def _group() -> Any:
+    return field(default_factory=dict)
+
+
+@dataclass
+class TrainConfig:
+    """The root of `train.py`."""
+
+    backbone: _Node = _group()
+    decoder: _Node = _group()
+    objective: _Node = _group()
+    data: _Node = _group()
+    optimizer: _Node = _group()
+    scheduler: _Node = _group()
+    trainer: _Node = _group()
+    callbacks: _Node = _group()
+    logger: _Node = _group()
+    paths: _Node = _group()
+    monitor: str = "val/loss"
+    monitor_mode: str = "min"
+    seed: int = 0
+    ckpt_path: str | None = None
+
+
+@dataclass
+class EvaluateConfig:
+    """The root of `evaluate.py`."""
+
+    checkpoint: str = MISSING
+    data: _Node = _group()
+    split: str | None = None
+    panel_pictures: int = 8
+    trainer: _Node = _group()
+    paths: _Node = _group()
+    seed: int = 0
+
+
+@dataclass
+class PredictConfig:
+    """The root of `predict.py`."""
+
+    checkpoint: str = MISSING
+    input: str = MISSING
+    output: str = "colorized"
+    resolution: int | None = None
+    device: str = "auto"
+    overwrite: bool = False
+
+
+def register() -> None:
+    """Makes schemas and resolvers known to Hydra. To be called before composing."""
+    store = ConfigStore.instance()
+    store.store(name="train_schema", node=TrainConfig)
+    store.store(name="evaluate_schema", node=EvaluateConfig)
+    store.store(name="predict_schema", node=PredictConfig)
+    OmegaConf.register_new_resolver("fastest_precision", fastest_precision, replace=True)
+    OmegaConf.register_new_resolver("usable_cores", usable_cores, replace=True)
+
+
+def fastest_precision(accelerator: str) -> str:
+    """Mixed precision where the hardware has it, for a Trainer's `accelerator`.
+
+    bfloat16 on a GPU or CPU that computes in it, float16 on an older NVIDIA GPU, float32 elsewhere. (On a CPU without
+    bfloat16 instructions autocast is slower than float32.)
+    """
+    if accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available():
+        return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "16-mixed"
+    on_cpu = accelerator == "cpu" or (accelerator == "auto" and not torch.backends.mps.is_available())
+    capabilities = torch.cpu.get_capabilities() if on_cpu else {}
+    return "bf16-mixed" if capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") else "32-true"
+
+
+def usable_cores(most: int) -> int:
+    """The number of processor cores that this process may use, `most` at the most."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(cores, most)
+
+
+def resolve(config: DictConfig) -> dict[str, Any]:
+    """A composed configuration as a plain dict: interpolations resolved, every key and value checked.
+
+    Raises:
+        ConfigError: a value is missing, a key is unknown to what it configures, or a value has the wrong type.
+    """
+    try:
+        plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    except MissingMandatoryValue as error:
+        raise ConfigError(f"{error.full_key} is missing: give {error.full_key}=VALUE on the command line") from error
+    except InterpolationKeyError as error:
+        raise ConfigError(f"{error.full_key}: {str(error.msg).splitlines()[0]}") from error
+    assert isinstance(plain, dict)
+    return {str(key): _check(value, str(key), TRUSTED_PACKAGES) for key, value in plain.items()}
+
+
+def instantiate(
+    node: Mapping[str, Any], path: str, packages: tuple[str, ...] = TRUSTED_PACKAGES, **arguments: Any
+) -> Any:
+    """Builds what a node's `_target_` names. The only place where a configuration turns into objects.
+
+    Args:
+        node: a plain node with `_target_`.
+        path: where it stands in the configuration, for messages.
+        packages: the packages that a `_target_` may name.
+        arguments: passed on besides the node's own.
+
+    Raises:
+        ConfigError: `_target_` is missing, foreign or unknown, or refuses its arguments.
+    """
+    if "_target_" not in node:
+        raise ConfigError(f"{path} names nothing to build: it needs a _target_")
+    node = _check(node, path, packages)
+    try:
+        return hydra.utils.instantiate(node, _convert_="all", **arguments)
+    except InstantiationException as error:
+        cause = error.__cause__
+        if isinstance(cause, ColorizationError):
+            raise cause from None
+        if isinstance(cause, ValueError | TypeError):
+            raise ConfigError(f"{path} can't be built as configured: {_first_line(cause)}") from error
+        raise
+
+
+def did_you_mean(key: str, valid: Iterable[str]) -> str:
+    """"; did you mean X? Valid: ..." for a message about an unknown key."""
+    names = sorted(valid)
+    close = difflib.get_close_matches(key, names, n=3, cutoff=0.5)
+    hint = f"; did you mean {' or '.join(close)}?" if close else ";"
+    return f"{hint} Valid here: {', '.join(names)}"
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def _check(value: Any, path: str, packages: tuple[str, ...]) -> Any:
+    """`value` with every node below it held against the signature of its `_target_`, and converted to its types."""
+    if isinstance(value, list):
+        return [_check(item, f"{path}.{index}", packages) for index, item in enumerate(value)]
+    if not isinstance(value, Mapping):
+        return value
+    checked = {str(key): _check(item, f"{path}.{key}", packages) for key, item in value.items()}
+    if "_target_" not in checked:
+        return checked
+    target = locate(checked["_target_"], f"{path}._target_", packages)
+    accepted = parameters(target)
+    for key in checked.keys() - _HYDRA_KEYS:
+        if key not in accepted:
+            raise ConfigError(f"{path}.{key} is not an option of {target.__name__}{did_you_mean(key, accepted)}")
+        if not isinstance(checked[key], Mapping):
+            checked[key] = _converted(checked[key], accepted[key], f"{path}.{key}")
+    return checked
+
+
+def locate(name: Any, path: str, packages: tuple[str, ...]) -> Callable[..., Any]:
+    """The class or function that `name` names, if it belongs to one of `packages`.
+
+    Raises:
+        ConfigError: it belongs elsewhere (also by way of an import in one of the packages), or does not exist.
+    """
+    refusal = ConfigError(f"{path}={name} is refused: only {', '.join(packages)} may be named here")
+    if not isinstance(name, str) or name.split(".")[0] not in packages:
+        raise refusal
+    try:
+        found = hydra.utils.get_object(name)
+    except Exception as error:
+        raise ConfigError(f"{path}={name} does not exist: {_first_line(error)}") from error
+    if not callable(found):
+        raise ConfigError(f"{path}={name} is neither a class nor a function")
+    if str(getattr(found, "__module__", "")).split(".")[0] not in packages:
+        raise refusal
+    return found
+
+
+@cache
+def parameters(target: Callable[..., Any]) -> dict[str, Any]:
+    """The names that `target` takes, each with its type (`Any` where it has none).
+
+    A class that takes `**options` hands them to its base class, whose names so count too.
+    """
+    function = target.__init__ if inspect.isclass(target) else target  # type: ignore[misc]
+    try:
+        hints = typing.get_type_hints(function)
+    except (NameError, TypeError):
+        hints = {}
+    accepted: dict[str, Any] = {}
+    takes_more = False
+    for parameter in inspect.signature(function).parameters.values():
+        if parameter.kind is parameter.VAR_KEYWORD:
+            takes_more = True
+        elif parameter.kind is not parameter.VAR_POSITIONAL and parameter.name != "self":
+            accepted[parameter.name] = hints.get(parameter.name, Any)
+    if takes_more and inspect.isclass(target) and target.__mro__[1] is not object:
+        accepted = parameters(target.__mro__[1]) | accepted
+    return accepted
+
+
+def _converted(value: Any, annotation: Any, path: str) -> Any:
+    try:
+        adapter = pydantic.TypeAdapter(annotation, config=pydantic.ConfigDict(arbitrary_types_allowed=True))
+    except pydantic.errors.PydanticUserError:
+        return value  # an annotation that pydantic has no schema for is left to the target itself
+    except TypeError:
+        adapter = pydantic.TypeAdapter(annotation)
+    try:
+        return adapter.validate_python(value)
+    except pydantic.ValidationError as error:
+        reasons = dict.fromkeys(detail["msg"].removeprefix("Input ") for detail in error.errors())
+        raise ConfigError(f"{path}={value}: the value {', or '.join(reasons)}") from error
+
+
+def save(config: dict[str, Any], path: Path) -> None:
+    """Writes a plain configuration as YAML."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    OmegaConf.save(OmegaConf.create(config), path)

@@ -1,0 +1,189 @@
+"""The LightningDataModule: photos from any source, as Lab pairs on the device of the batch."""
+
+import csv
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from pytorch_lightning import LightningDataModule
+from torch.utils.data import DataLoader
+
+from colorization.color import rgb_to_lab, to_float
+from colorization.data.photos import PhotoDataset, Photos, Skipped, collate, open_colored
+from colorization.errors import ConfigError, DataError, PictureError
+
+Split = Literal["train", "val", "test", "all"]
+
+
+class PhotoDataModule(LightningDataModule, ABC):
+    """Base class of all sources of photos.
+
+    Loader processes hand over uint8 RGB; the trainer gets `lightness` `(B, 1, H, W)` in 0..100, `ab` `(B, 2, H, W)`,
+    `rgb` uint8 `(B, 3, H, W)` and `name`, converted once a batch on the batch's device.
+
+    A new source is a subclass in a file of this folder, whose `__init__` takes its own options and `**loading`, with a
+    method `photos`; and one file in `conf/data/`.
+
+    Args:
+        size: the side of the square that is cut from a photo, in pixels.
+        batch_size: photos in a batch, on each device.
+        num_workers: loader processes, for each device.
+        crop_scale: the least and the largest share of a photo's area that a random training cut takes.
+        max_unreadable: the share of a split's photos that may be unreadable before the run stops, 0..1.
+        skipped_file: where the photos that were passed over are listed; None keeps no list.
+    """
+
+    def __init__(
+        self,
+        size: int,
+        batch_size: int,
+        num_workers: int = 0,
+        crop_scale: tuple[float, float] = (0.35, 1.0),
+        max_unreadable: float = 0.25,
+        skipped_file: str | None = None,
+    ) -> None:
+        super().__init__()
+        for key, value, least in (("size", size, 16), ("batch_size", batch_size, 1), ("num_workers", num_workers, 0)):
+            if value < least:
+                raise ConfigError(f"data.{key}={value} is too small: give {least} or more")
+        if not 0 < crop_scale[0] <= crop_scale[1] <= 1:
+            raise ConfigError(f"data.crop_scale={list(crop_scale)} is no range of shares: give for instance [0.35,1]")
+        self.size = size
+        self.batch_size = batch_size
+        self.num_workers = num_workers
+        self.crop_scale = crop_scale
+        self.test_split: Split | None = None
+        self.skipped = SkippedPhotos(max_unreadable, None if skipped_file is None else Path(skipped_file))
+        self._datasets: dict[str, PhotoDataset] = {}
+
+    @abstractmethod
+    def photos(self, split: Split) -> Photos | None:
+        """The photos of a split, in an order that is always the same; `all` is every photo there is.
+
+        Returns:
+            None where the source has no `test` photos of its own.
+
+        Raises:
+            DataError: there is nothing where the source was told to look.
+        """
+
+    def setup(self, stage: str) -> None:
+        splits: list[Split]
+        if stage == "test":
+            splits = [self.test_split or self.default_test_split()]
+        else:
+            splits = ["train", "val"] if stage == "fit" else ["val"]
+        for split in splits:
+            if split not in self._datasets:
+                self._datasets[split] = self._open(split)
+
+    def default_test_split(self) -> Split:
+        """`test` where the source has such photos, otherwise `val`."""
+        return "test" if self.photos("test") is not None else "val"
+
+    def _open(self, split: Split) -> PhotoDataset:
+        photos = self.photos(split)
+        if photos is None or len(photos) == 0:
+            raise DataError(f"{self} has no {split} photos: choose another split, or add some")
+        self._check_usable(photos, split)
+        return PhotoDataset(photos, self.size, augment=split == "train", crop_scale=self.crop_scale)
+
+    def _check_usable(self, photos: Photos, split: str) -> None:
+        """Looks for one photo that can be used; usually it is the first."""
+        reasons: dict[str, int] = {}
+        for index in range(len(photos)):
+            try:
+                open_colored(photos, index)
+                return
+            except PictureError as error:
+                reasons[str(error)] = reasons.get(str(error), 0) + 1
+        commonest = max(reasons, key=lambda reason: reasons[reason])
+        raise DataError(
+            f"{self} has no {split} photo to learn colour from: {reasons[commonest]} of {len(photos)} pictures, the "
+            f"first being {photos.name(0)}: {commonest}; give a folder with colour photos"
+        )
+
+    def train_dataloader(self) -> DataLoader[dict[str, Any]]:
+        return self._loader("train", shuffle=True)
+
+    def val_dataloader(self) -> DataLoader[dict[str, Any]]:
+        return self._loader("val", shuffle=False)
+
+    def test_dataloader(self) -> DataLoader[dict[str, Any]]:
+        return self._loader(self.test_split or self.default_test_split(), shuffle=False)
+
+    def _loader(self, split: str, shuffle: bool) -> DataLoader[dict[str, Any]]:
+        dataset = self._datasets[split]
+        return DataLoader(
+            dataset,
+            batch_size=self.batch_size,
+            shuffle=shuffle,
+            # A short last batch of shuffled photos would weigh its photos more than the others.
+            drop_last=shuffle and len(dataset) >= self.batch_size,
+            collate_fn=collate,
+            num_workers=self.num_workers,
+            persistent_workers=self.num_workers > 0,
+            pin_memory=torch.cuda.is_available(),
+        )
+
+    def on_before_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> dict[str, Any]:
+        skipped = batch.pop("skipped")
+        if skipped:
+            photos = max(len(dataset) for dataset in self._datasets.values())
+            self.skipped.add(skipped, photos)
+        return batch
+
+    def on_after_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> dict[str, Any]:
+        lab = rgb_to_lab(to_float(batch["rgb"]))
+        return {**batch, "lightness": lab[:, :1], "ab": lab[:, 1:]}
+
+    def __str__(self) -> str:
+        return type(self).__name__
+
+
+class SkippedPhotos:
+    """Counts and lists the photos that were passed over, each one once.
+
+    Args:
+        max_unreadable: the share of a split's photos that may be unreadable.
+        path: a CSV file that is created with the first one; None keeps no list.
+    """
+
+    def __init__(self, max_unreadable: float, path: Path | None) -> None:
+        self.max_unreadable = max_unreadable
+        self.path = path
+        self.unreadable: set[str] = set()
+        self.colorless: set[str] = set()
+
+    def add(self, skipped: Iterable[Skipped], photos: int) -> None:
+        """Takes note of photos that were passed over, out of `photos` in all.
+
+        Raises:
+            DataError: more than the allowed share is unreadable.
+        """
+        fresh = [skip for skip in dict.fromkeys(skipped) if skip.name not in self.unreadable | self.colorless]
+        self.unreadable |= {skip.name for skip in fresh if skip.unreadable}
+        self.colorless |= {skip.name for skip in fresh if not skip.unreadable}
+        if fresh and self.path is not None:
+            is_new = not self.path.exists()
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with self.path.open("a", newline="", encoding="utf-8", errors="surrogateescape") as file:
+                writer = csv.writer(file)
+                if is_new:
+                    writer.writerow(("name", "why"))
+                writer.writerows((skip.name, skip.reason) for skip in fresh)
+        if len(self.unreadable) > self.max_unreadable * photos:
+            where = f", listed in {self.path}" if self.path else f", for instance {next(iter(self.unreadable))}"
+            raise DataError(
+                f"{len(self.unreadable)} of {photos} pictures can't be read{where}: mend or remove them, or raise "
+                f"data.max_unreadable={self.max_unreadable:g}"
+            )
+
+    def summary(self) -> str | None:
+        """One line for the end of a run; None if nothing was passed over."""
+        if not self.unreadable and not self.colorless:
+            return None
+        where = f"; listed in {self.path}" if self.path else ""
+        return f"{len(self.unreadable)} unreadable and {len(self.colorless)} colourless pictures left out{where}"

@@ -1,0 +1,146 @@
+"""A list of photos that can be opened by number, and the data set that turns it into uint8 RGB tensors."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import Dataset
+from torchvision.transforms import v2
+
+from colorization.color import is_colorless, to_float
+from colorization.errors import PictureError
+from colorization.imagefiles import is_gray_mode, to_rgb
+
+# A picture's colour is judged on a small copy, where grain and compression noise have averaged out.
+_THUMBNAIL = (48, 48)
+
+
+class Skipped(NamedTuple):
+    """A picture that was passed over."""
+
+    name: str
+    reason: str
+    unreadable: bool
+
+
+class ColorlessError(PictureError):
+    """A picture that can be read, but holds no colour to learn from."""
+
+
+class Photos(ABC):
+    """Photos by number. Has to be cheap to copy to loader processes."""
+
+    @abstractmethod
+    def __len__(self) -> int: ...
+
+    @abstractmethod
+    def name(self, index: int) -> str:
+        """The name by which reports call the photo."""
+
+    @abstractmethod
+    def open(self, index: int) -> Image.Image:
+        """The decoded photo, in any mode.
+
+        Raises:
+            PictureError: it can't be read.
+        """
+
+
+class JoinedPhotos(Photos):
+    """Several lists of photos, one behind the other."""
+
+    def __init__(self, parts: Sequence[Photos]) -> None:
+        self.parts = parts
+
+    def __len__(self) -> int:
+        return sum(len(part) for part in self.parts)
+
+    def _find(self, index: int) -> tuple[Photos, int]:
+        for part in self.parts:
+            if index < len(part):
+                return part, index
+            index -= len(part)
+        raise IndexError(index)
+
+    def name(self, index: int) -> str:
+        part, index = self._find(index)
+        return part.name(index)
+
+    def open(self, index: int) -> Image.Image:
+        part, index = self._find(index)
+        return part.open(index)
+
+
+def open_colored(photos: Photos, index: int) -> Image.Image:
+    """A photo as upright sRGB.
+
+    Raises:
+        ColorlessError: it holds no colour.
+        PictureError: it can't be read.
+    """
+    image = photos.open(index)
+    if is_gray_mode(image):
+        raise ColorlessError("is gray")
+    rgb = to_rgb(image)
+    if is_colorless(to_float(to_tensor(rgb.resize(_THUMBNAIL, Image.Resampling.BOX)))):
+        raise ColorlessError("holds no colour")
+    return rgb
+
+
+def to_tensor(image: Image.Image) -> Tensor:
+    """An RGB picture as uint8 `(3, H, W)`."""
+    return torch.from_numpy(np.array(image)).permute(2, 0, 1).contiguous()
+
+
+class PhotoDataset(Dataset[dict[str, Any]]):
+    """Photos cut to squares.
+
+    An item is `rgb`, uint8 `(3, size, size)`, or None; `name`; and `skipped`, what was passed over on the way.
+
+    Args:
+        photos: where they come from.
+        size: the side of a square.
+        augment: True cuts at random and puts another photo in the place of one that can't be used (training); False
+            cuts the middle of the photo, and leaves out what can't be used (scoring).
+        crop_scale: the least and the largest share of a photo's area that a random cut takes.
+    """
+
+    def __init__(self, photos: Photos, size: int, augment: bool, crop_scale: tuple[float, float] = (1.0, 1.0)) -> None:
+        self.photos = photos
+        self.augment = augment
+        if augment:
+            steps = [v2.RandomResizedCrop(size, scale=crop_scale, antialias=True), v2.RandomHorizontalFlip()]
+        else:
+            steps = [v2.Resize(size, antialias=True), v2.CenterCrop(size)]
+        self.transform = v2.Compose(steps)
+
+    def __len__(self) -> int:
+        return len(self.photos)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        skipped: list[Skipped] = []
+        for _ in range(len(self)):
+            name = self.photos.name(index)
+            try:
+                image = open_colored(self.photos, index)
+                return {"rgb": to_tensor(self.transform(image)), "name": name, "skipped": skipped}
+            except PictureError as error:
+                skipped.append(Skipped(name, str(error), not isinstance(error, ColorlessError)))
+            if not self.augment:
+                break
+            index = int(torch.randint(len(self), ()))
+        return {"rgb": None, "name": "", "skipped": skipped}
+
+
+def collate(items: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Items to a batch: `rgb` uint8 `(B, 3, size, size)`, `name` a list, `skipped` a list. B may fall short, or be 0."""
+    kept = [item for item in items if item["rgb"] is not None]
+    return {
+        "rgb": torch.stack([item["rgb"] for item in kept]) if kept else torch.empty(0, 3, 1, 1, dtype=torch.uint8),
+        "name": [item["name"] for item in kept],
+        "skipped": [skip for item in items for skip in item["skipped"]],
+    }

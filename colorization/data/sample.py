@@ -1,0 +1,71 @@
+"""The colour photos inside scikit-image's wheel: a data set that needs no download."""
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import skimage
+from PIL import Image
+
+from colorization.data.datamodule import PhotoDataModule, Split
+from colorization.data.photos import Photos
+from colorization.imagefiles import open_picture
+
+# File name and whose it is, after scikit-image's own list of sources.
+TRAIN = {
+    "astronaut.png": "Eileen Collins, NASA, public domain",
+    "coffee.png": "Rachel Michetti, CC0",
+    "hubble_deep_field.jpg": "NASA, public domain",
+    "ihc.png": "Human Protein Atlas tissue, Centre for Genomic Regulation, CC0",
+    "retina.jpg": "Häggström, Mikael (2014), CC0",
+    "rocket.jpg": "SpaceX, CC0",
+}
+VAL = {"chelsea.png": "Stéfan van der Walt, CC0"}
+
+
+class SamplePhotos(Photos):
+    """Photos of scikit-image's wheel.
+
+    Args:
+        names: their file names.
+        repeats: how often each one counts.
+    """
+
+    def __init__(self, names: list[str], repeats: int = 1) -> None:
+        self.names = names
+        self.repeats = repeats
+
+    def __len__(self) -> int:
+        return len(self.names) * self.repeats
+
+    def name(self, index: int) -> str:
+        return self.names[index % len(self.names)]
+
+    def open(self, index: int) -> Image.Image:
+        return _decode(self.name(index)).copy()
+
+
+@cache
+def _decode(name: str) -> Image.Image:
+    # Seven photos fit in memory, and decoding takes longer than everything else that is done to them.
+    return open_picture(Path(skimage.__file__).parent / "data" / name)
+
+
+class SampleDataModule(PhotoDataModule):
+    """Six photos to learn from and a cat to be judged by. Far too few to learn what colour things have.
+
+    Args:
+        repeats: how many cuts of each training photo make an epoch.
+        loading: see `PhotoDataModule`.
+    """
+
+    def __init__(self, repeats: int = 16, **loading: Any) -> None:
+        super().__init__(**loading)
+        self.repeats = repeats
+
+    def photos(self, split: Split) -> Photos | None:
+        if split == "train":
+            return SamplePhotos(list(TRAIN), self.repeats)
+        if split == "test":
+            return None
+        return SamplePhotos(list(VAL) if split == "val" else [*TRAIN, *VAL])

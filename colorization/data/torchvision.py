@@ -1,0 +1,94 @@
+"""Data sets that torchvision downloads by name."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+import torchvision.datasets
+from PIL import Image
+from torch.utils.data import Dataset
+
+from colorization.data.datamodule import PhotoDataModule, Split
+from colorization.data.photos import Photos
+from colorization.errors import DataError, PictureError
+
+# What each class of torchvision wants to hear for the photos to learn from, to validate on and, where it has some
+# apart from those, to test on.
+SPLITS: dict[str, dict[str, dict[str, Any]]] = {
+    "Imagenette": {"train": {"split": "train", "size": "320px"}, "val": {"split": "val", "size": "320px"}},
+    "CIFAR10": {"train": {"train": True}, "val": {"train": False}},
+    "STL10": {"train": {"split": "train+unlabeled"}, "val": {"split": "test"}},
+    "Flowers102": {"train": {"split": "train"}, "val": {"split": "val"}, "test": {"split": "test"}},
+    "OxfordIIITPet": {"train": {"split": "trainval"}, "val": {"split": "test"}},
+    "Places365": {"train": {"split": "train-standard", "small": True}, "val": {"split": "val", "small": True}},
+    "Food101": {"train": {"split": "train"}, "val": {"split": "test"}},
+}
+
+Name = Literal["Imagenette", "CIFAR10", "STL10", "Flowers102", "OxfordIIITPet", "Places365", "Food101"]
+
+
+class TorchvisionPhotos(Photos):
+    """A data set of torchvision, its labels passed over.
+
+    Args:
+        dataset: gives a PIL picture and a label for each index.
+        title: what reports call it.
+    """
+
+    def __init__(self, dataset: Dataset[Any], title: str) -> None:
+        self.dataset = dataset
+        self.title = title
+
+    def __len__(self) -> int:
+        return len(self.dataset)  # type: ignore[arg-type]
+
+    def name(self, index: int) -> str:
+        return f"{self.title}/{index}"
+
+    def open(self, index: int) -> Image.Image:
+        try:
+            return self.dataset[index][0]
+        except OSError as error:
+            raise PictureError(f"can't be read: {error}") from error
+
+
+class TorchvisionDataModule(PhotoDataModule):
+    """A data set of torchvision, downloaded once.
+
+    Args:
+        name: torchvision's name of the data set.
+        root: the folder that it is, or will be, in.
+        loading: see `PhotoDataModule`.
+    """
+
+    def __init__(self, name: Name, root: str = "data_cache", **loading: Any) -> None:
+        super().__init__(**loading)
+        self.dataset_name = name
+        self.root = Path(root).expanduser()
+
+    def photos(self, split: Split) -> Photos | None:
+        splits = SPLITS[self.dataset_name]
+        if split == "all":
+            raise DataError(f"data.name={self.dataset_name} has splits of its own: choose split=train, val or test")
+        if split not in splits:
+            return None
+        return TorchvisionPhotos(self._load(splits[split]), f"{self.dataset_name}-{split}")
+
+    def prepare_data(self) -> None:
+        for options in SPLITS[self.dataset_name].values():
+            self._load(options)
+
+    def _load(self, options: dict[str, Any]) -> Dataset[Any]:
+        kind = getattr(torchvision.datasets, self.dataset_name)
+        self.root.mkdir(parents=True, exist_ok=True)
+        try:
+            return kind(self.root, download=False, **options)
+        except (RuntimeError, FileNotFoundError, ValueError):
+            pass  # not there yet
+        try:
+            return kind(self.root, download=True, **options)
+        except Exception as error:
+            raise DataError(
+                f"data.name={self.dataset_name} could not be downloaded ({type(error).__name__}): fetch it as "
+                f"torchvision.datasets.{self.dataset_name} describes and unpack it in {self.root}, or name the folder "
+                "it is in with data.root=DIR"
+            ) from error

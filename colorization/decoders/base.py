@@ -1,0 +1,41 @@
+"""What every decoder promises."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+
+class Decoder(nn.Module, ABC):
+    """A pyramid of features to a map at the input's resolution.
+
+    `forward` takes the backbone's maps, finest first, map i of shape `(B, channels[i], H/reductions[i],
+    W/reductions[i])`, and returns `(B, out_channels, H, W)`. A decoder reads `reductions`; it never counts on how many
+    maps there are.
+
+    A new decoder is a subclass in a file of this folder, and one file in `conf/decoder/`.
+
+    Args:
+        channels: the backbone's `channels`.
+        reductions: the backbone's `reductions`.
+        out_channels: what the objective asks for.
+    """
+
+    def __init__(self, channels: Sequence[int], reductions: Sequence[int], out_channels: int) -> None:
+        super().__init__()
+        self.channels = tuple(channels)
+        self.reductions = tuple(reductions)
+        self.out_channels = out_channels
+
+    @abstractmethod
+    def forward(self, features: list[Tensor]) -> Tensor:
+        """The pyramid, finest map first, to `(B, out_channels, H, W)`."""
+
+
+def output_layer(in_channels: int, out_channels: int) -> nn.Conv2d:
+    """A 3x3 convolution that starts close to zero, so that an untrained regression network begins at gray."""
+    layer = nn.Conv2d(in_channels, out_channels, 3, padding=1)
+    nn.init.normal_(layer.weight, std=1e-3)
+    assert layer.bias is not None
+    nn.init.zeros_(layer.bias)
+    return layer

@@ -1,0 +1,111 @@
+"""The LightningModule: trains, validates and scores a network with an objective."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import torch
+from pytorch_lightning import LightningModule
+from torch import Tensor
+from torch.optim import Optimizer
+
+from colorization.checkpoint import ENTRY, describe
+from colorization.color import normalize_lightness
+from colorization.metrics import Scores, render
+from colorization.network import ColorizationNetwork
+from colorization.objectives.base import Objective
+
+
+class ColorizationModule(LightningModule):
+    """Ties network, objective, optimizer and schedule together.
+
+    Batches are what `PhotoDataModule` hands over: `lightness` `(B, 1, H, W)` in 0..100, `ab` `(B, 2, H, W)`, `rgb`
+    uint8 `(B, 3, H, W)` and `name`.
+
+    Args:
+        network: lightness to the objective's map.
+        objective: the map's meaning and loss.
+        config: the resolved configuration, which every checkpoint carries.
+        optimizer: makes the optimizer from the parameters that are trained.
+        scheduler: makes the learning-rate schedule, see `colorization.schedulers`.
+    """
+
+    def __init__(
+        self,
+        network: ColorizationNetwork,
+        objective: Objective,
+        config: Mapping[str, Any],
+        optimizer: Callable[[Iterable[Tensor]], Optimizer] | None = None,
+        scheduler: Callable[[Optimizer, int], dict[str, Any] | None] | None = None,
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self.objective = objective
+        self.config = config
+        self.make_optimizer = optimizer
+        self.make_scheduler = scheduler
+        self.scores = Scores()
+
+    def forward(self, lightness: Tensor) -> Tensor:
+        """Lightness `(B, 1, H, W)` in 0..100 to the objective's map `(B, out_channels, H, W)`."""
+        return self.network(normalize_lightness(lightness))
+
+    def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
+        losses = self.objective.loss(self(batch["lightness"]), batch["ab"])
+        self._log_losses("train", losses, len(batch["name"]))
+        return losses["loss"]
+
+    def validation_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Any]:
+        return self._score("val", batch)
+
+    def test_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Any]:
+        return self._score("test", batch)
+
+    def on_validation_epoch_end(self) -> None:
+        self._log_scores("val")
+
+    def on_test_epoch_end(self) -> None:
+        self._log_scores("test")
+
+    def configure_optimizers(self) -> Any:
+        assert self.make_optimizer is not None and self.make_scheduler is not None
+        optimizer = self.make_optimizer([p for p in self.parameters() if p.requires_grad])
+        schedule = self.make_scheduler(optimizer, int(self.trainer.estimated_stepping_batches))
+        return {"optimizer": optimizer, "lr_scheduler": schedule} if schedule else optimizer
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint[ENTRY] = describe(self.config)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        # A resumed run may be longer than the first: the one-cycle schedule keeps its place, on the new run's length.
+        for schedule in checkpoint.get("lr_schedulers", ()):
+            for key in ("total_steps", "_schedule_phases"):
+                schedule.pop(key, None)
+
+    def _score(self, stage: str, batch: dict[str, Any]) -> dict[str, Any]:
+        lightness, ab, truth = batch["lightness"], batch["ab"], batch["rgb"]
+        if not batch["name"]:
+            return {"rgb": truth, "scores": {}}
+        prediction = self(lightness)
+        self._log_losses(stage, self.objective.loss(prediction, ab), len(batch["name"]))
+        rgb = render(lightness, self.objective.decode(prediction))
+        return {"rgb": rgb, "scores": self.scores.update(lightness, rgb, truth)}
+
+    def _log_losses(self, stage: str, losses: dict[str, Tensor], pictures: int) -> None:
+        self.log_dict(
+            {f"{stage}/{name}": value.detach() for name, value in losses.items()},
+            prog_bar=True,
+            batch_size=pictures,
+            on_step=stage == "train",
+            on_epoch=stage != "train",
+            sync_dist=stage != "train",
+        )
+
+    def _log_scores(self, stage: str) -> None:
+        means = {f"{stage}/{name}": value for name, value in self.scores.compute().items()}
+        self.log_dict(means)
+        self.scores.reset()
+
+
+def trained_parameters(module: torch.nn.Module) -> int:
+    """The number of parameters that gradients reach."""
+    return sum(p.numel() for p in module.parameters() if p.requires_grad)

@@ -1,0 +1,32 @@
+"""Backbone and decoder joined: lightness in, the objective's map out, at any picture size. Plain PyTorch."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from colorization.backbones import Backbone
+from colorization.decoders.base import Decoder
+
+
+class ColorizationNetwork(nn.Module):
+    """Pads the picture to what the backbone can halve, runs backbone and decoder, and crops the padding away.
+
+    Args:
+        backbone: lightness to features.
+        decoder: features to a map.
+    """
+
+    def __init__(self, backbone: Backbone, decoder: Decoder) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.decoder = decoder
+        # The layout that convolutions in reduced precision are fastest in, on processors as on GPUs.
+        self.to(memory_format=torch.channels_last)
+
+    def forward(self, lightness: Tensor) -> Tensor:
+        """Normalized lightness `(B, 1, H, W)` in -1..1 to `(B, out_channels, H, W)`, for any H and W from 1 up."""
+        height, width = lightness.shape[-2:]
+        multiple = self.backbone.reductions[-1]
+        # Replication, because reflection can't pad by more than the picture's own size.
+        padded = F.pad(lightness, (0, -width % multiple, 0, -height % multiple), mode="replicate")
+        return self.decoder(self.backbone(padded))[..., :height, :width]

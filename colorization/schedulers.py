@@ -1,0 +1,55 @@
+"""Learning-rate schedules. Each takes the optimizer and the number of optimizer steps of the whole run, and returns
+what `LightningModule.configure_optimizers` calls `lr_scheduler`.
+"""
+
+import math
+from typing import Any, Literal
+
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR, OneCycleLR, ReduceLROnPlateau
+
+
+def constant(optimizer: Optimizer, total_steps: int) -> None:
+    """The optimizer's learning rate all along."""
+    return
+
+
+def one_cycle(optimizer: Optimizer, total_steps: int, warmup: float = 0.3) -> dict[str, Any]:
+    """Up to the optimizer's learning rate and down to almost nothing (Smith and Topin, "Super-Convergence", 2018).
+
+    Args:
+        warmup: the share of the run that the way up takes.
+    """
+    highest = [group["lr"] for group in optimizer.param_groups]
+    scheduler = OneCycleLR(optimizer, max_lr=highest, total_steps=total_steps, pct_start=warmup)
+    return {"scheduler": scheduler, "interval": "step"}
+
+
+def cosine(optimizer: Optimizer, total_steps: int, warmup: float = 0.05) -> dict[str, Any]:
+    """A straight warm-up, then half a cosine down to zero (Loshchilov and Hutter, "SGDR", 2017, without restarts).
+
+    Args:
+        warmup: the share of the run that the warm-up takes.
+    """
+    rising = max(round(warmup * total_steps), 1)
+
+    def factor(step: int) -> float:
+        if step < rising:
+            return (step + 1) / rising
+        progress = min((step - rising) / max(total_steps - rising, 1), 1.0)
+        return (1 + math.cos(math.pi * progress)) / 2
+
+    return {"scheduler": LambdaLR(optimizer, factor), "interval": "step"}
+
+
+def plateau(
+    optimizer: Optimizer,
+    total_steps: int,
+    monitor: str,
+    mode: Literal["min", "max"],
+    factor: float = 0.5,
+    patience: int = 5,
+) -> dict[str, Any]:
+    """Multiplies the learning rate by `factor` whenever `monitor` has not improved for `patience` epochs."""
+    scheduler = ReduceLROnPlateau(optimizer, mode=mode, factor=factor, patience=patience)
+    return {"scheduler": scheduler, "interval": "epoch", "monitor": monitor}
