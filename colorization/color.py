@@ -77,8 +77,9 @@ def lab_to_rgb(lab: Tensor) -> Tensor:
     """
     lightness, a, b = lab.unbind(-3)
     y = (lightness + 16) / 116
-    f = torch.stack((y + a / 500, y, y - b / 200), dim=-3)
-    xyz = torch.where(f > 6 / 29, f**3, (f - OFFSET) / SLOPE).clamp(min=0) * lab.new_tensor(WHITE_D65).view(3, 1, 1)
+    # z is kept from turning negative, as in scikit-image, so that imaginary blues come out alike.
+    f = torch.stack((y + a / 500, y, (y - b / 200).clamp(min=0)), dim=-3)
+    xyz = torch.where(f > 6 / 29, f**3, (f - OFFSET) / SLOPE) * lab.new_tensor(WHITE_D65).view(3, 1, 1)
     to_linear = torch.linalg.inv(torch.tensor(RGB_TO_XYZ, dtype=torch.float64)).to(xyz)
     linear = _mix_channels(to_linear, xyz)
     rgb = torch.where(linear > 0.0031308, 1.055 * linear.clamp(min=0.0031308) ** (1 / 2.4) - 0.055, 12.92 * linear)

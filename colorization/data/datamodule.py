@@ -99,10 +99,11 @@ class PhotoDataModule(LightningDataModule, ABC):
                 return
             except PictureError as error:
                 reasons[str(error)] = reasons.get(str(error), 0) + 1
+        other = ", or hold out more with data.val_share" if split == "val" else ""
         commonest = max(reasons, key=lambda reason: reasons[reason])
         raise DataError(
             f"{self} has no {split} photo to learn colour from: {reasons[commonest]} of {len(photos)} pictures, the "
-            f"first being {photos.name(0)}: {commonest}; give a folder with colour photos"
+            f"first being {photos.name(0)}: {commonest}; add colour photos{other}"
         )
 
     def train_dataloader(self) -> DataLoader[dict[str, Any]]:

@@ -9,16 +9,17 @@ from PIL import Image
 
 from colorization.data.datamodule import PhotoDataModule, Split
 from colorization.data.photos import Photos
+from colorization.errors import ConfigError
 from colorization.imagefiles import open_picture
 
-# File name and whose it is, after scikit-image's own list of sources.
+# File names, and whose the photos are according to the docstrings of skimage.data.
 TRAIN = {
     "astronaut.png": "Eileen Collins, NASA, public domain",
     "coffee.png": "Rachel Michetti, CC0",
     "hubble_deep_field.jpg": "NASA, public domain",
-    "ihc.png": "Human Protein Atlas tissue, Centre for Genomic Regulation, CC0",
+    "ihc.png": "Center for Microscopy And Molecular Imaging (CMMI), no known copyright restrictions",
     "retina.jpg": "Häggström, Mikael (2014), CC0",
-    "rocket.jpg": "SpaceX, CC0",
+    "rocket.jpg": "SpaceX, public domain",
 }
 VAL = {"chelsea.png": "Stéfan van der Walt, CC0"}
 
@@ -61,6 +62,8 @@ class SampleDataModule(PhotoDataModule):
 
     def __init__(self, repeats: int = 16, **loading: Any) -> None:
         super().__init__(**loading)
+        if repeats < 1:
+            raise ConfigError(f"data.repeats={repeats} is too small: give 1 or more")
         self.repeats = repeats
 
     def photos(self, split: Split) -> Photos | None:

@@ -1,0 +1,109 @@
+"""What several tests share. Photos are made here: no test needs a download or a folder outside the repository."""
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from PIL import Image
+
+from colorization.config import register, resolve
+
+CONF = Path(__file__).parent.parent / "conf"
+Compose = Callable[..., dict[str, Any]]
+RunScript = Callable[..., None]
+
+# Options that make a run small enough for a test.
+SMALL = (
+    "backbone=resnet18",
+    "backbone.pretrained=false",
+    "data.size=32",
+    "data.batch_size=2",
+    "data.num_workers=0",
+    "trainer=cpu",
+    "trainer.max_epochs=1",
+    "trainer.precision=32-true",
+    "trainer.log_every_n_steps=1",
+    "logger=none",
+)
+
+
+def make_photo(width: int = 48, height: int = 40, seed: int = 0) -> Image.Image:
+    """A colourful picture: smooth random blobs."""
+    generator = np.random.default_rng(seed)
+    blobs = Image.fromarray(generator.integers(0, 256, (4, 5, 3), dtype=np.uint8))
+    return blobs.resize((width, height), Image.Resampling.BICUBIC)
+
+
+def make_folder(folder: Path, count: int = 6) -> Path:
+    """A folder with `count` photos, some of them nested."""
+    (folder / "nested" / "deeper").mkdir(parents=True)
+    for index in range(count):
+        place = (folder, folder / "nested", folder / "nested" / "deeper")[index % 3]
+        make_photo(48 + index, 40, seed=index).save(place / f"photo {index}.png")
+    return folder
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    return make_folder(tmp_path / "photos")
+
+
+@pytest.fixture(autouse=True)
+def _isolated(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """Tests neither see the user's W&B key and caches nor write into the working tree."""
+    for name in ("WANDB_API_KEY", "WANDB_MODE", "HYDRA_FULL_ERROR"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    monkeypatch.chdir(tmp_path)
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
+    GlobalHydra.instance().clear()
+
+
+@pytest.fixture
+def compose_config(tmp_path: Path) -> Compose:
+    """Composes a configuration as a script would, resolved."""
+
+    def run(*overrides: str, script: str = "train") -> dict[str, Any]:
+        register()
+        with initialize_config_dir(str(CONF), version_base="1.3"):
+            return resolve(compose(script, [*overrides, f"paths.run={tmp_path / 'run'}"]))
+
+    return run
+
+
+@pytest.fixture
+def run_script(monkeypatch: pytest.MonkeyPatch) -> RunScript:
+    """Runs a script in this process."""
+
+    def run(name: str, *arguments: str) -> None:
+        monkeypatch.setattr(sys, "argv", [f"{name}.py", *arguments])
+        os.environ.pop("HYDRA_FULL_ERROR", None)
+        import_module(name).main()
+
+    return run
+
+
+@pytest.fixture
+def fails(run_script: RunScript, capfd: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """Runs a script that has to end with exit code 1, one sentence and no traceback. Returns the sentence."""
+
+    def run(name: str, *arguments: str) -> str:
+        with pytest.raises(SystemExit) as stop:
+            run_script(name, *arguments)
+        message = str(stop.value.code)
+        assert message.startswith("Error: ")
+        assert "\n" not in message
+        assert "Traceback" not in capfd.readouterr().err
+        return message
+
+    return run
