@@ -1,4 +1,4 @@
-"""Scores a checkpoint: `python evaluate.py checkpoint=PATH data=folder data.root=photos`. `--help` lists the options."""
+"""Scores a checkpoint: `python evaluate.py checkpoint=PATH data=folder data.root=photos`. `--help` tells more."""
 
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from colorization.callbacks import ScoreWriter
 from colorization.checkpoint import ENTRY, read_checkpoint, rebuild
 from colorization.cli import script
 from colorization.config import instantiate, resolve
-from colorization.data.datamodule import PhotoDataModule
+from colorization.data.datamodule import PhotoDataModule, Split
 from colorization.module import ColorizationModule
 from colorization.report import console, print_scores
 
@@ -54,7 +54,7 @@ def main(composed: DictConfig) -> None:
         console.print(skipped)
 
 
-def unseen_split(data: PhotoDataModule, config: dict[str, Any], trained: dict[str, Any]) -> str:
+def unseen_split(data: PhotoDataModule, config: dict[str, Any], trained: dict[str, Any]) -> Split:
     """The photos that the network did not learn from: the source's own test photos; else, if it learned on this source,
     the held-out ones; else all of them.
     """

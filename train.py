@@ -83,6 +83,7 @@ def report(
     if not best:
         console.print("No checkpoint was written, so there is nothing to score.")
         return None
+    loggers, trainer.loggers = trainer.loggers, []  # their curves have ended
     scores = {name: float(value) for name, value in trainer.validate(module, data, best, verbose=False)[0].items()}
     if trainer.is_global_zero:
         means = {name.removeprefix("val/"): value for name, value in scores.items()}
@@ -91,7 +92,7 @@ def report(
         console.print(f"best checkpoint  {best}")
         console.print(f"panels           {panels[-1] if panels else 'none'}")
         console.print(f"configuration    {run / 'config.yaml'}")
-        for logger in trainer.loggers:
+        for logger in loggers:
             if isinstance(logger, WandbRun):
                 console.print(logger.where())
         if skipped := data.skipped.summary():

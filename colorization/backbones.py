@@ -15,7 +15,7 @@ A new backbone is a subclass with a `_features` method and `channels` and `reduc
 import re
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 from urllib.error import URLError
 
 import torch
@@ -126,9 +126,7 @@ class TimmBackbone(Backbone):
             can't be had.
     """
 
-    def __init__(
-        self, name: str, pretrained: bool = True, weights: str | None = None, frozen: bool = False
-    ) -> None:
+    def __init__(self, name: str, pretrained: bool = True, weights: str | None = None, frozen: bool = False) -> None:
         try:
             import timm
         except ImportError:
@@ -142,15 +140,16 @@ class TimmBackbone(Backbone):
         super().__init__(
             mean=config.mean if config else IMAGENET_MEAN, std=config.std if config else IMAGENET_STD, frozen=frozen
         )
-        self.layers = self._create(name, pretrained=pretrained and weights is None)
+        layers = self._create(name, pretrained=pretrained and weights is None)
         if weights is not None:
-            load_trunk(self.layers, name, weights)
-        self.channels = tuple(self.layers.feature_info.channels())
-        self.reductions = tuple(self.layers.feature_info.reduction())
+            load_trunk(layers, name, weights)
+        self.layers = layers
+        self.channels = tuple(layers.feature_info.channels())
+        self.reductions = tuple(layers.feature_info.reduction())
         self.freeze_if_asked()
 
     @staticmethod
-    def _create(name: str, pretrained: bool) -> nn.Module:
+    def _create(name: str, pretrained: bool) -> Any:
         import timm
 
         try:

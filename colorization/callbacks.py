@@ -96,8 +96,7 @@ class ScoreWriter(Callback):
         self.keeper.add(outputs["rgb"], batch["rgb"])
         scores = {key: values.tolist() for key, values in outputs["scores"].items()}
         self.rows += [
-            {"name": name, **{key: values[i] for key, values in scores.items()}}
-            for i, name in enumerate(batch["name"])
+            {"name": name, **{key: values[i] for key, values in scores.items()}} for i, name in enumerate(batch["name"])
         ]
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

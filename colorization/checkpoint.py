@@ -6,7 +6,7 @@ as a plain dict. It loads with `torch.load(weights_only=True)`, and building the
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from torch import nn
@@ -20,8 +20,6 @@ from colorization.objectives.base import Objective
 
 ENTRY = "colorization"
 FORMAT = 1
-
-_Part = TypeVar("_Part")
 
 
 def describe(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -128,8 +126,8 @@ def build_network(
 
 
 def _build(
-    config: Mapping[str, Any], group: str, kind: type[_Part], packages: tuple[str, ...], **arguments: Any
-) -> _Part:
+    config: Mapping[str, Any], group: str, kind: type[nn.Module], packages: tuple[str, ...], **arguments: Any
+) -> Any:
     node = config.get(group)
     if not isinstance(node, Mapping):
         raise ConfigError(f"{group} is missing from the configuration; choose one with {group}=NAME")
@@ -163,4 +161,6 @@ def rebuild(checkpoint: Mapping[str, Any], path: str | Path) -> tuple[Colorizati
 
 
 def _load(module: nn.Module, weights: Mapping[str, Any], prefix: str) -> None:
-    module.load_state_dict({key.removeprefix(prefix): value for key, value in weights.items() if key.startswith(prefix)})
+    module.load_state_dict(
+        {key.removeprefix(prefix): value for key, value in weights.items() if key.startswith(prefix)}
+    )

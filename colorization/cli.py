@@ -5,14 +5,15 @@ import logging
 import os
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import hydra
-from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
-from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+from omegaconf import DictConfig
+from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
 from colorization.config import did_you_mean, register
 from colorization.errors import ColorizationError
@@ -33,15 +34,13 @@ def script(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callable
             @functools.wraps(task)
             def run(config: DictConfig) -> Any:
                 # Processes that the trainer launches are to see what the user had set.
-                if not asked_for_traceback:
-                    os.environ.pop(_FULL_ERROR, None)
-                return task(config)
+                with _environment(_FULL_ERROR, "1" if asked_for_traceback else None):
+                    return task(config)
 
-            # Hydra then raises its own errors instead of printing them.
-            if not asked_for_traceback:
-                os.environ[_FULL_ERROR] = "1"
             try:
-                hydra.main(version_base="1.3", config_path=str(_CONF), config_name=config_name)(run)()
+                # Hydra then raises its errors instead of printing them.
+                with _environment(_FULL_ERROR, "1"):
+                    hydra.main(version_base="1.3", config_path=str(_CONF), config_name=config_name)(run)()
             except (ColorizationError, HydraException, OmegaConfBaseException) as error:
                 if asked_for_traceback:
                     raise
@@ -50,6 +49,20 @@ def script(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callable
         return main
 
     return decorate
+
+
+@contextmanager
+def _environment(name: str, value: str | None) -> Iterator[None]:
+    """Sets an environment variable, or takes it away, for a while."""
+    before = os.environ.pop(name, None)
+    if value is not None:
+        os.environ[name] = value
+    try:
+        yield
+    finally:
+        os.environ.pop(name, None)
+        if before is not None:
+            os.environ[name] = before
 
 
 def explain(error: BaseException) -> str:
@@ -64,8 +77,8 @@ def explain(error: BaseException) -> str:
             f"{error.override!r} can't be read as KEY=VALUE; quote a value that has spaces, commas, brackets or =, "
             f"""for instance 'input="a (1).jpg"'"""
         )
-    for cause in (error, error.__cause__):
-        if isinstance(cause, ConfigKeyError) and cause.full_key:
+    for cause in (error, error.__cause__, error.__context__):
+        if isinstance(cause, ConfigKeyError | ConfigAttributeError) and cause.full_key:
             parent = cause.parent_node
             valid = [str(key) for key in parent] if isinstance(parent, DictConfig) else []
             return f"{cause.full_key} is not an option{did_you_mean(str(cause.key), valid)}"

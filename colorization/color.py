@@ -102,7 +102,7 @@ def normalize_lightness(lightness: Tensor) -> Tensor:
 
 
 def normalize_ab(ab: Tensor) -> Tensor:
-    """ab in Lab units to what networks predict, about -1..1."""
+    """Ab in Lab units to what networks predict, about -1..1."""
     return ab / AB_SCALE
 
 

@@ -156,9 +156,9 @@ def instantiate(
 
 
 def did_you_mean(key: str, valid: Iterable[str]) -> str:
-    """"; did you mean X? Valid: ..." for a message about an unknown key."""
+    """The end of a message about an unknown key: what was perhaps meant, and all that is valid."""
     names = sorted(valid)
-    close = difflib.get_close_matches(key, names, n=3, cutoff=0.5)
+    close = difflib.get_close_matches(key, names, n=3, cutoff=0.6)
     hint = f"; did you mean {' or '.join(close)}?" if close else ";"
     return f"{hint} Valid here: {', '.join(names)}"
 
@@ -212,7 +212,7 @@ def parameters(target: Callable[..., Any]) -> dict[str, Any]:
 
     A class that takes `**options` hands them to its base class, whose names so count too.
     """
-    function = target.__init__ if inspect.isclass(target) else target  # type: ignore[misc]
+    function = target.__init__ if inspect.isclass(target) else target
     try:
         hints = typing.get_type_hints(function)
     except (NameError, TypeError):
@@ -237,10 +237,11 @@ def _converted(value: Any, annotation: Any, path: str) -> Any:
     except TypeError:
         adapter = pydantic.TypeAdapter(annotation)
     try:
-        return adapter.validate_python(value)
+        converted = adapter.validate_python(value)
     except pydantic.ValidationError as error:
         reasons = dict.fromkeys(detail["msg"].removeprefix("Input ") for detail in error.errors())
         raise ConfigError(f"{path}={value}: the value {', or '.join(reasons)}") from error
+    return list(converted) if isinstance(converted, tuple) else converted
 
 
 def save(config: dict[str, Any], path: Path) -> None:

@@ -139,7 +139,7 @@ def write_picture(image: Image.Image, path: Path) -> None:
         # 4:4:4: halving the colour's resolution is no way to keep colours.
         options = {"quality": 95, "subsampling": 0} if file_format == "JPEG" else {}
         image.save(temporary, format=file_format, **options)
-        os.replace(temporary, path)
+        temporary.replace(path)
     except (OSError, KeyError, ValueError) as error:
         raise PictureError(f"{path} can't be written: {error}") from error
     finally:

@@ -25,7 +25,7 @@ class MetricsFile(CSVLogger):
     @rank_zero_experiment
     def experiment(self) -> "_ContinuingWriter":
         if self._experiment is None:
-            os.makedirs(self.root_dir, exist_ok=True)
+            Path(self.root_dir).mkdir(parents=True, exist_ok=True)
             self._experiment = _ContinuingWriter(log_dir=self.log_dir)
         return self._experiment  # type: ignore[return-value]
 

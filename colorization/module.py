@@ -67,7 +67,8 @@ class ColorizationModule(LightningModule):
         self._log_scores("test")
 
     def configure_optimizers(self) -> Any:
-        assert self.make_optimizer is not None and self.make_scheduler is not None
+        assert self.make_optimizer is not None
+        assert self.make_scheduler is not None
         optimizer = self.make_optimizer([p for p in self.parameters() if p.requires_grad])
         schedule = self.make_scheduler(optimizer, int(self.trainer.estimated_stepping_batches))
         return {"optimizer": optimizer, "lr_scheduler": schedule} if schedule else optimizer

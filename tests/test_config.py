@@ -51,18 +51,22 @@ def test_train_yaml_names_every_group() -> None:
     chosen = {key for entry in yaml.safe_load((CONF / "train.yaml").read_text())["defaults"] for key in entry}
     folders = {path.name for path in CONF.iterdir() if path.is_dir() and path.name != "hydra"}
     assert folders <= {str(key).removeprefix("override ") for key in chosen if isinstance(key, str)} | {
-        key for entry in yaml.safe_load((CONF / "train.yaml").read_text())["defaults"] if isinstance(entry, dict) for key in entry
+        key
+        for entry in yaml.safe_load((CONF / "train.yaml").read_text())["defaults"]
+        if isinstance(entry, dict)
+        for key in entry
     }
 
 
 @pytest.mark.parametrize("script", ["train", "evaluate", "predict"])
 @pytest.mark.parametrize("flag", ["--help", "--cfg=job"])
 def test_help_and_cfg(run_script: RunScript, capfd: pytest.CaptureFixture[str], script: str, flag: str) -> None:
-    extra = ["data=sample"] if script == "evaluate" and flag == "--cfg=job" else []
-    try:
-        run_script(script, flag, *extra)
-    except SystemExit as stop:
-        assert stop.code in (0, None)
+    if flag == "--help":
+        with pytest.raises(SystemExit) as stop:
+            run_script(script, flag)
+        assert stop.value.code in (0, None)
+    else:
+        run_script(script, flag)
     printed = capfd.readouterr().out
     if flag == "--help":
         assert f"python {script}.py" in printed
@@ -76,7 +80,7 @@ def test_help_and_cfg(run_script: RunScript, capfd: pytest.CaptureFixture[str], 
         ("sed=5", ["sed", "did you mean seed?"]),
         ("backbone.frozn=true", ["backbone.frozn", "did you mean frozen?"]),
         ("+backbone.frozn=true", ["backbone.frozn", "did you mean frozen?"]),
-        ("backbone=vgg61", ["backbone=vgg61", "did you mean vgg16", "resnet18"]),
+        ("backbone=vgg61", ["backbone=vgg61", "did you mean vgg19 or vgg16?", "resnet18"]),
         ("bakbone=vgg16", ["bakbone", "did you mean backbone?"]),
         ("experiment=quikstart", ["experiment=quikstart", "did you mean quickstart?"]),
         ("seed=many", ["seed", "many"]),
@@ -102,7 +106,9 @@ def test_a_mistake_on_the_command_line_gets_one_sentence(
 ) -> None:
     small = [value for value in SMALL if value.split("=")[0] != override.split("=")[0].lstrip("+")]
     small = [value for value in small if not (override.startswith("backbone=") and value.startswith("backbone"))]
-    message = fails("train", *small, *override.split(" "), f"paths.output_dir={tmp_path}", f"hydra.run.dir={tmp_path}/r")
+    message = fails(
+        "train", *small, *override.split(" "), f"paths.output_dir={tmp_path}", f"hydra.run.dir={tmp_path}/r"
+    )
     for part in parts:
         assert part in message
 
@@ -131,13 +137,20 @@ def test_full_error_shows_the_traceback(run_script: RunScript, monkeypatch: pyte
 
     monkeypatch.setattr(sys, "argv", ["train.py", "sed=5"])
     monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
-    with pytest.raises(Exception, match="Could not override 'sed'"):
+    with pytest.raises(Exception, match=r"Could not override 'sed'"):
         train.main()
 
 
 @pytest.mark.parametrize(
     "target",
-    ["os.system", "subprocess.Popen", "colorization.config.os.system", "torch.hub.os.system", "colorization.nowhere", 5],
+    [
+        "os.system",
+        "subprocess.Popen",
+        "colorization.config.os.system",
+        "torch.hub.os.system",
+        "colorization.nowhere",
+        5,
+    ],
 )
 def test_only_trusted_packages_are_built_from(target: object) -> None:
     with pytest.raises(ConfigError, match="refused|does not exist|neither a class"):

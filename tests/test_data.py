@@ -35,6 +35,11 @@ def batches(data: PhotoDataModule, split: str) -> list[dict[str, Any]]:
     return [data.on_after_batch_transfer(data.on_before_batch_transfer(batch, 0), 0) for batch in loader]
 
 
+def make_gray(folder: Path, count: int) -> None:
+    for index in range(count):
+        make_photo(seed=index).convert("L").save(folder / f"{index}.png")
+
+
 def make_tar(path: Path, photos: Path) -> Path:
     with tarfile.open(path, "w") as tar:
         for index, file in enumerate(sorted(photos.rglob("*.png"))):
@@ -86,9 +91,6 @@ def test_split_is_the_same_on_every_machine() -> None:
     accented = [[f"{spelling}{number}.jpg" for number in range(50)] for spelling in ("é", "e\u0301")]
     positions = [[name in (split_names(group, "val", 0.2) or ()) for name in group] for group in accented]
     assert positions[0] == positions[1]
-
-
-
 
 
 def test_train_val_and_test_folders_are_the_splits(tmp_path: Path) -> None:
@@ -156,7 +158,7 @@ def test_too_many_unreadable_pictures_stop_the_run(photos: Path) -> None:
         (
             lambda folder: (
                 folder.mkdir(),
-                [make_photo(seed=i).convert("L").save(folder / f"{i}.png") for i in range(4)],
+                make_gray(folder, 4),
             ),
             "no train photo to learn colour from: 3 of 3 pictures, .*: is gray",
         ),

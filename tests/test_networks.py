@@ -125,9 +125,9 @@ def test_frozen_backbone_stands_still_and_its_batchnorm_too() -> None:
 
 def test_unfrozen_batchnorm_does_learn() -> None:
     backbone = TorchvisionBackbone("resnet18", pretrained=False).train()
-    before = backbone.layers.get_buffer("bn1.running_mean").clone()
+    before = backbone.get_buffer("layers.bn1.running_mean").clone()
     backbone(torch.rand(2, 1, 32, 32))
-    assert not torch.equal(before, backbone.layers.get_buffer("bn1.running_mean"))
+    assert not torch.equal(before, backbone.get_buffer("layers.bn1.running_mean"))
 
 
 def test_pretrained_network_sees_gray_as_imagenet_rgb() -> None:

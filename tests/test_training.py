@@ -62,7 +62,16 @@ def test_the_closing_table_shows_gray_and_the_next_command(
 ) -> None:
     run(tmp_path / "run", photos)
     printed = capsys.readouterr().out
-    for part in ("PSNR", "SSIM", "Colourfulness", "all gray", "best.ckpt", "panels", "config.yaml", "python predict.py"):
+    for part in (
+        "PSNR",
+        "SSIM",
+        "Colourfulness",
+        "all gray",
+        "best.ckpt",
+        "panels",
+        "config.yaml",
+        "python predict.py",
+    ):
         assert part in printed
 
 
@@ -121,18 +130,16 @@ def test_checkpoint_needs_neither_config_folder_nor_download(
 def test_resuming_continues_epochs_schedule_and_loss(tmp_path: Path, photos: Path) -> None:
     """Four epochs in one go, and the same four with a stop after two: the very same weights and learning rates."""
     common = ["scheduler=cosine", "trainer.max_epochs=4", "callbacks.checkpoint.save_top_k=-1"]
-    common += ["callbacks.checkpoint.filename='{epoch}'", "callbacks.checkpoint.auto_insert_metric_name=true"]
+    common += ["callbacks.checkpoint.filename='epoch-{epoch}'"]
     run(tmp_path / "whole", photos, *common)
-    run(tmp_path / "resumed", photos, *common, f"ckpt_path={tmp_path}/whole/checkpoints/epoch=1.ckpt")
+    run(tmp_path / "resumed", photos, *common, f"ckpt_path={tmp_path}/whole/checkpoints/epoch-1.ckpt")
     whole, resumed = (
-        torch.load(tmp_path / name / "checkpoints" / "epoch=3.ckpt", weights_only=True) for name in ("whole", "resumed")
+        torch.load(tmp_path / name / "checkpoints" / "epoch-3.ckpt", weights_only=True) for name in ("whole", "resumed")
     )
     assert resumed["epoch"] == whole["epoch"] == 3
     assert resumed["global_step"] == whole["global_step"]
     assert resumed["lr_schedulers"][0]["last_epoch"] == whole["lr_schedulers"][0]["last_epoch"]
-    rates = [
-        [row["lr-AdamW"] for row in rows(tmp_path / name) if row["lr-AdamW"]] for name in ("whole", "resumed")
-    ]
+    rates = [[row["lr-AdamW"] for row in rows(tmp_path / name) if row["lr-AdamW"]] for name in ("whole", "resumed")]
     assert rates[1] == rates[0][len(rates[0]) // 2 :]
     losses = [
         [float(row["val/loss"]) for row in rows(tmp_path / name) if row["val/loss"]] for name in ("whole", "resumed")
@@ -167,20 +174,23 @@ def test_resuming_with_another_network_is_refused(trained: Path, fails: Fails, p
     assert "decoder.width=256, this run has 64" in message
 
 
-def test_it_learns(tmp_path: Path, photos: Path) -> None:
-    """Two photos by heart: the loss falls to a tenth, and the colours beat gray by far."""
+def test_it_learns_photos_by_heart(tmp_path: Path) -> None:
+    """Eight photos, seen often enough, come out at 30 dB or more: gray is far behind."""
+    for split in ("train", "val"):
+        make_folder(tmp_path / "eight" / split, 8)
     run(
         tmp_path / "run",
-        make_folder(tmp_path / "two", 3),
-        "trainer.max_epochs=40",
-        "trainer.check_val_every_n_epoch=40",
+        tmp_path / "eight",
+        "data.batch_size=8",
         "data.crop_scale=[1.0,1.0]",
-        "data.val_share=0.01",
-        "optimizer.lr=2e-3",
+        "trainer.max_epochs=300",
+        "trainer.check_val_every_n_epoch=300",
+        "optimizer.lr=3e-3",
         "decoder.width=64",
     )
-    losses = [float(row["train/loss"]) for row in rows(tmp_path / "run") if row["train/loss"]]
-    assert np.mean(losses[-3:]) < np.mean(losses[:3]) / 10
+    last = next(row for row in rows(tmp_path / "run") if row["val/psnr"])
+    assert float(last["val/psnr"]) > 30
+    assert float(last["val/gray_psnr"]) < 20
 
 
 @pytest.mark.parametrize("scheduler", options("scheduler"))
@@ -232,7 +242,8 @@ def test_wandb_is_online_where_a_key_is_configured(tmp_path: Path, monkeypatch: 
 
 
 def test_a_second_metrics_file_in_a_folder_goes_on(tmp_path: Path) -> None:
-    for step, values in ((1, {"a": 1.0}), (2, {"a": 2.0, "b": 3.0})):
+    entries: list[dict[str, Any]] = [{"a": 1.0}, {"a": 2.0, "b": 3.0}]
+    for step, values in enumerate(entries, start=1):
         logger = MetricsFile(str(tmp_path))
         logger.log_metrics(values, step)
         logger.save()
@@ -430,8 +441,12 @@ def test_colorizer_looks_at_lightness_alone_and_keeps_it(trained: Path) -> None:
 def test_inference_imports_neither_lightning_nor_wandb() -> None:
     import subprocess
 
-    code = "import sys, colorization; print([m for m in ('pytorch_lightning', 'lightning', 'wandb') if m in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=Path(train.__file__).parent)
+    code = (
+        "import sys, colorization; print([m for m in ('pytorch_lightning', 'lightning', 'wandb') if m in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=Path(train.__file__).parent
+    )
     assert done.stdout.strip() == "[]"
 
 

@@ -137,7 +137,7 @@ class PhotoDataset(Dataset[dict[str, Any]]):
 
 
 def collate(items: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Items to a batch: `rgb` uint8 `(B, 3, size, size)`, `name` a list, `skipped` a list. B may fall short, or be 0."""
+    """Items to a batch: `rgb` uint8 `(B, 3, size, size)`, `name` and `skipped`, lists. B may fall short, or be 0."""
     kept = [item for item in items if item["rgb"] is not None]
     return {
         "rgb": torch.stack([item["rgb"] for item in kept]) if kept else torch.empty(0, 3, 1, 1, dtype=torch.uint8),

@@ -1,5 +1,6 @@
 """The colour photos inside scikit-image's wheel: a data set that needs no download."""
 
+import sys
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from PIL import Image
 from colorization.data.datamodule import PhotoDataModule, Split
 from colorization.data.photos import Photos
 from colorization.errors import ConfigError
-from colorization.imagefiles import open_picture
+from colorization.imagefiles import open_picture, write_picture
 
 # File names, and whose the photos are according to the docstrings of skimage.data.
 TRAIN = {
@@ -72,3 +73,15 @@ class SampleDataModule(PhotoDataModule):
         if split == "test":
             return None
         return SamplePhotos(list(VAL) if split == "val" else [*TRAIN, *VAL])
+
+
+def write_gray(folder: Path) -> None:
+    """Writes black-and-white copies of all photos into a folder, as something to colour."""
+    photos = SamplePhotos([*TRAIN, *VAL])
+    for index in range(len(photos)):
+        gray = photos.open(index).convert("L").convert("RGB")
+        write_picture(gray, folder / Path(photos.name(index)).with_suffix(".png"))
+
+
+if __name__ == "__main__":
+    write_gray(Path(sys.argv[1]))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from braceexpand import UnbalancedBracesError, braceexpand
+from braceexpand import braceexpand
 from PIL import Image
 
 from colorization.data.datamodule import PhotoDataModule, Split
@@ -36,7 +36,9 @@ class TarPhotos(Photos):
         except FileNotFoundError:
             raise DataError(f"data.root names {path}, which does not exist: give the path of a .tar") from None
         except (tarfile.TarError, OSError) as error:
-            raise DataError(f"{path} can't be read as a plain tar file ({error}): make it anew, uncompressed") from error
+            raise DataError(
+                f"{path} can't be read as a plain tar file ({error}): make it anew, uncompressed"
+            ) from error
         self.names = np.array([member.name.encode("utf-8", "surrogateescape") for member in members], dtype=np.bytes_)
         self.places = np.array([(member.offset_data, member.size) for member in members], dtype=np.int64).reshape(-1, 2)
 
@@ -124,8 +126,10 @@ def expand_shards(patterns: Sequence[str]) -> list[Path]:
     for pattern in patterns:
         try:
             expanded = [Path(path).expanduser() for path in braceexpand(pattern)]
-        except UnbalancedBracesError as error:
-            raise DataError(f"data.root={pattern}: the braces do not match; write for instance a-{{000..005}}.tar") from error
+        except ValueError as error:
+            raise DataError(
+                f"data.root={pattern}: the braces do not match; write for instance a-{{000..005}}.tar"
+            ) from error
         for path in expanded:
             paths += sorted(path.glob("*.tar")) if path.is_dir() else [path]
             if path.is_dir() and not paths:

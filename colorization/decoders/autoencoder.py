@@ -1,6 +1,7 @@
 """The decoder of the original description: from the deepest map alone back to the picture, without skips."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -20,16 +21,12 @@ class AutoencoderDecoder(Decoder):
         width: channels after the first convolution.
     """
 
-    def __init__(
-        self, channels: Sequence[int], reductions: Sequence[int], out_channels: int, width: int = 256
-    ) -> None:
+    def __init__(self, channels: Sequence[int], reductions: Sequence[int], out_channels: int, width: int = 256) -> None:
         super().__init__(channels, reductions, out_channels)
         doublings = self.reductions[-1].bit_length() - 1
         widths = [max(width >> step, 16) for step in range(doublings)] or [width]
         self.first = nn.Conv2d(self.channels[-1], widths[0], 3, padding=1)
-        self.convolutions = nn.ModuleList(
-            nn.Conv2d(before, after, 3, padding=1) for before, after in zip(widths, widths[1:], strict=False)
-        )
+        self.convolutions = nn.ModuleList(nn.Conv2d(before, after, 3, padding=1) for before, after in pairwise(widths))
         self.output = output_layer(widths[-1], out_channels)
 
     def forward(self, features: list[Tensor]) -> Tensor:

@@ -21,9 +21,7 @@ class UNetDecoder(Decoder):
         width: the most channels that a step has. A step has half the channels of the map it joins, 32 at the least.
     """
 
-    def __init__(
-        self, channels: Sequence[int], reductions: Sequence[int], out_channels: int, width: int = 256
-    ) -> None:
+    def __init__(self, channels: Sequence[int], reductions: Sequence[int], out_channels: int, width: int = 256) -> None:
         super().__init__(channels, reductions, out_channels)
         current = self.channels[-1]
         steps = []

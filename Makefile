@@ -1,0 +1,56 @@
+# `make help` lists the targets. Everything is installed into .venv, everything made is put into outputs.
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/installed
+DEMO := outputs/demo
+SOURCES := $(shell find colorization conf -name '*.py' -o -name '*.yaml') train.py evaluate.py predict.py
+
+.PHONY: help demo install test lint typecheck format clean
+.DELETE_ON_ERROR:
+
+help:  ## list the targets
+	@grep -E '^[a-z]+:.*##' Makefile | awk -F ':.*## ' '{ printf "make %-10s %s\n", $$1, $$2 }'
+
+demo: $(DEMO)/gallery/panel.png  ## train a small network on sample photos, score it, and colour pictures with it
+	@echo
+	@echo "Gallery (gray, coloured, true; the last row is the photo that it did not learn from):"
+	@echo "  $(CURDIR)/$(DEMO)/gallery/panel.png"
+	@echo "Coloured pictures:"
+	@echo "  $(CURDIR)/$(DEMO)/colorized"
+
+install: $(INSTALLED)  ## make the virtual environment .venv and install everything into it
+
+test: $(INSTALLED)  ## run the tests
+	$(BIN)/python -m pytest
+
+lint: $(INSTALLED)  ## check style
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+typecheck: $(INSTALLED)  ## check types
+	$(BIN)/mypy
+
+format: $(INSTALLED)  ## format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:  ## remove the virtual environment and what the demo made
+	rm -rf .venv $(DEMO)
+
+$(INSTALLED): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' || \
+	  { echo "Python 3.11, 3.12 or 3.13 is needed: name one with make PYTHON=python3.12 ..."; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@touch $@
+
+$(DEMO)/train/checkpoints/best.ckpt: $(SOURCES) | $(INSTALLED)
+	rm -rf $(DEMO)
+	$(BIN)/python train.py experiment=quickstart hydra.run.dir=$(DEMO)/train
+	$(BIN)/python evaluate.py checkpoint=$@ data=sample hydra.run.dir=$(DEMO)/evaluate
+	@touch $@
+
+$(DEMO)/gallery/panel.png: $(DEMO)/train/checkpoints/best.ckpt
+	$(BIN)/python -m colorization.data.sample $(DEMO)/gray
+	$(BIN)/python predict.py checkpoint=$< input=$(DEMO)/gray output=$(DEMO)/colorized overwrite=true
+	$(BIN)/python evaluate.py checkpoint=$< data=sample split=all hydra.run.dir=$(DEMO)/gallery
