@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from hydra.errors import ConfigCompositionException
 
 from colorization.config import instantiate, parameters, resolve
 from colorization.errors import ConfigError
@@ -137,7 +138,7 @@ def test_full_error_shows_the_traceback(run_script: RunScript, monkeypatch: pyte
 
     monkeypatch.setattr(sys, "argv", ["train.py", "sed=5"])
     monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
-    with pytest.raises(Exception, match=r"Could not override 'sed'"):
+    with pytest.raises(ConfigCompositionException, match="Could not override 'sed'"):
         train.main()
 
 
@@ -153,7 +154,7 @@ def test_full_error_shows_the_traceback(run_script: RunScript, monkeypatch: pyte
     ],
 )
 def test_only_trusted_packages_are_built_from(target: object) -> None:
-    with pytest.raises(ConfigError, match="refused|does not exist|neither a class"):
+    with pytest.raises(ConfigError, match=r"refused|does not exist|neither a class"):
         instantiate({"_target_": target}, "backbone")
 
 

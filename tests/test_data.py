@@ -36,6 +36,7 @@ def batches(data: PhotoDataModule, split: str) -> list[dict[str, Any]]:
 
 
 def make_gray(folder: Path, count: int) -> None:
+    folder.mkdir()
     for index in range(count):
         make_photo(seed=index).convert("L").save(folder / f"{index}.png")
 
@@ -156,10 +157,7 @@ def test_too_many_unreadable_pictures_stop_the_run(photos: Path) -> None:
         (lambda folder: folder.mkdir(), "holds no pictures"),
         (lambda folder: (folder.mkdir(), (folder / "notes.txt").touch()), "holds no pictures"),
         (
-            lambda folder: (
-                folder.mkdir(),
-                make_gray(folder, 4),
-            ),
+            lambda folder: make_gray(folder, 4),
             "no train photo to learn colour from: 3 of 3 pictures, .*: is gray",
         ),
     ],
