@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-import torch
 from omegaconf import DictConfig
 from pytorch_lightning import seed_everything
 
@@ -26,7 +25,6 @@ def main(composed: DictConfig) -> None:
     config = resolve(composed)
     run = Path(config["paths"]["run"])
     seed_everything(config["seed"], verbose=False)
-    torch.set_float32_matmul_precision("high")
 
     network, objective = rebuild(checkpoint, config["checkpoint"])
     module = ColorizationModule(network, objective, trained)

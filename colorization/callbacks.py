@@ -100,6 +100,12 @@ class ScoreWriter(Callback):
         ]
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.world_size > 1:
+            shares: list[Any] = [None] * trainer.world_size
+            torch.distributed.all_gather_object(shares, self.rows)
+            self.rows = sorted((row for share in shares for row in share), key=lambda row: row["name"])
+        if not trainer.is_global_zero:
+            return
         self.folder.mkdir(parents=True, exist_ok=True)
         panel = self.keeper.take_panel()
         if panel is not None:

@@ -91,5 +91,7 @@ def explain(error: BaseException) -> str:
 def _quiet() -> None:
     """Silences remarks of libraries that a user can do nothing about."""
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", message=".*is smaller than the logging interval.*")
+    warnings.filterwarnings("ignore", message=".*Using `DistributedSampler` with the dataloaders.*")
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
     warnings.filterwarnings("ignore", message=".*`isinstance\\(treespec, LeafSpec\\)` is deprecated.*")

@@ -3,10 +3,10 @@
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-import torch
 from pytorch_lightning import LightningModule
 from torch import Tensor
 from torch.optim import Optimizer
+from torchmetrics import MeanMetric
 
 from colorization.checkpoint import ENTRY, describe
 from colorization.color import normalize_lightness
@@ -43,6 +43,7 @@ class ColorizationModule(LightningModule):
         self.config = config
         self.make_optimizer = optimizer
         self.make_scheduler = scheduler
+        self.loss = MeanMetric()
         self.scores = Scores()
 
     def forward(self, lightness: Tensor) -> Tensor:
@@ -51,14 +52,14 @@ class ColorizationModule(LightningModule):
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
         losses = self.objective.loss(self(batch["lightness"]), batch["ab"])
-        self._log_losses("train", losses, len(batch["name"]))
+        self.log_dict({f"train/{name}": loss.detach() for name, loss in losses.items()}, prog_bar=True)
         return losses["loss"]
 
     def validation_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Any]:
-        return self._score("val", batch)
+        return self._score(batch)
 
     def test_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Any]:
-        return self._score("test", batch)
+        return self._score(batch)
 
     def on_validation_epoch_end(self) -> None:
         self._log_scores("val")
@@ -82,31 +83,18 @@ class ColorizationModule(LightningModule):
             for key in ("total_steps", "_schedule_phases"):
                 schedule.pop(key, None)
 
-    def _score(self, stage: str, batch: dict[str, Any]) -> dict[str, Any]:
+    def _score(self, batch: dict[str, Any]) -> dict[str, Any]:
         lightness, ab, truth = batch["lightness"], batch["ab"], batch["rgb"]
         if not batch["name"]:
             return {"rgb": truth, "scores": {}}
         prediction = self(lightness)
-        self._log_losses(stage, self.objective.loss(prediction, ab), len(batch["name"]))
+        self.loss.update(self.objective.loss(prediction, ab)["loss"], weight=len(batch["name"]))
         rgb = render(lightness, self.objective.decode(prediction))
         return {"rgb": rgb, "scores": self.scores.update(lightness, rgb, truth)}
 
-    def _log_losses(self, stage: str, losses: dict[str, Tensor], pictures: int) -> None:
-        self.log_dict(
-            {f"{stage}/{name}": value.detach() for name, value in losses.items()},
-            prog_bar=True,
-            batch_size=pictures,
-            on_step=stage == "train",
-            on_epoch=stage != "train",
-            sync_dist=stage != "train",
-        )
-
     def _log_scores(self, stage: str) -> None:
-        means = {f"{stage}/{name}": value for name, value in self.scores.compute().items()}
-        self.log_dict(means)
+        # Every process logs, also one that had no photo: they wait for each other here.
+        self.log(f"{stage}/loss", self.loss.compute(), prog_bar=True, sync_dist=True)
+        self.log_dict({f"{stage}/{name}": mean for name, mean in self.scores.compute().items()}, sync_dist=True)
+        self.loss.reset()
         self.scores.reset()
-
-
-def trained_parameters(module: torch.nn.Module) -> int:
-    """The number of parameters that gradients reach."""
-    return sum(p.numel() for p in module.parameters() if p.requires_grad)

@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -439,8 +440,6 @@ def test_colorizer_looks_at_lightness_alone_and_keeps_it(trained: Path) -> None:
 
 
 def test_inference_imports_neither_lightning_nor_wandb() -> None:
-    import subprocess
-
     code = (
         "import sys, colorization; print([m for m in ('pytorch_lightning', 'lightning', 'wandb') if m in sys.modules])"
     )
@@ -459,3 +458,28 @@ def test_unknown_device_is_an_error() -> None:
 
     with pytest.raises(ConfigError, match="device=gpu7"):
         find_device("gpu7")
+
+
+def test_two_processes_train_and_score_every_photo_exactly_once(tmp_path: Path) -> None:
+    """Five photos on two processes: PyTorch's own sampler would count one of them twice."""
+    photos = make_folder(tmp_path / "photos", 5)
+    scripts = Path(train.__file__).parent
+    common = [
+        "data=folder",
+        f"data.root={photos}",
+        "data.num_workers=0",
+        "data.batch_size=2",
+        "trainer.accelerator=cpu",
+    ]
+    trained = [f"hydra.run.dir={tmp_path}/run", "data.val_share=0.4", "data.size=32", "trainer.max_epochs=1"]
+    network = ["backbone=resnet18", "backbone.pretrained=false", "logger=none", "trainer.precision=32-true"]
+    two = ["trainer=ddp", "trainer.devices=2"]
+    subprocess.run([sys.executable, scripts / "train.py", *common, *trained, *network, *two], check=True, timeout=300)
+    summaries = []
+    for name, devices in (("one", ["trainer=cpu"]), ("two", two)):
+        scored = [f"checkpoint={tmp_path}/run/checkpoints/best.ckpt", "split=all", f"hydra.run.dir={tmp_path}/{name}"]
+        subprocess.run([sys.executable, scripts / "evaluate.py", *common, *scored, *devices], check=True, timeout=300)
+        summaries.append(json.loads((tmp_path / name / "metrics.json").read_text()))
+    assert [summary["pictures"] for summary in summaries] == [5, 5]
+    for key, value in summaries[0]["metrics"].items():
+        assert summaries[1]["metrics"][key] == pytest.approx(value, rel=1e-4)

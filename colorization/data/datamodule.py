@@ -11,7 +11,7 @@ from pytorch_lightning import LightningDataModule
 from torch.utils.data import DataLoader
 
 from colorization.color import rgb_to_lab, to_float
-from colorization.data.photos import PhotoDataset, Photos, Skipped, collate, open_colored
+from colorization.data.photos import EachOnceSampler, PhotoDataset, Photos, Skipped, collate, open_colored
 from colorization.errors import ConfigError, DataError, PictureError
 
 Split = Literal["train", "val", "test", "all"]
@@ -117,10 +117,14 @@ class PhotoDataModule(LightningDataModule, ABC):
 
     def _loader(self, split: str, shuffle: bool) -> DataLoader[dict[str, Any]]:
         dataset = self._datasets[split]
+        sampler = None
+        if not shuffle and self.trainer is not None and self.trainer.world_size > 1:
+            sampler = EachOnceSampler(dataset, self.trainer.world_size, self.trainer.global_rank)
         return DataLoader(
             dataset,
             batch_size=self.batch_size,
             shuffle=shuffle,
+            sampler=sampler,
             # A short last batch of shuffled photos would weigh its photos more than the others.
             drop_last=shuffle and len(dataset) >= self.batch_size,
             collate_fn=collate,

@@ -1,14 +1,14 @@
 """A list of photos that can be opened by number, and the data set that turns it into uint8 RGB tensors."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, DistributedSampler
 from torchvision.transforms import v2
 
 from colorization.color import is_colorless, to_float
@@ -96,10 +96,15 @@ def to_tensor(image: Image.Image) -> Tensor:
     return torch.from_numpy(np.array(image)).permute(2, 0, 1).contiguous()
 
 
+# The index of a photo that is not there, by which processes that share photos out get equally many.
+NO_PHOTO = -1
+
+
 class PhotoDataset(Dataset[dict[str, Any]]):
     """Photos cut to squares.
 
-    An item is `rgb`, uint8 `(3, size, size)`, or None; `name`; and `skipped`, what was passed over on the way.
+    An item is `rgb`, uint8 `(3, size, size)`, or None; `name`; and `skipped`, what was passed over on the way. The item
+    `NO_PHOTO` is empty.
 
     Args:
         photos: where they come from.
@@ -123,7 +128,7 @@ class PhotoDataset(Dataset[dict[str, Any]]):
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         skipped: list[Skipped] = []
-        for _ in range(len(self)):
+        for _ in range(0 if index == NO_PHOTO else len(self)):
             name = self.photos.name(index)
             try:
                 image = open_colored(self.photos, index)
@@ -134,6 +139,22 @@ class PhotoDataset(Dataset[dict[str, Any]]):
                 break
             index = int(torch.randint(len(self), ()))
         return {"rgb": None, "name": "", "skipped": skipped}
+
+
+class EachOnceSampler(DistributedSampler[int]):
+    """Shares photos out over processes so that each is seen exactly once.
+
+    PyTorch's own sampler repeats some photos to make the shares equal; this one fills up with `NO_PHOTO`. The shares
+    have to be equal, because the processes wait for each other at every batch.
+    """
+
+    def __init__(self, dataset: PhotoDataset, num_replicas: int, rank: int) -> None:
+        super().__init__(dataset, num_replicas=num_replicas, rank=rank, shuffle=False)
+
+    def __iter__(self) -> Iterator[int]:
+        photos = len(self.dataset)  # type: ignore[arg-type]
+        indices = [*range(photos), *[NO_PHOTO] * (self.total_size - photos)]
+        return iter(indices[self.rank :: self.num_replicas])
 
 
 def collate(items: Sequence[dict[str, Any]]) -> dict[str, Any]:
