@@ -13,7 +13,7 @@ from typing import Any
 import hydra
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig
-from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
+from omegaconf.errors import ConfigAttributeError, ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
 
 from colorization.config import did_you_mean, register
 from colorization.errors import ColorizationError
@@ -82,6 +82,8 @@ def explain(error: BaseException) -> str:
             parent = cause.parent_node
             valid = [str(key) for key in parent] if isinstance(parent, DictConfig) else []
             return f"{cause.full_key} is not an option{did_you_mean(str(cause.key), valid)}"
+        if isinstance(cause, MissingMandatoryValue):
+            return f"{cause.full_key} is missing: give {cause.full_key}=VALUE on the command line"
         if isinstance(cause, OmegaConfBaseException):
             key = f"{cause.full_key}: " if cause.full_key else ""
             return key + str(cause.msg or cause).splitlines()[0]

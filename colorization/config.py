@@ -21,7 +21,6 @@ import torch
 from hydra.core.config_store import ConfigStore
 from hydra.errors import InstantiationException
 from omegaconf import MISSING, DictConfig, OmegaConf
-from omegaconf.errors import InterpolationKeyError, MissingMandatoryValue
 
 from colorization.errors import ColorizationError, ConfigError
 
@@ -115,14 +114,10 @@ def resolve(config: DictConfig) -> dict[str, Any]:
     """A composed configuration as a plain dict: interpolations resolved, every key and value checked.
 
     Raises:
-        ConfigError: a value is missing, a key is unknown to what it configures, or a value has the wrong type.
+        ConfigError: a key is unknown to what it configures, or a value has the wrong type.
+        omegaconf.errors.OmegaConfBaseException: a value is missing, or an interpolation leads nowhere.
     """
-    try:
-        plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
-    except MissingMandatoryValue as error:
-        raise ConfigError(f"{error.full_key} is missing: give {error.full_key}=VALUE on the command line") from error
-    except InterpolationKeyError as error:
-        raise ConfigError(f"{error.full_key}: {str(error.msg).splitlines()[0]}") from error
+    plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     assert isinstance(plain, dict)
     return {str(key): _check(value, str(key), TRUSTED_PACKAGES) for key, value in plain.items()}
 

@@ -38,6 +38,10 @@ class _ContinuingWriter(ExperimentWriter):
             with file.open(newline="") as lines:
                 self.metrics_keys = next(csv.reader(lines), [])
 
+    def save(self) -> None:
+        # Not the direct parent's, which adds a file of hyperparameters: config.yaml has them.
+        super(ExperimentWriter, self).save()
+
 
 class WandbRun(WandbLogger):
     """A run on Weights & Biases: online where W&B is configured, otherwise offline, to be uploaded later.

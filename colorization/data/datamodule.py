@@ -144,8 +144,9 @@ class PhotoDataModule(LightningDataModule, ABC):
         lab = rgb_to_lab(to_float(batch["rgb"]))
         return {**batch, "lightness": lab[:, :1], "ab": lab[:, 1:]}
 
+    @abstractmethod
     def __str__(self) -> str:
-        return type(self).__name__
+        """The option that the photos come from, as messages and tables name it."""
 
 
 class SkippedPhotos:

@@ -74,6 +74,9 @@ class SampleDataModule(PhotoDataModule):
             return None
         return SamplePhotos(list(VAL) if split == "val" else [*TRAIN, *VAL])
 
+    def __str__(self) -> str:
+        return "data=sample"
+
 
 def write_gray(folder: Path) -> None:
     """Writes black-and-white copies of all photos into a folder, as something to colour."""

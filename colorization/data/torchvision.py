@@ -73,6 +73,9 @@ class TorchvisionDataModule(PhotoDataModule):
             return None
         return TorchvisionPhotos(self._load(splits[split]), f"{self.dataset_name}-{split}")
 
+    def __str__(self) -> str:
+        return f"data.name={self.dataset_name}"
+
     def prepare_data(self) -> None:
         for options in SPLITS[self.dataset_name].values():
             self._load(options)
