@@ -72,7 +72,7 @@ class Colorizer:
         """
         if isinstance(image, Image.Image):
             return Image.fromarray(self(np.asarray(to_rgb(image))))
-        pixels = torch.from_numpy(np.ascontiguousarray(image)).to(self.device)
+        pixels = torch.tensor(image, device=self.device)
         if pixels.ndim == 2:
             pixels = pixels.unsqueeze(-1).expand(-1, -1, 3)
         lightness = rgb_to_lab(to_float(pixels.permute(2, 0, 1).unsqueeze(0)))[:, :1]
