@@ -44,13 +44,13 @@ $(INSTALLED): pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	@touch $@
 
-$(DEMO)/train/checkpoints/best.ckpt: $(SOURCES) | $(INSTALLED)
+$(DEMO)/train/checkpoints/last.ckpt: $(SOURCES) | $(INSTALLED)
 	rm -rf $(DEMO)
 	$(BIN)/python train.py experiment=quickstart hydra.run.dir=$(DEMO)/train
 	$(BIN)/python evaluate.py checkpoint=$@ data=sample hydra.run.dir=$(DEMO)/evaluate
 	@touch $@
 
-$(DEMO)/gallery/panel.png: $(DEMO)/train/checkpoints/best.ckpt
+$(DEMO)/gallery/panel.png: $(DEMO)/train/checkpoints/last.ckpt
 	$(BIN)/python -m colorization.data.sample $(DEMO)/gray
 	$(BIN)/python predict.py checkpoint=$< input=$(DEMO)/gray output=$(DEMO)/colorized overwrite=true
 	$(BIN)/python evaluate.py checkpoint=$< data=sample split=all hydra.run.dir=$(DEMO)/gallery

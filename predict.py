@@ -46,8 +46,13 @@ def list_jobs(source: Path, output: Path) -> list[tuple[Path, Path]]:
     Raises:
         ColorizationError: there is nothing to colour, or the copy would take the original's place.
     """
+    if output.exists() and not output.is_dir():
+        raise ConfigError(f"output={output} is a file: give a folder")
     if source.is_dir():
-        jobs = [(source / name, output / name) for name in find_pictures(source)]
+        names = find_pictures(source)
+        if source.resolve() in output.resolve().parents:  # what was coloured before is no input
+            names = [name for name in names if output.resolve() not in (source / name).resolve().parents]
+        jobs = [(source / name, output / name) for name in names]
         if not jobs:
             raise ColorizationError(f"input={source} holds no pictures: give a picture or a folder of pictures")
     elif source.is_file():

@@ -10,14 +10,16 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 from pytorch_lightning import Trainer, seed_everything
 from pytorch_lightning.strategies.launchers import _SubprocessScriptLauncher
+from pytorch_lightning.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
-from colorization.checkpoint import build_network, check_same_network, find_resume, read_checkpoint, without_download
+from colorization.checkpoint import build_network, check_resumable, find_resume, read_checkpoint, without_download
 from colorization.cli import script
-from colorization.config import instantiate, resolve, save
-from colorization.data.datamodule import PhotoDataModule
-from colorization.errors import ConfigError
+from colorization.config import did_you_mean, instantiate, resolve, save
+from colorization.data.datamodule import PhotoDataModule, absolute_root
+from colorization.errors import ConfigError, first_line
 from colorization.loggers import WandbRun
+from colorization.metrics import Scores
 from colorization.module import ColorizationModule
 from colorization.report import console, print_scores
 
@@ -26,6 +28,12 @@ from colorization.report import console, print_scores
 def main(composed: DictConfig) -> float | None:
     """Trains as configured. Returns the best checkpoint's value of `monitor`, for sweeps to optimize."""
     config = resolve(composed)
+    check(config)
+    if root := config["data"].get("root"):
+        # The checkpoint is to know its photos again from any other folder.
+        config["data"]["root"] = (
+            absolute_root(root) if isinstance(root, str) else [absolute_root(path) for path in root]
+        )
     run = Path(config["paths"]["run"])
     seed_everything(config["seed"], workers=True, verbose=False)
     torch.set_float32_matmul_precision("high")
@@ -33,7 +41,9 @@ def main(composed: DictConfig) -> float | None:
     resume = None
     if config["ckpt_path"] is not None:
         resume = find_resume(config["ckpt_path"], run, Path(config["paths"]["output_dir"]))
-        check_same_network(read_checkpoint(resume), config, resume)
+        check_resumable(read_checkpoint(resume), config, resume)
+    else:
+        refuse_used_folder(run)
     network, objective = build_network(without_download(config) if resume else config)
     module = ColorizationModule(
         network,
@@ -50,8 +60,45 @@ def main(composed: DictConfig) -> float | None:
             logger.log_hyperparams(config)
         trainer.fit(module, data, ckpt_path=resume)
         return report(trainer, module, data, config, run)
+    except (MisconfigurationException, wandb.errors.Error) as error:
+        raise ConfigError(first_line(error)) from error
     finally:
         wandb.finish()  # the next job of a multirun is to have a W&B run of its own
+
+
+def check(config: dict[str, Any]) -> None:
+    """What would otherwise come out only after an epoch, or as a library's riddle.
+
+    Raises:
+        ConfigError: a value can't work.
+    """
+    monitored = {f"val/{name}" for name in ("loss", *Scores().means)}
+    if config["monitor"] not in monitored:
+        raise ConfigError(f"monitor={config['monitor']} is not logged{did_you_mean(config['monitor'], monitored)}")
+    for path, value, least in (
+        ("seed", config["seed"], 0),
+        ("trainer.accumulate_grad_batches", config["trainer"].get("accumulate_grad_batches", 1), 1),
+    ):
+        if value < least:
+            raise ConfigError(f"{path}={value} is too small: give {least} or more")
+    if "checkpoint" not in config["callbacks"]:
+        raise ConfigError(
+            "callbacks has no checkpoint, so that nothing would be kept: give 'callbacks=[default,...]' with what is "
+            "to be added"
+        )
+
+
+@rank_zero_only
+def refuse_used_folder(run: Path) -> None:
+    """Keeps a new run from overwriting another.
+
+    Raises:
+        ConfigError: the folder holds the checkpoints of a run.
+    """
+    if (run / "checkpoints").exists():
+        raise ConfigError(
+            f"hydra.run.dir={run} holds a run already: give another folder, or go on with that run by ckpt_path=last"
+        )
 
 
 def build_trainer(config: dict[str, Any]) -> Trainer:
@@ -59,7 +106,9 @@ def build_trainer(config: dict[str, Any]) -> Trainer:
     callbacks = [instantiate(node, f"callbacks.{name}") for name, node in config["callbacks"].items() if node]
     loggers = [instantiate(node, f"logger.{name}") for name, node in config["logger"].items() if node]
     trainer: Trainer = instantiate(config["trainer"], "trainer", callbacks=callbacks, logger=loggers)
-    if HydraConfig.get().mode is RunMode.MULTIRUN and isinstance(trainer.strategy.launcher, _SubprocessScriptLauncher):
+    several = trainer.num_devices * trainer.num_nodes > 1
+    relaunches = isinstance(trainer.strategy.launcher, _SubprocessScriptLauncher)
+    if several and relaunches and HydraConfig.get().mode is RunMode.MULTIRUN:
         # The launcher would run the whole multirun again in every process, each with another job's options.
         raise ConfigError(
             "-m does not go together with a strategy that starts this script again on each device: give "
@@ -84,20 +133,23 @@ def report(
         console.print("No checkpoint was written, so there is nothing to score.")
         return None
     loggers, trainer.loggers = trainer.loggers, []  # their curves have ended
-    scores = {name: float(value) for name, value in trainer.validate(module, data, best, verbose=False)[0].items()}
+    validated = trainer.validate(module, data, best, verbose=False)
+    scores = {name: float(value) for means in validated for name, value in means.items()}
     if trainer.is_global_zero:
-        means = {name.removeprefix("val/"): value for name, value in scores.items()}
-        print_scores(means, f"Held-out photos of {data}, best checkpoint")
+        if scores:
+            means = {name.removeprefix("val/"): value for name, value in scores.items()}
+            print_scores(means, f"Held-out photos of {data}, best checkpoint")
         panels = sorted((run / "panels").glob("*.png"))
         console.print(f"best checkpoint  {best}")
         console.print(f"panels           {panels[-1] if panels else 'none'}")
         console.print(f"configuration    {run / 'config.yaml'}")
-        for logger in loggers:
-            if isinstance(logger, WandbRun):
-                console.print(logger.where())
         if skipped := data.skipped.summary():
             console.print(f"skipped          {skipped}")
-        console.print(f"colour a picture python predict.py checkpoint={best} input=PICTURE_OR_FOLDER")
+        for logger in loggers:
+            if isinstance(logger, WandbRun) and (where := logger.where()):
+                console.print(where)
+        console.print("colour pictures with this command:")
+        console.print(f"  python predict.py checkpoint={best} input=PICTURE_OR_FOLDER")
     return scores.get(config["monitor"])
 
 

@@ -23,7 +23,7 @@ import torchvision
 from torch import Tensor, nn
 from torchvision.models.feature_extraction import create_feature_extractor
 
-from colorization.errors import ConfigError
+from colorization.errors import ConfigError, first_line
 
 # Mean and standard deviation of ImageNet's RGB in 0..1, which torchvision's pretrained weights expect to be removed.
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -146,20 +146,43 @@ class TimmBackbone(Backbone):
         self.layers = layers
         self.channels = tuple(layers.feature_info.channels())
         self.reductions = tuple(layers.feature_info.reduction())
+        self._try_sizes(name)
         self.freeze_if_asked()
 
     @staticmethod
     def _create(name: str, pretrained: bool) -> Any:
         import timm
 
-        try:
-            return timm.create_model(name, features_only=True, pretrained=pretrained)
-        except (RuntimeError, AttributeError, AssertionError, TypeError) as error:
-            if not pretrained:
+        # Transformers take this option, and without it pictures of one size only; the others do not know it.
+        attempts: tuple[dict[str, Any], ...] = ({"dynamic_img_size": True}, {})
+        for options in attempts:
+            try:
+                return timm.create_model(name, features_only=True, pretrained=pretrained, **options)
+            except TypeError:
+                continue
+            except Exception as error:
+                if pretrained:
+                    raise _no_pretrained_weights(name, f"the weights of timm's {name}", "any folder") from error
                 raise ConfigError(f"backbone.name={name}: timm offers no feature maps for this network") from error
-            raise _no_pretrained_weights(name, f"the weights of timm's {name}", "any folder") from error
-        except OSError as error:
-            raise _no_pretrained_weights(name, f"the weights of timm's {name}", "any folder") from error
+        raise ConfigError(f"backbone.name={name}: timm offers no feature maps for this network")
+
+    def _try_sizes(self, name: str) -> None:
+        """Some networks take pictures of one size only.
+
+        Raises:
+            ConfigError: this is one of them.
+        """
+        was_training = self.training
+        self.eval()
+        for tiles in ((6, 9), (7, 7)):
+            try:
+                with torch.no_grad():
+                    self(torch.zeros(1, 1, *(count * self.reductions[-1] for count in tiles)))
+            except (AssertionError, RuntimeError) as error:
+                raise ConfigError(
+                    f"backbone.name={name} does not take pictures of any size ({first_line(error)}); choose another"
+                ) from error
+        self.train(was_training)
 
     def _features(self, rgb: Tensor) -> list[Tensor]:
         maps = self.layers(rgb)
@@ -218,19 +241,19 @@ def load_trunk(layers: nn.Module, name: str, weights: str | Path) -> None:
         ConfigError: the file is missing, can't be read, or lacks or mismatches a weight.
     """
     path = Path(weights).expanduser()
+    weights = f"the weights {path} of backbone.name={name}"
     if not path.is_file():
-        raise ConfigError(f"backbone.weights={weights}: there is no such file; give the path of a state dict")
+        raise ConfigError(f"{weights}: there is no such file; give the path of a state dict with backbone.weights=FILE")
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         raise ConfigError(
-            f"backbone.weights={weights} can't be read as a PyTorch state dict ({type(error).__name__}); "
+            f"{weights} can't be read as a PyTorch state dict ({type(error).__name__}); "
             "save one with torch.save(model.state_dict(), FILE)"
         ) from error
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise ConfigError(
-            f"backbone.weights={weights} holds no state dict (names to tensors); "
-            "save one with torch.save(model.state_dict(), FILE)"
+            f"{weights} hold no state dict (names to tensors); save one with torch.save(model.state_dict(), FILE)"
         )
     wanted = layers.state_dict()
     # timm's feature networks write the stage `stages.0` of the classifier as `stages_0`.
@@ -241,8 +264,8 @@ def load_trunk(layers: nn.Module, name: str, weights: str | Path) -> None:
     missing = [key for key in wanted if key not in found and not key.endswith("num_batches_tracked")]
     wrong = [key for key in wanted if key in found and found[key].shape != wanted[key].shape]
     if missing or wrong:
-        what = f"it lacks {missing[0]}" if missing else f"its {wrong[0]} has another shape"
-        raise ConfigError(f"backbone.weights={weights} does not fit {name}: {what}; give weights of a {name}")
+        what = f"they lack {missing[0]}" if missing else f"{wrong[0]} has another shape"
+        raise ConfigError(f"{weights} do not fit: {what}; give weights of a {name}")
     layers.load_state_dict({**wanted, **{key: found[key] for key in wanted if key in found}})
 
 

@@ -46,6 +46,10 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     entry = checkpoint.get(ENTRY) if isinstance(checkpoint, dict) else None
     if not isinstance(entry, dict) or not isinstance(entry.get("config"), dict):
         raise CheckpointError(f"checkpoint {path} was not written by this project: it says nothing about its network")
+    if not isinstance(entry["config"].get("data", {}).get("size"), int) or not isinstance(
+        checkpoint.get("state_dict"), dict
+    ):
+        raise CheckpointError(f"checkpoint {path} is incomplete: it holds no weights, or says nothing about its data")
     if not isinstance(entry.get("format"), int) or entry["format"] > FORMAT:
         raise CheckpointError(
             f"checkpoint {path} has format {entry.get('format')}, newer than the {FORMAT} that this version reads; "
@@ -79,14 +83,16 @@ def find_resume(ckpt_path: str, run: Path, output_dir: Path) -> Path:
     return found[-1]
 
 
-def check_same_network(checkpoint: Mapping[str, Any], config: Mapping[str, Any], path: str | Path) -> None:
+def check_resumable(checkpoint: Mapping[str, Any], config: Mapping[str, Any], path: str | Path) -> None:
     """Makes sure that a run can go on from a checkpoint.
 
     Raises:
-        CheckpointError: backbone, decoder or objective differ.
+        CheckpointError: backbone, decoder or objective differ, or the kind of optimizer or schedule.
     """
-    for group in ("backbone", "decoder", "objective"):
-        before, now = ({**node[group]} for node in (checkpoint[ENTRY]["config"], config))
+    for group in ("backbone", "decoder", "objective", "optimizer", "scheduler"):
+        before, now = ({**node.get(group, {})} for node in (checkpoint[ENTRY]["config"], config))
+        if group in ("optimizer", "scheduler"):
+            before, now = ({"_target_": node.get("_target_")} for node in (before, now))
         for node in (before, now):
             node.pop("pretrained", None)
             node.pop("weights", None)
@@ -96,6 +102,11 @@ def check_same_network(checkpoint: Mapping[str, Any], config: Mapping[str, Any],
                     f"ckpt_path={path} was trained with {group}.{key}={before.get(key)}, this run has "
                     f"{now.get(key)}: repeat the command of that run and add ckpt_path"
                 )
+
+
+def trained_size(checkpoint: Mapping[str, Any]) -> int:
+    """The side of the squares that the network was trained on, in pixels."""
+    return int(checkpoint[ENTRY]["config"]["data"]["size"])
 
 
 def without_download(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -152,11 +163,12 @@ def rebuild(checkpoint: Mapping[str, Any], path: str | Path) -> tuple[Colorizati
         config = without_download(config)
     try:
         network, objective = build_network(config, CHECKPOINT_PACKAGES)
-        weights = checkpoint.get("state_dict", {})
+        weights = checkpoint["state_dict"]
         _load(network, weights, "network.")
         _load(objective, weights, "objective.")
     except (ConfigError, RuntimeError, TypeError) as error:
-        raise CheckpointError(f"checkpoint {path}: {str(error).splitlines()[0]}") from error
+        reason = " ".join(line.strip() for line in str(error).splitlines()[:2])
+        raise CheckpointError(f"checkpoint {path} can't be rebuilt: {reason}") from error
     return network.eval(), objective.eval()
 
 

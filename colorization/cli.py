@@ -15,7 +15,7 @@ from hydra.errors import HydraException, MissingConfigException, OverrideParseEx
 from omegaconf import DictConfig
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
 
-from colorization.config import did_you_mean, register
+from colorization.config import TRUSTED_PACKAGES, did_you_mean, locate, parameters, register
 from colorization.errors import ColorizationError
 
 _CONF = Path(__file__).parent.parent / "conf"
@@ -41,8 +41,8 @@ def script(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callable
                 # Hydra then raises its errors instead of printing them.
                 with _environment(_FULL_ERROR, "1"):
                     hydra.main(version_base="1.3", config_path=str(_CONF), config_name=config_name)(run)()
-            except (ColorizationError, HydraException, OmegaConfBaseException) as error:
-                if asked_for_traceback:
+            except (ColorizationError, HydraException, OmegaConfBaseException, OSError) as error:
+                if asked_for_traceback or not _is_a_users_mistake(error):
                     raise
                 sys.exit(f"Error: {explain(error)}")
 
@@ -69,6 +69,8 @@ def explain(error: BaseException) -> str:
     """One sentence for a user's mistake: what is wrong where, and what was perhaps meant."""
     if isinstance(error, ColorizationError):
         return str(error)
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
     if isinstance(error, MissingConfigException) and error.options and error.missing_cfg_file:
         group, _, name = error.missing_cfg_file.rpartition("/")
         return f"{group}={name} does not exist{did_you_mean(name, error.options)}"
@@ -81,13 +83,29 @@ def explain(error: BaseException) -> str:
         if isinstance(cause, ConfigKeyError | ConfigAttributeError) and cause.full_key:
             parent = cause.parent_node
             valid = [str(key) for key in parent] if isinstance(parent, DictConfig) else []
+            if cause.full_key == "data.root":
+                return "data.root belongs to data=folder, data=shards and data=torchvision: choose one of them as well"
+            if isinstance(parent, DictConfig) and _is_accepted(str(cause.key), parent):
+                return f"{cause.full_key} has no value in conf/ to be changed: add one with +{cause.full_key}=VALUE"
             return f"{cause.full_key} is not an option{did_you_mean(str(cause.key), valid)}"
         if isinstance(cause, MissingMandatoryValue):
             return f"{cause.full_key} is missing: give {cause.full_key}=VALUE on the command line"
         if isinstance(cause, OmegaConfBaseException):
             key = f"{cause.full_key}: " if cause.full_key else ""
             return key + str(cause.msg or cause).splitlines()[0]
+    if "Ambiguous value" in str(error):
+        return f"{str(error).splitlines()[0]}: several values need -m, which makes a run for each"
     return " ".join(line.strip() for line in str(error).splitlines() if line.strip())
+
+
+def _is_a_users_mistake(error: BaseException) -> bool:
+    # The system's errors are one if they name a file: no such folder, no permission, disk full.
+    return isinstance(error, HydraException) or not isinstance(error, OSError) or error.filename is not None
+
+
+def _is_accepted(key: str, node: DictConfig) -> bool:
+    target = node.get("_target_")
+    return target is not None and key in parameters(locate(target, "_target_", TRUSTED_PACKAGES))
 
 
 def _quiet() -> None:

@@ -44,8 +44,9 @@ def _in_float32(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
 
 
 def _mix_channels(matrix: Tensor, picture: Tensor) -> Tensor:
-    # A sum of products instead of matmul: TF32 and bfloat16 settings for matmul must not touch colours.
-    return (matrix.view(*matrix.shape, 1, 1) * picture.unsqueeze(-4)).sum(-3)
+    # Sums of products instead of matmul: TF32 and bfloat16 settings for matmul must not touch colours.
+    first, second, third = picture.unbind(-3)
+    return torch.stack([row[0] * first + row[1] * second + row[2] * third for row in matrix], dim=-3)
 
 
 @_in_float32

@@ -6,8 +6,10 @@ backbone or decoder so brings its own schema along.
 """
 
 import difflib
+import functools
 import inspect
 import os
+import pydoc
 import typing
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -15,20 +17,17 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import hydra.utils
 import pydantic
 import torch
-from hydra.core.config_store import ConfigStore
-from hydra.errors import InstantiationException
 from omegaconf import MISSING, DictConfig, OmegaConf
 
-from colorization.errors import ColorizationError, ConfigError
+from colorization.errors import ColorizationError, ConfigError, first_line
 
 # What a `_target_` may name. A checkpoint, which may come from a stranger, may only name what is ours.
 TRUSTED_PACKAGES = ("colorization", "torch", "torchvision", "torchmetrics", "pytorch_lightning")
 CHECKPOINT_PACKAGES = ("colorization",)
 
-_HYDRA_KEYS = {"_target_", "_partial_", "_convert_", "_recursive_", "_args_"}
+_OWN_KEYS = {"_target_", "_partial_"}
 _Node = dict[str, Any]
 
 
@@ -51,7 +50,7 @@ class TrainConfig:
     logger: _Node = _group()
     paths: _Node = _group()
     monitor: str = "val/loss"
-    monitor_mode: str = "min"
+    monitor_mode: str = MISSING
     seed: int = 0
     ckpt_path: str | None = None
 
@@ -83,12 +82,15 @@ class PredictConfig:
 
 def register() -> None:
     """Makes schemas and resolvers known to Hydra. To be called before composing."""
+    from hydra.core.config_store import ConfigStore  # not above: inference does without Hydra
+
     store = ConfigStore.instance()
     store.store(name="train_schema", node=TrainConfig)
     store.store(name="evaluate_schema", node=EvaluateConfig)
     store.store(name="predict_schema", node=PredictConfig)
     OmegaConf.register_new_resolver("fastest_precision", fastest_precision, replace=True)
     OmegaConf.register_new_resolver("usable_cores", usable_cores, replace=True)
+    OmegaConf.register_new_resolver("better", better, replace=True)
 
 
 def fastest_precision(accelerator: str) -> str:
@@ -102,6 +104,11 @@ def fastest_precision(accelerator: str) -> str:
     on_cpu = accelerator == "cpu" or (accelerator == "auto" and not torch.backends.mps.is_available())
     capabilities = torch.cpu.get_capabilities() if on_cpu else {}
     return "bf16-mixed" if capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") else "32-true"
+
+
+def better(metric: str) -> str:
+    """Whether more of a logged metric is better (`max`) or less (`min`)."""
+    return "max" if metric.endswith(("psnr", "ssim", "colorfulness")) else "min"
 
 
 def usable_cores(most: int) -> int:
@@ -119,16 +126,28 @@ def resolve(config: DictConfig) -> dict[str, Any]:
     """
     plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     assert isinstance(plain, dict)
+    _refuse_empty(plain, "")
     return {str(key): _check(value, str(key), TRUSTED_PACKAGES) for key, value in plain.items()}
+
+
+def _refuse_empty(value: Any, path: str) -> None:
+    """An empty value is mostly an unset shell variable, and an empty path would mean the current folder."""
+    if value == "":
+        raise ConfigError(f"{path}= is empty: give a value, or null for none")
+    items = value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list) else ()
+    for key, item in items:
+        _refuse_empty(item, f"{path}.{key}".removeprefix("."))
 
 
 def instantiate(
     node: Mapping[str, Any], path: str, packages: tuple[str, ...] = TRUSTED_PACKAGES, **arguments: Any
 ) -> Any:
-    """Builds what a node's `_target_` names. The only place where a configuration turns into objects.
+    """Builds what a node's `_target_` names, and what the nodes below it name. The only place where a configuration
+    turns into objects. Strings are taken as they are: Hydra's own `instantiate` would resolve interpolations in them,
+    and so run what a stranger's checkpoint says.
 
     Args:
-        node: a plain node with `_target_`.
+        node: a plain node with `_target_`; with `_partial_: true`, the result waits for more arguments.
         path: where it stands in the configuration, for messages.
         packages: the packages that a `_target_` may name.
         arguments: passed on besides the node's own.
@@ -138,28 +157,34 @@ def instantiate(
     """
     if "_target_" not in node:
         raise ConfigError(f"{path} names nothing to build: it needs a _target_")
-    node = _check(node, path, packages)
+    return _build(_check(node, path, packages), path, packages, arguments)
+
+
+def _build(value: Any, path: str, packages: tuple[str, ...], arguments: Mapping[str, Any] | None = None) -> Any:
+    if isinstance(value, list):
+        return [_build(item, f"{path}.{index}", packages) for index, item in enumerate(value)]
+    if not isinstance(value, Mapping):
+        return value
+    options = {key: _build(item, f"{path}.{key}", packages) for key, item in value.items() if key not in _OWN_KEYS}
+    if "_target_" not in value:
+        return options
+    target = locate(value["_target_"], f"{path}._target_", packages)
+    if value.get("_partial_"):
+        return functools.partial(target, **options, **(arguments or {}))
     try:
-        return hydra.utils.instantiate(node, _convert_="all", **arguments)
-    except InstantiationException as error:
-        cause = error.__cause__
-        if isinstance(cause, ColorizationError):
-            raise cause from None
-        if isinstance(cause, ValueError | TypeError):
-            raise ConfigError(f"{path} can't be built as configured: {_first_line(cause)}") from error
+        return target(**options, **(arguments or {}))
+    except ColorizationError:
         raise
+    except Exception as error:  # whatever a library's constructor raises about the options it was given
+        raise ConfigError(f"{path} can't be built as configured: {first_line(error)}") from error
 
 
 def did_you_mean(key: str, valid: Iterable[str]) -> str:
     """The end of a message about an unknown key: what was perhaps meant, and all that is valid."""
-    names = sorted(valid)
+    names = sorted(name for name in valid if name not in _OWN_KEYS)
     close = difflib.get_close_matches(key, names, n=3, cutoff=0.6)
     hint = f"; did you mean {' or '.join(close)}?" if close else ";"
     return f"{hint} Valid here: {', '.join(names)}"
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def _check(value: Any, path: str, packages: tuple[str, ...]) -> Any:
@@ -173,7 +198,7 @@ def _check(value: Any, path: str, packages: tuple[str, ...]) -> Any:
         return checked
     target = locate(checked["_target_"], f"{path}._target_", packages)
     accepted = parameters(target)
-    for key in checked.keys() - _HYDRA_KEYS:
+    for key in checked.keys() - _OWN_KEYS:
         if key not in accepted:
             raise ConfigError(f"{path}.{key} is not an option of {target.__name__}{did_you_mean(key, accepted)}")
         if not isinstance(checked[key], Mapping):
@@ -191,13 +216,17 @@ def locate(name: Any, path: str, packages: tuple[str, ...]) -> Callable[..., Any
     if not isinstance(name, str) or name.split(".")[0] not in packages:
         raise refusal
     try:
-        found = hydra.utils.get_object(name)
-    except Exception as error:
-        raise ConfigError(f"{path}={name} does not exist: {_first_line(error)}") from error
+        found = pydoc.locate(name)
+    except pydoc.ErrorDuringImport as error:
+        raise ConfigError(f"{path}={name} can't be imported: {first_line(error)}") from error
+    if found is None:
+        raise ConfigError(f"{path}={name} does not exist")
     if not callable(found):
         raise ConfigError(f"{path}={name} is neither a class nor a function")
     if str(getattr(found, "__module__", "")).split(".")[0] not in packages:
         raise refusal
+    if packages == CHECKPOINT_PACKAGES and not (isinstance(found, type) and issubclass(found, torch.nn.Module)):
+        raise ConfigError(f"{path}={name} is refused: a checkpoint may only name parts of networks")
     return found
 
 

@@ -22,3 +22,8 @@ class PictureError(ColorizationError):
 
 class CheckpointError(ColorizationError):
     """A checkpoint that is missing, damaged, too new, or that asks for foreign code."""
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of what an error says."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -1,5 +1,6 @@
 """Picture files of the real world: found, read as upright 8-bit sRGB, and written whole or not at all."""
 
+import contextlib
 import io
 import os
 import warnings
@@ -11,6 +12,7 @@ from typing import BinaryIO
 import numpy as np
 import tifffile
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL.TiffImagePlugin import BITSPERSAMPLE, TiffImageFile
 
 from colorization.errors import PictureError
 
@@ -60,6 +62,12 @@ def open_picture(source: Path | BinaryIO) -> Image.Image:
         warnings.simplefilter("ignore")
         try:
             image = Image.open(source)
+            if (
+                isinstance(image, TiffImageFile)
+                and image.mode == "RGB"
+                and max(image.tag_v2.get(BITSPERSAMPLE, (8,))) > 8
+            ):
+                return _open_tiff(source)  # Pillow garbles 16-bit colour whose channels lie one behind the other
             image.load()
             return image
         except UnidentifiedImageError:
@@ -75,10 +83,12 @@ def _open_tiff(source: Path | BinaryIO) -> Image.Image:
     try:
         if not isinstance(source, Path):
             source.seek(0)
-        pixels = tifffile.imread(source)
+        pixels = np.squeeze(tifffile.imread(source))
+        if pixels.ndim == 3 and pixels.shape[0] in (3, 4):
+            pixels = np.moveaxis(pixels, 0, -1)
         if pixels.dtype == np.uint16:
             pixels = np.round(pixels / 257).astype(np.uint8)
-        return Image.fromarray(np.squeeze(pixels))
+        return Image.fromarray(np.ascontiguousarray(pixels))
     except Exception as error:
         raise PictureError("is not a picture of a known format") from error
 
@@ -88,7 +98,8 @@ def to_rgb(image: Image.Image) -> Image.Image:
     parts laid on white, 16 bits brought to 8.
     """
     profile = image.info.get("icc_profile")
-    image = ImageOps.exif_transpose(image)
+    with contextlib.suppress(Exception):  # a damaged EXIF block says nothing about orientation
+        image = ImageOps.exif_transpose(image)
     if image.mode.startswith("I") or image.mode == "F":
         return _gray_to_8_bits(image).convert("RGB")
     if image.mode in ("LA", "PA", "La", "RGBa") or "transparency" in image.info:
@@ -122,7 +133,7 @@ def _transform_to_srgb(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform 
 
 def _gray_to_8_bits(image: Image.Image) -> Image.Image:
     pixels = np.asarray(image, dtype=np.float64)
-    highest = 65535.0 if image.mode.startswith("I") else 1.0
+    highest = 65535.0 if image.mode.startswith("I") else 1.0 if pixels.max() <= 1 else 255.0
     return Image.fromarray(np.clip(np.round(pixels / highest * 255), 0, 255).astype(np.uint8))
 
 
@@ -135,12 +146,15 @@ def write_picture(image: Image.Image, path: Path) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        file_format = Image.registered_extensions()[path.suffix.lower()]
+        file_format = Image.registered_extensions().get(path.suffix.lower())
+        if file_format is None:
+            raise ValueError(f"{path.suffix or 'a name without ending'} names no picture format")
         # 4:4:4: halving the colour's resolution is no way to keep colours.
         options = {"quality": 95, "subsampling": 0} if file_format == "JPEG" else {}
         image.save(temporary, format=file_format, **options)
         temporary.replace(path)
-    except (OSError, KeyError, ValueError) as error:
+    except (OSError, ValueError) as error:
         raise PictureError(f"{path} can't be written: {error}") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)

@@ -11,9 +11,9 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
-from colorization.checkpoint import ENTRY, read_checkpoint, rebuild
+from colorization.checkpoint import read_checkpoint, rebuild, trained_size
 from colorization.color import lab_to_rgb, merge_lab, normalize_lightness, rgb_to_lab, to_float, to_uint8
-from colorization.errors import ConfigError
+from colorization.errors import ConfigError, PictureError
 from colorization.imagefiles import to_rgb
 from colorization.network import ColorizationNetwork
 from colorization.objectives.base import Objective
@@ -55,7 +55,7 @@ class Colorizer:
         checkpoint = read_checkpoint(path)
         network, objective = rebuild(checkpoint, path)
         if resolution is None:
-            resolution = int(checkpoint[ENTRY]["config"].get("data", {}).get("size", 224))
+            resolution = trained_size(checkpoint)
         if resolution < 16:
             raise ConfigError(f"resolution={resolution} is too small to see anything: give 16 or more")
         return cls(network, objective, resolution, find_device(device))
@@ -69,9 +69,16 @@ class Colorizer:
 
         Returns:
             The coloured picture, of the kind and size that was given: mode `RGB`, or uint8 `(H, W, 3)`.
+
+        Raises:
+            PictureError: the array is of another type or shape.
         """
         if isinstance(image, Image.Image):
             return Image.fromarray(self(np.asarray(to_rgb(image))))
+        if image.dtype != np.uint8 or image.ndim not in (2, 3) or image.shape[2:] not in ((), (3,)) or not image.size:
+            raise PictureError(
+                f"an array of {image.dtype} with shape {image.shape} is no picture: give uint8 (H, W) or (H, W, 3)"
+            )
         pixels = torch.tensor(image, device=self.device)
         if pixels.ndim == 2:
             pixels = pixels.unsqueeze(-1).expand(-1, -1, 3)

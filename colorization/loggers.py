@@ -65,8 +65,10 @@ class WandbRun(WandbLogger):
         # Not WandbLogger's own `offline`: that one sets WANDB_MODE for the rest of the process.
         super().__init__(save_dir=folder, project=project, mode=self.mode, settings=wandb.Settings(silent=True))
 
-    def where(self) -> str:
-        """One line that says where the run is to be seen."""
+    def where(self) -> str | None:
+        """One line that says where the run is to be seen; None if W&B is switched off."""
+        if self.mode == "disabled":
+            return None
         run: Any = self.experiment
         if self.mode == "online":
             return f"W&B: {run.url}"

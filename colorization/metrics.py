@@ -3,6 +3,9 @@
 Everything is computed on 8-bit RGB, as a picture file would hold it.
 """
 
+from collections.abc import Sequence
+
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torchmetrics import MeanMetric
@@ -10,12 +13,12 @@ from torchmetrics.functional.image import peak_signal_noise_ratio, structural_si
 
 from colorization.color import colorfulness, gray_ab, lab_to_rgb, merge_lab, to_float, to_uint8
 
-# Printed names, in the order of the tables. For the last one less is better; colourfulness is best near the truth's.
+# Printed names, in the order of the tables. Colourfulness is best near the truth's; of its error less is better.
 METRICS = {
     "psnr": "PSNR (dB)",
     "ssim": "SSIM",
     "colorfulness": "Colourfulness",
-    "colorfulness_difference": "Colourfulness difference",
+    "colorfulness_difference": "Colourfulness error",
 }
 
 
@@ -56,6 +59,14 @@ def score_pictures(predicted: Tensor, truth: Tensor) -> dict[str, Tensor]:
             "colorfulness_difference": (colorful - colorful_truth).abs(),
             "colorfulness_truth": colorful_truth,
         }
+
+
+def bootstrap_interval(values: Sequence[float], resamples: int = 2000, seed: int = 0) -> tuple[float, float]:
+    """The 95 % percentile bootstrap interval of the mean (Efron, 1979) over pictures."""
+    sample = np.asarray(values)
+    draws = np.random.default_rng(seed).integers(0, len(sample), (resamples, len(sample)))
+    low, high = np.percentile(sample[draws].mean(axis=1), (2.5, 97.5))
+    return float(low), float(high)
 
 
 def render(lightness: Tensor, ab: Tensor) -> Tensor:

@@ -4,12 +4,14 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from pytorch_lightning import LightningModule
+from pytorch_lightning.trainer.states import TrainerFn
 from torch import Tensor
 from torch.optim import Optimizer
 from torchmetrics import MeanMetric
 
 from colorization.checkpoint import ENTRY, describe
 from colorization.color import normalize_lightness
+from colorization.errors import CheckpointError, ColorizationError, ConfigError, first_line
 from colorization.metrics import Scores, render
 from colorization.network import ColorizationNetwork
 from colorization.objectives.base import Objective
@@ -70,14 +72,30 @@ class ColorizationModule(LightningModule):
     def configure_optimizers(self) -> Any:
         assert self.make_optimizer is not None
         assert self.make_scheduler is not None
-        optimizer = self.make_optimizer([p for p in self.parameters() if p.requires_grad])
-        schedule = self.make_scheduler(optimizer, int(self.trainer.estimated_stepping_batches))
+        steps = self.trainer.estimated_stepping_batches
+        if steps == float("inf"):
+            raise ConfigError("trainer.max_epochs=-1: a learning-rate schedule needs an end; give a number of epochs")
+        try:
+            optimizer = self.make_optimizer([p for p in self.parameters() if p.requires_grad])
+            schedule = self.make_scheduler(optimizer, int(steps))
+        except (ValueError, TypeError) as error:
+            if isinstance(error, ColorizationError):
+                raise
+            raise ConfigError(f"optimizer or scheduler can't be built as configured: {first_line(error)}") from error
         return {"optimizer": optimizer, "lr_scheduler": schedule} if schedule else optimizer
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint[ENTRY] = describe(self.config)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        if self.trainer.state.fn != TrainerFn.FITTING:
+            return
+        steps = self.trainer.estimated_stepping_batches
+        if checkpoint["global_step"] >= steps:
+            raise CheckpointError(
+                f"ckpt_path: that run has done {checkpoint['global_step']} steps, and this one ends after {steps}: "
+                "raise trainer.max_epochs"
+            )
         # A resumed run may be longer than the first: the one-cycle schedule keeps its place, on the new run's length.
         for schedule in checkpoint.get("lr_schedulers", ()):
             for key in ("total_steps", "_schedule_phases"):
@@ -86,6 +104,8 @@ class ColorizationModule(LightningModule):
     def _score(self, batch: dict[str, Any]) -> dict[str, Any]:
         lightness, ab, truth = batch["lightness"], batch["ab"], batch["rgb"]
         if not batch["name"]:
+            # Processes that share a network out wait for each other inside it: this one has to go through it as well.
+            self(lightness.new_zeros(1, 1, 32, 32))
             return {"rgb": truth, "scores": {}}
         prediction = self(lightness)
         self.loss.update(self.objective.loss(prediction, ab)["loss"], weight=len(batch["name"]))

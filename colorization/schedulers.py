@@ -8,6 +8,8 @@ from typing import Any, Literal
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, OneCycleLR, ReduceLROnPlateau
 
+from colorization.errors import ConfigError
+
 
 def constant(optimizer: Optimizer, total_steps: int) -> None:
     """The optimizer's learning rate all along."""
@@ -20,6 +22,7 @@ def one_cycle(optimizer: Optimizer, total_steps: int, warmup: float = 0.3) -> di
     Args:
         warmup: the share of the run that the way up takes.
     """
+    _check_warmup(warmup)
     highest = [group["lr"] for group in optimizer.param_groups]
     scheduler = OneCycleLR(optimizer, max_lr=highest, total_steps=total_steps, pct_start=warmup)
     return {"scheduler": scheduler, "interval": "step"}
@@ -31,6 +34,7 @@ def cosine(optimizer: Optimizer, total_steps: int, warmup: float = 0.05) -> dict
     Args:
         warmup: the share of the run that the warm-up takes.
     """
+    _check_warmup(warmup)
     rising = max(round(warmup * total_steps), 1)
 
     def factor(step: int) -> float:
@@ -53,3 +57,8 @@ def plateau(
     """Multiplies the learning rate by `factor` whenever `monitor` has not improved for `patience` epochs."""
     scheduler = ReduceLROnPlateau(optimizer, mode=mode, factor=factor, patience=patience)
     return {"scheduler": scheduler, "interval": "epoch", "monitor": monitor}
+
+
+def _check_warmup(warmup: float) -> None:
+    if not 0 <= warmup < 1:
+        raise ConfigError(f"scheduler.warmup={warmup:g} is no share of a run: give 0 or more, and less than 1")

@@ -100,7 +100,7 @@ def test_train_val_and_test_folders_are_the_splits(tmp_path: Path) -> None:
     data = FolderDataModule(str(tmp_path), size=32, batch_size=2)
     assert [len(names(data, split)) for split in ("train", "val", "test", "all")] == [4, 3, 2, 9]
     assert all(name.startswith("val/") for name in names(data, "val"))
-    assert data.default_test_split() == "test"
+    assert data.own_test_split() == "test"
 
 
 def test_two_photos_are_enough_and_one_is_not(tmp_path: Path) -> None:

@@ -54,6 +54,7 @@ def test_a_run_s_folder_holds_everything(trained: Path) -> None:
     assert "${" not in (trained / "config.yaml").read_text()
     assert sorted(path.name for path in (trained / "checkpoints").iterdir()) == ["best.ckpt", "last.ckpt"]
     assert len(list((trained / "panels").glob("*.png"))) == 2
+    assert read_checkpoint(trained / "checkpoints" / "last.ckpt")["epoch"] == 1
     logged = {key for row in rows(trained) for key, value in row.items() if value}
     assert {"train/loss", "val/loss", "val/psnr", "val/gray_psnr", "val/ssim", "val/colorfulness"} <= logged
 
@@ -148,6 +149,15 @@ def test_resuming_continues_epochs_schedule_and_loss(tmp_path: Path, photos: Pat
     assert losses[1][0] == pytest.approx(losses[0][2], rel=0.5)
 
 
+def test_last_is_the_newest_checkpoint_also_when_it_is_not_the_best(tmp_path: Path, photos: Path) -> None:
+    """A metric that more training makes worse: the first epoch stays the best one."""
+    run(tmp_path / "run", photos, "trainer.max_epochs=3", "monitor=val/colorfulness_truth", "monitor_mode=min")
+    epochs = {
+        name: read_checkpoint(tmp_path / "run" / "checkpoints" / f"{name}.ckpt")["epoch"] for name in ("best", "last")
+    }
+    assert epochs == {"best": 0, "last": 2}
+
+
 def test_resume_last_goes_on_in_the_same_folder(tmp_path: Path, photos: Path) -> None:
     run(tmp_path / "out" / "one", photos, "trainer.max_epochs=1")
     before = rows(tmp_path / "out" / "one")
@@ -231,7 +241,7 @@ def test_wandb_runs_offline_and_says_how_to_upload(tmp_path: Path, photos: Path)
     logger = WandbRun(str(tmp_path / "run"))
     assert logger.mode == "offline"
     logger.log_metrics({"val/loss": 1.0})
-    line = logger.where()
+    line = str(logger.where())
     assert line.startswith("W&B: offline; upload with: wandb sync ")
     assert Path(line.split("wandb sync ")[1]).is_dir()
     logger.experiment.finish()
@@ -351,12 +361,26 @@ def damaged(trained: Path, path: Path, damage: Callable[[dict[str, Any]], object
         ),
         (
             lambda c: c[ENTRY]["config"]["decoder"].update(_target_="colorization.imagefiles.write_picture"),
+            "may only name parts of networks",
+        ),
+        (
+            lambda c: c[ENTRY]["config"]["decoder"].update(_target_="colorization.objectives.regression.Regression"),
             "is not a Decoder",
         ),
+        (
+            lambda c: c[ENTRY]["config"]["objective"].update(loss={"_target_": "colorization.config.save"}),
+            "may only name parts of networks",
+        ),
+        (
+            lambda c: c[ENTRY]["config"]["backbone"].update(name="${oc.env:HOME}"),
+            r"backbone\.name=\$\{oc\.env:HOME\}",
+        ),
+        (lambda c: c[ENTRY]["config"].pop("data"), "is incomplete"),
+        (lambda c: c.update(state_dict=[1]), "is incomplete"),
         (lambda c: c[ENTRY]["config"].pop("backbone"), "backbone is missing"),
-        (lambda c: c[ENTRY]["config"]["decoder"].update(width=64), "checkpoint"),
-        (lambda c: c["state_dict"].popitem(), "checkpoint"),
-        (lambda c: c.pop("state_dict"), "checkpoint"),
+        (lambda c: c[ENTRY]["config"]["decoder"].update(width=64), "can't be rebuilt: .*size mismatch"),
+        (lambda c: c["state_dict"].popitem(), "can't be rebuilt: .*Missing key"),
+        (lambda c: c.pop("state_dict"), "is incomplete"),
     ],
 )
 def test_checkpoints_that_are_refused(

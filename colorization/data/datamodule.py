@@ -2,12 +2,13 @@
 
 import csv
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from pytorch_lightning import LightningDataModule
+from pytorch_lightning.utilities.rank_zero import rank_zero_only
 from torch.utils.data import DataLoader
 
 from colorization.color import rgb_to_lab, to_float
@@ -54,7 +55,7 @@ class PhotoDataModule(LightningDataModule, ABC):
         self.batch_size = batch_size
         self.num_workers = num_workers
         self.crop_scale = crop_scale
-        self.test_split: Split | None = None
+        self.test_split: Split = "val"  # what is scored
         self.skipped = SkippedPhotos(max_unreadable, None if skipped_file is None else Path(skipped_file))
         self._datasets: dict[str, PhotoDataset] = {}
 
@@ -70,17 +71,13 @@ class PhotoDataModule(LightningDataModule, ABC):
         """
 
     def setup(self, stage: str) -> None:
-        splits: list[Split]
-        if stage == "test":
-            splits = [self.test_split or self.default_test_split()]
-        else:
-            splits = ["train", "val"] if stage == "fit" else ["val"]
-        for split in splits:
+        of_stage: dict[str, list[Split]] = {"fit": ["train", "val"], "test": [self.test_split]}
+        for split in of_stage.get(stage, ["val"]):
             if split not in self._datasets:
                 self._datasets[split] = self._open(split)
 
-    def default_test_split(self) -> Split:
-        """`test` where the source has such photos, otherwise `val`."""
+    def own_test_split(self) -> Split | None:
+        """The photos that the source itself sets apart for scoring: `test`, or else `val`; None if it does not."""
         return "test" if self.photos("test") is not None else "val"
 
     def _open(self, split: Split) -> PhotoDataset:
@@ -106,6 +103,9 @@ class PhotoDataModule(LightningDataModule, ABC):
             f"first being {photos.name(0)}: {commonest}; add colour photos{other}"
         )
 
+    def teardown(self, stage: str) -> None:
+        self.skipped.gather()
+
     def train_dataloader(self) -> DataLoader[dict[str, Any]]:
         return self._loader("train", shuffle=True)
 
@@ -113,7 +113,7 @@ class PhotoDataModule(LightningDataModule, ABC):
         return self._loader("val", shuffle=False)
 
     def test_dataloader(self) -> DataLoader[dict[str, Any]]:
-        return self._loader(self.test_split or self.default_test_split(), shuffle=False)
+        return self._loader(self.test_split, shuffle=False)
 
     def _loader(self, split: str, shuffle: bool) -> DataLoader[dict[str, Any]]:
         dataset = self._datasets[split]
@@ -149,19 +149,32 @@ class PhotoDataModule(LightningDataModule, ABC):
         """The option that the photos come from, as messages and tables name it."""
 
 
+def absolute_root(root: str) -> str:
+    """A path or pattern that means the same from every folder."""
+    return str(Path.cwd() / Path(root).expanduser())
+
+
 class SkippedPhotos:
     """Counts and lists the photos that were passed over, each one once.
 
     Args:
         max_unreadable: the share of a split's photos that may be unreadable.
-        path: a CSV file that is created with the first one; None keeps no list.
+        path: a CSV file that is created with the first one; None keeps no list. Of several processes, the first one
+            writes it.
     """
 
     def __init__(self, max_unreadable: float, path: Path | None) -> None:
         self.max_unreadable = max_unreadable
         self.path = path
-        self.unreadable: set[str] = set()
-        self.colorless: set[str] = set()
+        self.found: dict[str, Skipped] = {}
+
+    @property
+    def unreadable(self) -> set[str]:
+        return {name for name, skip in self.found.items() if skip.unreadable}
+
+    @property
+    def colorless(self) -> set[str]:
+        return {name for name, skip in self.found.items() if not skip.unreadable}
 
     def add(self, skipped: Iterable[Skipped], photos: int) -> None:
         """Takes note of photos that were passed over, out of `photos` in all.
@@ -169,27 +182,42 @@ class SkippedPhotos:
         Raises:
             DataError: more than the allowed share is unreadable.
         """
-        fresh = [skip for skip in dict.fromkeys(skipped) if skip.name not in self.unreadable | self.colorless]
-        self.unreadable |= {skip.name for skip in fresh if skip.unreadable}
-        self.colorless |= {skip.name for skip in fresh if not skip.unreadable}
-        if fresh and self.path is not None:
-            is_new = not self.path.exists()
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with self.path.open("a", newline="", encoding="utf-8", errors="surrogateescape") as file:
-                writer = csv.writer(file)
-                if is_new:
-                    writer.writerow(("name", "why"))
-                writer.writerows((skip.name, skip.reason) for skip in fresh)
-        if len(self.unreadable) > self.max_unreadable * photos:
-            where = f", listed in {self.path}" if self.path else f", for instance {next(iter(self.unreadable))}"
+        fresh = {skip.name: skip for skip in skipped if skip.name not in self.found}
+        self.found |= fresh
+        self._list(list(fresh.values()))
+        unreadable = self.unreadable
+        if len(unreadable) > self.max_unreadable * photos:
+            where = f", listed in {self.path}" if self.path else f", for instance {next(iter(unreadable))}"
             raise DataError(
-                f"{len(self.unreadable)} of {photos} pictures can't be read{where}: mend or remove them, or raise "
+                f"{len(unreadable)} of {photos} pictures can't be read{where}: mend or remove them, or raise "
                 f"data.max_unreadable={self.max_unreadable:g}"
             )
 
+    @rank_zero_only
+    def _list(self, skipped: Collection[Skipped]) -> None:
+        if not skipped or self.path is None:
+            return
+        is_new = not self.path.exists()
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self.path.open("a", newline="", encoding="utf-8", errors="surrogateescape") as file:
+            writer = csv.writer(file)
+            if is_new:
+                writer.writerow(("name", "why"))
+            writer.writerows((skip.name, skip.reason) for skip in skipped)
+
+    def gather(self) -> None:
+        """Brings together what several processes have passed over. To be called by all of them."""
+        if not torch.distributed.is_available() or not torch.distributed.is_initialized():
+            return
+        shares: list[Any] = [None] * torch.distributed.get_world_size()
+        torch.distributed.all_gather_object(shares, self.found)
+        everything = {name: skip for share in shares for name, skip in share.items()}
+        self._list([skip for name, skip in everything.items() if name not in self.found])
+        self.found = everything
+
     def summary(self) -> str | None:
         """One line for the end of a run; None if nothing was passed over."""
-        if not self.unreadable and not self.colorless:
+        if not self.found:
             return None
         where = f"; listed in {self.path}" if self.path else ""
         return f"{len(self.unreadable)} unreadable and {len(self.colorless)} colourless pictures left out{where}"

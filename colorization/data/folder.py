@@ -57,10 +57,16 @@ class FolderDataModule(PhotoDataModule):
         self._names: list[str] = []
 
     def photos(self, split: Split) -> Photos | None:
+        names = split_names(self._listed(), split, self.val_share)
+        return None if names is None else FolderPhotos(self.root, names)
+
+    def own_test_split(self) -> Split | None:
+        return own_test_split(self._listed())
+
+    def _listed(self) -> list[str]:
         if not self._names:
             self._names = self._list()
-        names = split_names(self._names, split, self.val_share)
-        return None if names is None else FolderPhotos(self.root, names)
+        return self._names
 
     def _list(self) -> list[str]:
         if not self.root.is_dir():
@@ -88,6 +94,14 @@ def checked_share(share: float) -> float:
     return share
 
 
+def own_test_split(names: list[str]) -> Split | None:
+    """`test` or `val`, if top-level folders of these names set photos apart for scoring; otherwise None."""
+    folders = {name.split("/")[0] for name in names if "/" in name}
+    if "test" in folders:
+        return "test"
+    return "val" if {"train", "val"} <= folders else None
+
+
 def split_names(names: list[str], split: Split, val_share: float) -> list[str] | None:
     """The names of a split, by top-level folder where there are `train` and `val`, otherwise by hash.
 
@@ -107,8 +121,7 @@ def split_names(names: list[str], split: Split, val_share: float) -> list[str] |
     named = [name for name in names if name.startswith(f"{split}/")]
     if split == "test":
         return named or None
-    folders = {name.split("/")[0] for name in names if "/" in name}
-    if {"train", "val"} <= folders:
+    if {"train", "val"} <= {name.split("/")[0] for name in names if "/" in name}:
         return named
     rest = [name for name in names if not name.startswith("test/")]
     if len(rest) < 2:

@@ -55,16 +55,15 @@ class JoinedPhotos(Photos):
 
     def __init__(self, parts: Sequence[Photos]) -> None:
         self.parts = parts
+        self.ends = np.cumsum([len(part) for part in parts])
 
     def __len__(self) -> int:
-        return sum(len(part) for part in self.parts)
+        return int(self.ends[-1])
 
     def _find(self, index: int) -> tuple[Photos, int]:
-        for part in self.parts:
-            if index < len(part):
-                return part, index
-            index -= len(part)
-        raise IndexError(index)
+        number = int(np.searchsorted(self.ends, index, side="right"))
+        part = self.parts[number]
+        return part, index - int(self.ends[number]) + len(part)
 
     def name(self, index: int) -> str:
         part, index = self._find(index)
@@ -85,7 +84,10 @@ def open_colored(photos: Photos, index: int) -> Image.Image:
     image = photos.open(index)
     if is_gray_mode(image):
         raise ColorlessError("is gray")
-    rgb = to_rgb(image)
+    try:
+        rgb = to_rgb(image)
+    except Exception as error:  # whatever Pillow raises about odd contents
+        raise PictureError(f"can't be converted to RGB: {error}") from error
     if is_colorless(to_float(to_tensor(rgb.resize(_THUMBNAIL, Image.Resampling.BOX)))):
         raise ColorlessError("holds no colour")
     return rgb
@@ -126,18 +128,21 @@ class PhotoDataset(Dataset[dict[str, Any]]):
     def __len__(self) -> int:
         return len(self.photos)
 
+    def _candidates(self, index: int) -> Iterator[int]:
+        if index != NO_PHOTO:
+            yield index
+            if self.augment:
+                yield from torch.randperm(len(self)).tolist()
+
     def __getitem__(self, index: int) -> dict[str, Any]:
         skipped: list[Skipped] = []
-        for _ in range(0 if index == NO_PHOTO else len(self)):
-            name = self.photos.name(index)
+        for candidate in self._candidates(index):
+            name = self.photos.name(candidate)
             try:
-                image = open_colored(self.photos, index)
+                image = open_colored(self.photos, candidate)
                 return {"rgb": to_tensor(self.transform(image)), "name": name, "skipped": skipped}
             except PictureError as error:
                 skipped.append(Skipped(name, str(error), not isinstance(error, ColorlessError)))
-            if not self.augment:
-                break
-            index = int(torch.randint(len(self), ()))
         return {"rgb": None, "name": "", "skipped": skipped}
 
 

@@ -12,7 +12,7 @@ from braceexpand import braceexpand
 from PIL import Image
 
 from colorization.data.datamodule import PhotoDataModule, Split
-from colorization.data.folder import checked_share, split_names
+from colorization.data.folder import checked_share, own_test_split, split_names
 from colorization.data.photos import JoinedPhotos, Photos
 from colorization.errors import DataError, PictureError
 from colorization.imagefiles import is_picture, open_picture
@@ -92,27 +92,36 @@ class ShardsDataModule(PhotoDataModule):
         self.root = [root] if isinstance(root, str) else root
         self.val_share = checked_share(val_share)
         self._shards: list[TarPhotos] = []
+        self._names: list[str] = []
 
     def photos(self, split: Split) -> Photos | None:
-        if not self._shards:
-            self._shards = [TarPhotos(path) for path in expand_shards(self.root)]
-        everything = JoinedPhotos(self._shards)
-        # The name that the split goes by: a shard called val-003.tar counts as a folder `val`.
-        names = [f"{_split_of(name)}{name}" for name in (everything.name(i) for i in range(len(everything)))]
-        if not names:
-            raise DataError(f"{self} holds no pictures: give tars with .jpg, .png or .webp files in them")
+        names = self._listed()
         chosen = split_names(names, split, self.val_share)
         if chosen is None:
             return None
         wanted = set(chosen)
-        return SelectedPhotos(everything, [index for index, name in enumerate(names) if name in wanted])
+        return SelectedPhotos(JoinedPhotos(self._shards), [i for i, name in enumerate(names) if name in wanted])
+
+    def own_test_split(self) -> Split | None:
+        return own_test_split(self._listed())
+
+    def _listed(self) -> list[str]:
+        """The names that the split goes by: a shard called val-003.tar counts as a folder `val`."""
+        if not self._names:
+            self._shards = [TarPhotos(path) for path in expand_shards(self.root)]
+            self._names = [
+                f"{_split_of(name)}{name}" for shard in self._shards for name in map(shard.name, range(len(shard)))
+            ]
+        if not self._names:
+            raise DataError(f"{self} holds no pictures: give tars with .jpg, .png or .webp files in them")
+        return self._names
 
     def __str__(self) -> str:
         return f"data.root={','.join(self.root)}"
 
 
 def _split_of(name: str) -> str:
-    match = re.match(r"(train|val|test)\b", name)
+    match = re.match(r"(train|val|test)(?![A-Za-z])", name)
     return f"{match[1]}/" if match else ""
 
 
@@ -131,7 +140,8 @@ def expand_shards(patterns: Sequence[str]) -> list[Path]:
                 f"data.root={pattern}: the braces do not match; write for instance a-{{000..005}}.tar"
             ) from error
         for path in expanded:
-            paths += sorted(path.glob("*.tar")) if path.is_dir() else [path]
-            if path.is_dir() and not paths:
+            found = sorted(path.glob("*.tar")) if path.is_dir() else [path]
+            paths += found
+            if not found:
                 raise DataError(f"data.root={path} holds no .tar files: give a folder of WebDataset shards")
     return list(dict.fromkeys(paths))

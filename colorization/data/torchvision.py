@@ -1,14 +1,14 @@
 """Data sets that torchvision downloads by name."""
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torchvision.datasets
 from PIL import Image
 from torch.utils.data import Dataset
 
 from colorization.data.datamodule import PhotoDataModule, Split
-from colorization.data.photos import Photos
+from colorization.data.photos import JoinedPhotos, Photos
 from colorization.errors import DataError, PictureError
 
 # What each class of torchvision wants to hear for the photos to learn from, to validate on and, where it has some
@@ -47,7 +47,7 @@ class TorchvisionPhotos(Photos):
     def open(self, index: int) -> Image.Image:
         try:
             return self.dataset[index][0]
-        except OSError as error:
+        except Exception as error:  # Pillow's decoders raise what they like on damaged files
             raise PictureError(f"can't be read: {error}") from error
 
 
@@ -68,7 +68,7 @@ class TorchvisionDataModule(PhotoDataModule):
     def photos(self, split: Split) -> Photos | None:
         splits = SPLITS[self.dataset_name]
         if split == "all":
-            raise DataError(f"data.name={self.dataset_name} has splits of its own: choose split=train, val or test")
+            return JoinedPhotos([photos for photos in map(self.photos, get_args(Split)[:3]) if photos is not None])
         if split not in splits:
             return None
         return TorchvisionPhotos(self._load(splits[split]), f"{self.dataset_name}-{split}")

@@ -6,7 +6,7 @@ from itertools import pairwise
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from colorization.decoders.base import Decoder, output_layer
+from colorization.decoders.base import Decoder, checked_width, output_layer
 
 
 class AutoencoderDecoder(Decoder):
@@ -24,7 +24,7 @@ class AutoencoderDecoder(Decoder):
     def __init__(self, channels: Sequence[int], reductions: Sequence[int], out_channels: int, width: int = 256) -> None:
         super().__init__(channels, reductions, out_channels)
         doublings = self.reductions[-1].bit_length() - 1
-        widths = [max(width >> step, 16) for step in range(doublings)] or [width]
+        widths = [max(checked_width(width) >> step, 16) for step in range(doublings)] or [width]
         self.first = nn.Conv2d(self.channels[-1], widths[0], 3, padding=1)
         self.convolutions = nn.ModuleList(nn.Conv2d(before, after, 3, padding=1) for before, after in pairwise(widths))
         self.output = output_layer(widths[-1], out_channels)

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
+from colorization.errors import ConfigError
+
 
 class Decoder(nn.Module, ABC):
     """A pyramid of features to a map at the input's resolution.
@@ -30,6 +32,17 @@ class Decoder(nn.Module, ABC):
     @abstractmethod
     def forward(self, features: list[Tensor]) -> Tensor:
         """The pyramid, finest map first, to `(B, out_channels, H, W)`."""
+
+
+def checked_width(width: int) -> int:
+    """A decoder's `width` that makes sense.
+
+    Raises:
+        ConfigError: it does not.
+    """
+    if width < 16:
+        raise ConfigError(f"decoder.width={width} is too small: give 16 or more")
+    return width
 
 
 def output_layer(in_channels: int, out_channels: int) -> nn.Conv2d:

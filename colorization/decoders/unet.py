@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from colorization.decoders.base import Decoder, output_layer
+from colorization.decoders.base import Decoder, checked_width, output_layer
 
 
 class UNetDecoder(Decoder):
@@ -23,6 +23,7 @@ class UNetDecoder(Decoder):
 
     def __init__(self, channels: Sequence[int], reductions: Sequence[int], out_channels: int, width: int = 256) -> None:
         super().__init__(channels, reductions, out_channels)
+        checked_width(width)
         current = self.channels[-1]
         steps = []
         for skip in reversed(self.channels[:-1]):

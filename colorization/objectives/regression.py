@@ -6,6 +6,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from colorization.color import denormalize_ab, normalize_ab
+from colorization.errors import ConfigError
 from colorization.objectives.base import Objective
 
 
@@ -22,6 +23,8 @@ class Regression(Objective):
 
     def __init__(self, loss: Literal["mse", "l1", "huber"] = "mse", delta: float = 10.0) -> None:
         super().__init__()
+        if delta <= 0:
+            raise ConfigError(f"objective.delta={delta:g} is too small: give a distance in Lab units, for instance 10")
         self.kind = loss
         self.delta = delta
 
