@@ -26,6 +26,8 @@ def main(composed: DictConfig) -> None:
     if composed.data.size is None:
         composed.data.size = trained_size(checkpoint)
     config = resolve(composed)
+    if config["panel_pictures"] < 1:
+        raise ConfigError(f"panel_pictures={config['panel_pictures']} is too few: give 1 or more")
     run = Path(config["paths"]["run"])
     seed_everything(config["seed"], verbose=False)
 
@@ -42,7 +44,9 @@ def main(composed: DictConfig) -> None:
     if not trainer.is_global_zero:
         return
     means = {name.removeprefix("test/"): value for name, value in scored[0].items()}
-    intervals = {key: bootstrap_interval([row[key] - row[f"gray_{key}"] for row in writer.rows]) for key in METRICS}
+    intervals = {}
+    if len(writer.rows) > 1:
+        intervals = {key: bootstrap_interval([row[key] - row[f"gray_{key}"] for row in writer.rows]) for key in METRICS}
     summary = {
         "checkpoint": config["checkpoint"],
         "data": str(data),

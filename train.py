@@ -1,5 +1,7 @@
 """Trains a network: `python train.py backbone=vgg19 data=folder data.root=photos`. `--help` lists the options."""
 
+import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from pytorch_lightning import Trainer, seed_everything
 from pytorch_lightning.strategies.launchers import _SubprocessScriptLauncher
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
+from torch.optim import Optimizer
 
 from colorization.checkpoint import build_network, check_resumable, find_resume, read_checkpoint, without_download
 from colorization.cli import script
@@ -44,16 +47,14 @@ def main(composed: DictConfig) -> float | None:
         check_resumable(read_checkpoint(resume), config, resume)
     else:
         refuse_used_folder(run)
-    network, objective = build_network(without_download(config) if resume else config)
-    module = ColorizationModule(
-        network,
-        objective,
-        config,
-        optimizer=instantiate(config["optimizer"], "optimizer"),
-        scheduler=instantiate(config["scheduler"], "scheduler"),
-    )
-    data = instantiate(config["data"], "data")
+    # What can fail at once comes before what takes long or leaves traces: the network's weights, and a run on W&B.
+    optimizer, scheduler = (instantiate(config[group], group) for group in ("optimizer", "scheduler"))
+    try_out(optimizer, scheduler)
     trainer = build_trainer(config)
+    data = instantiate(config["data"], "data")
+    open_photos(data)
+    network, objective = build_network(without_download(config) if resume else config)
+    module = ColorizationModule(network, objective, config, optimizer, scheduler)
     try:
         save_config(config, run)
         for logger in trainer.loggers:
@@ -75,17 +76,50 @@ def check(config: dict[str, Any]) -> None:
     monitored = {f"val/{name}" for name in ("loss", *Scores().means)}
     if config["monitor"] not in monitored:
         raise ConfigError(f"monitor={config['monitor']} is not logged{did_you_mean(config['monitor'], monitored)}")
-    for path, value, least in (
-        ("seed", config["seed"], 0),
-        ("trainer.accumulate_grad_batches", config["trainer"].get("accumulate_grad_batches", 1), 1),
+    if config["monitor_mode"] not in ("min", "max"):
+        raise ConfigError(f"monitor_mode={config['monitor_mode']} is neither min nor max: give one of them")
+    trainer = config["trainer"]
+    for path, value, least, most in (
+        ("seed", config["seed"], 0, 2**32 - 1),
+        ("trainer.max_epochs", trainer.get("max_epochs", 1), 1, math.inf),
+        ("trainer.accumulate_grad_batches", trainer.get("accumulate_grad_batches", 1), 1, math.inf),
+        ("trainer.gradient_clip_val", trainer.get("gradient_clip_val") or 0, 0, math.inf),
     ):
-        if value < least:
-            raise ConfigError(f"{path}={value} is too small: give {least} or more")
+        if not least <= value <= most:
+            upper = "" if most == math.inf else f" and {most} at the most"
+            raise ConfigError(f"{path}={value} can't work: give {least} or more{upper}")
     if "checkpoint" not in config["callbacks"]:
         raise ConfigError(
             "callbacks has no checkpoint, so that nothing would be kept: give 'callbacks=[default,...]' with what is "
             "to be added"
         )
+
+
+def try_out(optimizer: Callable[..., Optimizer], scheduler: Callable[..., Any]) -> None:
+    """Makes optimizer and schedule for a single number, to see whether they take their options.
+
+    Raises:
+        ConfigError: they do not.
+    """
+    try:
+        made = optimizer([torch.nn.Parameter(torch.zeros(1))])
+    except (ValueError, TypeError) as error:
+        raise ConfigError(f"optimizer can't be built as configured: {first_line(error)}") from error
+    try:
+        scheduler(made, 100)
+    except (ValueError, TypeError) as error:
+        raise ConfigError(f"scheduler can't be built as configured: {first_line(error)}") from error
+
+
+@rank_zero_only
+def open_photos(data: PhotoDataModule) -> None:
+    """Downloads and lists the photos, as the trainer would do later.
+
+    Raises:
+        DataError: they can't be used.
+    """
+    data.prepare_data()
+    data.setup("fit")
 
 
 @rank_zero_only
@@ -138,7 +172,7 @@ def report(
     if trainer.is_global_zero:
         if scores:
             means = {name.removeprefix("val/"): value for name, value in scores.items()}
-            print_scores(means, f"Held-out photos of {data}, best checkpoint")
+            print_scores(means, f"{data.count('val')} held-out photos of {data}, best checkpoint")
         panels = sorted((run / "panels").glob("*.png"))
         console.print(f"best checkpoint  {best}")
         console.print(f"panels           {panels[-1] if panels else 'none'}")

@@ -11,6 +11,7 @@ from pytorch_lightning.loggers import TensorBoardLogger, WandbLogger
 from pytorch_lightning.trainer.states import TrainerFn
 from torch import Tensor
 
+from colorization.errors import ConfigError
 from colorization.panels import make_panel, write_panel
 
 
@@ -43,6 +44,8 @@ class PanelWriter(Callback):
     """
 
     def __init__(self, folder: str, pictures: int = 8) -> None:
+        if pictures < 1:
+            raise ConfigError(f"callbacks.panels.pictures={pictures} is too few: give 1 or more")
         self.folder = Path(folder)
         self.keeper = _PictureKeeper(pictures)
 

@@ -35,7 +35,8 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     """
     path = Path(path).expanduser()
     if not path.is_file():
-        raise CheckpointError(f"checkpoint {path}: there is no such file; give the path of a .ckpt that train.py wrote")
+        what = "is a folder" if path.is_dir() else "there is no such file"
+        raise CheckpointError(f"checkpoint {path}: {what}; give the path of a .ckpt that train.py wrote")
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:

@@ -34,21 +34,30 @@ def script(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callable
             @functools.wraps(task)
             def run(config: DictConfig) -> Any:
                 # Processes that the trainer launches are to see what the user had set.
-                with _environment(_FULL_ERROR, "1" if asked_for_traceback else None):
+                with (
+                    _environment(_FULL_ERROR, "1" if asked_for_traceback else None),
+                    _one_sentence(asked_for_traceback),
+                ):
                     return task(config)
 
-            try:
-                # Hydra then raises its errors instead of printing them.
-                with _environment(_FULL_ERROR, "1"):
-                    hydra.main(version_base="1.3", config_path=str(_CONF), config_name=config_name)(run)()
-            except (ColorizationError, HydraException, OmegaConfBaseException, OSError) as error:
-                if asked_for_traceback or not _is_a_users_mistake(error):
-                    raise
-                sys.exit(f"Error: {explain(error)}")
+            # Hydra then raises its errors instead of printing them.
+            with _environment(_FULL_ERROR, "1"), _one_sentence(asked_for_traceback):
+                hydra.main(version_base="1.3", config_path=str(_CONF), config_name=config_name)(run)()
 
         return main
 
     return decorate
+
+
+@contextmanager
+def _one_sentence(asked_for_traceback: bool) -> Iterator[None]:
+    """Ends the program with one sentence and exit code 1 on a user's mistake, unless a traceback is asked for."""
+    try:
+        yield
+    except (ColorizationError, HydraException, OmegaConfBaseException, OSError) as error:
+        if asked_for_traceback or not _is_a_users_mistake(error):
+            raise
+        sys.exit(f"Error: {explain(error)}")
 
 
 @contextmanager
@@ -72,13 +81,13 @@ def explain(error: BaseException) -> str:
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror}"
     if isinstance(error, MissingConfigException) and error.options and error.missing_cfg_file:
-        group, _, name = error.missing_cfg_file.rpartition("/")
+        group, _, name = error.missing_cfg_file.partition("/")
         return f"{group}={name} does not exist{did_you_mean(name, error.options)}"
     if isinstance(error, OverrideParseException):
-        return (
-            f"{error.override!r} can't be read as KEY=VALUE; quote a value that has spaces, commas, brackets or =, "
-            f"""for instance 'input="a (1).jpg"'"""
-        )
+        key, equals, value = error.override.partition("=")
+        if not equals:
+            return f"{error.override} is no KEY=VALUE: say what it is, for instance data.root=FOLDER or input=PICTURE"
+        return f"""{error.override} can't be read: write '{key}="{value}"', with both kinds of quotes"""
     for cause in (error, error.__cause__, error.__context__):
         if isinstance(cause, ConfigKeyError | ConfigAttributeError) and cause.full_key:
             parent = cause.parent_node
@@ -94,7 +103,10 @@ def explain(error: BaseException) -> str:
             key = f"{cause.full_key}: " if cause.full_key else ""
             return key + str(cause.msg or cause).splitlines()[0]
     if "Ambiguous value" in str(error):
-        return f"{str(error).splitlines()[0]}: several values need -m, which makes a run for each"
+        return (
+            f"{str(error).splitlines()[0]}: put several values of one run in brackets, as in "
+            "'callbacks=[default,ema]', or add -m to make a run for each"
+        )
     return " ".join(line.strip() for line in str(error).splitlines() if line.strip())
 
 
@@ -115,5 +127,6 @@ def _quiet() -> None:
     warnings.filterwarnings("ignore", message=".*Using `DistributedSampler` with the dataloaders.*")
     warnings.filterwarnings("ignore", message=".*The dirpath has changed from.*")
     warnings.filterwarnings("ignore", message=".*exists and is not empty.*")
+    warnings.filterwarnings("ignore", message=".*module\\(s\\) in eval mode.*")
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
     warnings.filterwarnings("ignore", message=".*`isinstance\\(treespec, LeafSpec\\)` is deprecated.*")

@@ -156,7 +156,7 @@ def instantiate(
         ConfigError: `_target_` is missing, foreign or unknown, or refuses its arguments.
     """
     if "_target_" not in node:
-        raise ConfigError(f"{path} names nothing to build: it needs a _target_")
+        raise ConfigError(f"{path} names nothing to build: choose another option, or give it a _target_")
     return _build(_check(node, path, packages), path, packages, arguments)
 
 
@@ -183,8 +183,8 @@ def did_you_mean(key: str, valid: Iterable[str]) -> str:
     """The end of a message about an unknown key: what was perhaps meant, and all that is valid."""
     names = sorted(name for name in valid if name not in _OWN_KEYS)
     close = difflib.get_close_matches(key, names, n=3, cutoff=0.6)
-    hint = f"; did you mean {' or '.join(close)}?" if close else ";"
-    return f"{hint} Valid here: {', '.join(names)}"
+    hint = f"; did you mean {' or '.join(close)}?" if close else ","
+    return f"{hint} valid are {', '.join(names) or 'none'}"
 
 
 def _check(value: Any, path: str, packages: tuple[str, ...]) -> Any:

@@ -29,6 +29,9 @@ class MetricsFile(CSVLogger):
             self._experiment = _ContinuingWriter(log_dir=self.log_dir)
         return self._experiment  # type: ignore[return-value]
 
+    def log_hyperparams(self, params: Any = None, *args: Any, **kwargs: Any) -> None:
+        """Nothing: `config.yaml` has them."""
+
 
 class _ContinuingWriter(ExperimentWriter):
     def _check_log_dir_exists(self) -> None:
@@ -37,10 +40,6 @@ class _ContinuingWriter(ExperimentWriter):
         if file.is_file():
             with file.open(newline="") as lines:
                 self.metrics_keys = next(csv.reader(lines), [])
-
-    def save(self) -> None:
-        # Not the direct parent's, which adds a file of hyperparameters: config.yaml has them.
-        super(ExperimentWriter, self).save()
 
 
 class WandbRun(WandbLogger):
@@ -64,6 +63,7 @@ class WandbRun(WandbLogger):
         Path(folder).mkdir(parents=True, exist_ok=True)
         # Not WandbLogger's own `offline`: that one sets WANDB_MODE for the rest of the process.
         super().__init__(save_dir=folder, project=project, mode=self.mode, settings=wandb.Settings(silent=True))
+        self._wandb_init.pop("anonymous", None)  # W&B warns of this option even where it is not set
 
     def where(self) -> str | None:
         """One line that says where the run is to be seen; None if W&B is switched off."""

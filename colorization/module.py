@@ -11,7 +11,7 @@ from torchmetrics import MeanMetric
 
 from colorization.checkpoint import ENTRY, describe
 from colorization.color import normalize_lightness
-from colorization.errors import CheckpointError, ColorizationError, ConfigError, first_line
+from colorization.errors import CheckpointError, ConfigError
 from colorization.metrics import Scores, render
 from colorization.network import ColorizationNetwork
 from colorization.objectives.base import Objective
@@ -75,13 +75,8 @@ class ColorizationModule(LightningModule):
         steps = self.trainer.estimated_stepping_batches
         if steps == float("inf"):
             raise ConfigError("trainer.max_epochs=-1: a learning-rate schedule needs an end; give a number of epochs")
-        try:
-            optimizer = self.make_optimizer([p for p in self.parameters() if p.requires_grad])
-            schedule = self.make_scheduler(optimizer, int(steps))
-        except (ValueError, TypeError) as error:
-            if isinstance(error, ColorizationError):
-                raise
-            raise ConfigError(f"optimizer or scheduler can't be built as configured: {first_line(error)}") from error
+        optimizer = self.make_optimizer([p for p in self.parameters() if p.requires_grad])
+        schedule = self.make_scheduler(optimizer, int(steps))
         return {"optimizer": optimizer, "lr_scheduler": schedule} if schedule else optimizer
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

@@ -51,6 +51,8 @@ class PhotoDataModule(LightningDataModule, ABC):
                 raise ConfigError(f"data.{key}={value} is too small: give {least} or more")
         if not 0 < crop_scale[0] <= crop_scale[1] <= 1:
             raise ConfigError(f"data.crop_scale={list(crop_scale)} is no range of shares: give for instance [0.35,1]")
+        if not 0 <= max_unreadable <= 1:
+            raise ConfigError(f"data.max_unreadable={max_unreadable:g} is no share: give a number from 0 to 1")
         self.size = size
         self.batch_size = batch_size
         self.num_workers = num_workers
@@ -97,9 +99,10 @@ class PhotoDataModule(LightningDataModule, ABC):
             except PictureError as error:
                 reasons[str(error)] = reasons.get(str(error), 0) + 1
         other = ", or hold out more with data.val_share" if split == "val" else ""
+        which = "" if split == "all" else f"{split} "
         commonest = max(reasons, key=lambda reason: reasons[reason])
         raise DataError(
-            f"{self} has no {split} photo to learn colour from: {reasons[commonest]} of {len(photos)} pictures, the "
+            f"{self} has no {which}photo with colours: {reasons[commonest]} of {len(photos)} pictures, the "
             f"first being {photos.name(0)}: {commonest}; add colour photos{other}"
         )
 
@@ -144,9 +147,13 @@ class PhotoDataModule(LightningDataModule, ABC):
         lab = rgb_to_lab(to_float(batch["rgb"]))
         return {**batch, "lightness": lab[:, :1], "ab": lab[:, 1:]}
 
-    @abstractmethod
+    def count(self, split: Split) -> int:
+        """How many photos a split has, usable or not; after `setup`."""
+        return len(self._datasets[split])
+
     def __str__(self) -> str:
         """The option that the photos come from, as messages and tables name it."""
+        return type(self).__name__
 
 
 def absolute_root(root: str) -> str:

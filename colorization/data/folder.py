@@ -125,7 +125,7 @@ def split_names(names: list[str], split: Split, val_share: float) -> list[str] |
         return named
     rest = [name for name in names if not name.startswith("test/")]
     if len(rest) < 2:
-        raise DataError(f"{len(rest)} picture is too few to train and validate: give two or more, the more the better")
+        raise DataError("a single picture can't be split into training and validation: give two or more in data.root")
     hashes = {name: _hash(name) for name in rest}
     held_out = {name for name in rest if hashes[name] < val_share} or {min(rest, key=hashes.__getitem__)}
     if len(held_out) == len(rest):
