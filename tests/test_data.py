@@ -217,6 +217,15 @@ def test_shards_called_val_are_held_out(tmp_path: Path, photos: Path) -> None:
     assert len(names(data, "train")) == len(names(data, "val")) == 6
 
 
+@pytest.mark.parametrize("name", ["val.tar", "val-000.tar", "val_0.tar", "val000.tar"])
+def test_shards_of_a_split_may_be_called(tmp_path: Path, photos: Path, name: str) -> None:
+    make_tar(tmp_path / "train_000.tar", photos)
+    make_tar(tmp_path / name, photos)
+    data = ShardsDataModule(str(tmp_path), size=32, batch_size=2)
+    assert {listed.split("/")[0] for listed in names(data, "val")} == {name}
+    assert data.own_test_split() == "val"
+
+
 def test_shards_that_can_t_be_read(tmp_path: Path) -> None:
     (tmp_path / "text.tar").write_text("no tar")
     (tmp_path / "empty").mkdir()

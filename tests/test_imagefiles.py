@@ -47,6 +47,11 @@ def test_every_exif_orientation_comes_upright(orientation: int) -> None:
     assert distance(to_rgb(saved(stored, "PNG", exif=exif)), photo) == 0
 
 
+def test_a_damaged_exif_block_is_ignored() -> None:
+    photo = make_photo()
+    assert distance(to_rgb(saved(photo, "PNG", exif=b"Exif\0\0garbage!!!!!")), photo) == 0
+
+
 @pytest.mark.parametrize("file_format", ["JPEG", "PNG", "WEBP", "TIFF", "BMP"])
 def test_formats(file_format: str) -> None:
     photo = make_photo()
@@ -87,6 +92,9 @@ def test_16_bit_color_tiff(tmp_path: Path) -> None:
     photo = make_photo()
     tifffile.imwrite(tmp_path / "deep.tif", np.asarray(photo).astype(np.uint16) * 257, photometric="rgb")
     assert distance(to_rgb(open_picture(tmp_path / "deep.tif")), photo) == 0
+    planes = np.moveaxis(np.asarray(photo), -1, 0).astype(np.uint16) * 257
+    tifffile.imwrite(tmp_path / "planes.tif", planes, photometric="rgb", planarconfig="separate")
+    assert distance(to_rgb(open_picture(tmp_path / "planes.tif")), photo) == 0
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA"])

@@ -130,7 +130,9 @@ def test_checkpoint_needs_neither_config_folder_nor_download(
 
 
 def test_resuming_continues_epochs_schedule_and_loss(tmp_path: Path, photos: Path) -> None:
-    """Four epochs in one go, and the same four with a stop after two: the very same weights and learning rates."""
+    """Four epochs in one go, and the same four with a stop after two: the same steps, learning rates and losses (but
+    for the photos' random cuts).
+    """
     common = ["scheduler=cosine", "trainer.max_epochs=4", "callbacks.checkpoint.save_top_k=-1"]
     common += ["callbacks.checkpoint.filename='epoch-{epoch}'"]
     run(tmp_path / "whole", photos, *common)
@@ -183,6 +185,54 @@ def test_resuming_with_another_network_is_refused(trained: Path, fails: Fails, p
         "train", *SMALL, "decoder.width=64", f"ckpt_path={trained}/checkpoints/last.ckpt", f"hydra.run.dir={tmp_path}/r"
     )
     assert "decoder.width=256, this run has 64" in message
+
+
+@pytest.mark.parametrize(
+    ("override", "part"),
+    [
+        ("optimizer=sgd", "optimizer._target_=torch.optim.AdamW, this run has torch.optim.SGD"),
+        ("scheduler=constant", "scheduler._target_=colorization.schedulers.one_cycle"),
+        ("trainer.max_epochs=1", "raise trainer.max_epochs"),
+    ],
+)
+def test_what_a_resumed_run_can_t_change_is_named(
+    trained: Path, fails: Fails, tmp_path: Path, override: str, part: str
+) -> None:
+    photos = ["data=folder", f"data.root={trained.parent}/photos", "data.val_share=0.4"]
+    options = [f"ckpt_path={trained}/checkpoints/last.ckpt", f"hydra.run.dir={tmp_path}/r", override]
+    assert part in fails("train", *SMALL, *photos, *options)
+
+
+def test_a_second_run_does_not_overwrite_the_first(trained: Path, fails: Fails) -> None:
+    before = (trained / "metrics.csv").read_bytes()
+    assert "holds a run already" in fails("train", *SMALL, f"hydra.run.dir={trained}")
+    assert (trained / "metrics.csv").read_bytes() == before
+
+
+def test_a_missing_folder_comes_out_before_weights_are_asked_for(
+    fails: Fails, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
+    options = ["data=folder", f"data.root={tmp_path}/nowhere", f"hydra.run.dir={tmp_path}/r"]
+    assert "nowhere does not exist" in fails("train", *options)
+    assert not (tmp_path / "r" / "wandb").exists()
+
+
+def test_evaluate_s_mistakes(trained: Path, tmp_path: Path, photos: Path, fails: Fails) -> None:
+    good = [f"checkpoint={trained}/checkpoints/best.ckpt", "trainer=cpu", f"hydra.run.dir={tmp_path}/e"]
+    learned = trained.parent / "photos"
+    for arguments, part in (
+        ([*good, "data=folder", f"data.root={photos}", "split=vall"], "did you mean val"),
+        ([*good, "data=folder", f"data.root={learned}/nested", "data.val_share=0.4"], "overlaps with training's"),
+        ([*good, "data=folder", f"data.root={learned}", "data.val_share=0.5"], "is not training's 0.4"),
+        ([*good, "data=folder", f"data.root={tmp_path}/nowhere"], "does not exist"),
+        ([*good, "data=sample", "panel_pictures=0"], "panel_pictures=0"),
+        (["data=sample"], "checkpoint is missing"),
+        ([f"checkpoint={tmp_path}"], "is a folder"),
+    ):
+        assert part in fails("evaluate", *arguments)
+    assert not (tmp_path / "e" / "metrics.json").exists()
 
 
 def test_it_learns_photos_by_heart(tmp_path: Path) -> None:
@@ -322,6 +372,16 @@ def test_predict_leaves_what_is_there(trained: Path, tmp_path: Path, photos: Pat
     assert (tmp_path / "out" / "photo 0.png").read_text() == "mine"
     run_script("predict", *arguments, "overwrite=true")
     assert Image.open(tmp_path / "out" / "photo 0.png").size == (48, 40)
+
+
+def test_predict_into_a_folder_within_the_input(
+    trained: Path, photos: Path, run_script: RunScript, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for _ in range(2):
+        arguments = [f"checkpoint={trained}/checkpoints/best.ckpt", f"input={photos}", f"output={photos}/colorized"]
+        run_script("predict", *arguments)
+    assert not (photos / "colorized" / "colorized").exists()
+    assert len(list((photos / "colorized").rglob("*.png"))) == 6
 
 
 def test_predict_s_mistakes(trained: Path, tmp_path: Path, photos: Path, fails: Fails) -> None:
