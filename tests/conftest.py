@@ -1,5 +1,6 @@
 """What several tests share. Photos are made here: no test needs a download or a folder outside the repository."""
 
+import csv
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -104,3 +105,26 @@ def fails(run_script: RunScript, capfd: pytest.CaptureFixture[str]) -> Callable[
         return message
 
     return run
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a small run: two epochs on eight photos, which lie beside it in `photos`."""
+    folder = tmp_path_factory.mktemp("trained")
+    make_folder(folder / "photos", 8)
+    train_in(folder / "run", folder / "photos", "trainer.max_epochs=2")
+    return folder / "run"
+
+
+def train_in(folder: Path, photos: Path, *overrides: str) -> None:
+    """Trains a small network in this process, with `folder` as the folder of the run."""
+    arguments = [*SMALL, "data=folder", f"data.root={photos}", "data.val_share=0.4", f"hydra.run.dir={folder}"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["train.py", *arguments, *overrides])
+        import_module("train").main()
+
+
+def rows(folder: Path) -> list[dict[str, str]]:
+    """The rows of a run's `metrics.csv`."""
+    with (folder / "metrics.csv").open() as file:
+        return list(csv.DictReader(file))
