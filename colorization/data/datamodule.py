@@ -158,7 +158,7 @@ class PhotoDataModule(LightningDataModule, ABC):
 
 def absolute_root(root: str) -> str:
     """A path or pattern that means the same from every folder."""
-    return str(Path.cwd() / Path(root).expanduser())
+    return str(Path(root).expanduser().resolve())
 
 
 class SkippedPhotos:
