@@ -58,7 +58,8 @@ def main(composed: DictConfig) -> None:
         "difference_to_gray_95": intervals,
     }
     writer.write_summary(summary)
-    title = f"{len(writer.rows)} photos ({data.test_split}) of {data}, {config['data']['size']} px"
+    photos = "1 photo" if len(writer.rows) == 1 else f"{len(writer.rows)} photos"
+    title = f"{photos} ({data.test_split}) of {data}, {config['data']['size']} px"
     print_scores(means, title, intervals)
     for name in ("metrics.json", "pictures.csv", "panel.png"):
         console.print(run / name)

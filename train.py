@@ -172,7 +172,7 @@ def report(
     if trainer.is_global_zero:
         if scores:
             means = {name.removeprefix("val/"): value for name, value in scores.items()}
-            print_scores(means, f"{data.count('val')} held-out photos of {data}, best checkpoint")
+            print_scores(means, f"Held-out photos of {data} ({data.count('val')}), best checkpoint")
         panels = sorted((run / "panels").glob("*.png"))
         console.print(f"best checkpoint  {best}")
         console.print(f"panels           {panels[-1] if panels else 'none'}")
