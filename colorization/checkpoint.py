@@ -47,15 +47,14 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     entry = checkpoint.get(ENTRY) if isinstance(checkpoint, dict) else None
     if not isinstance(entry, dict) or not isinstance(entry.get("config"), dict):
         raise CheckpointError(f"checkpoint {path} was not written by this project: it says nothing about its network")
-    if not isinstance(entry["config"].get("data", {}).get("size"), int) or not isinstance(
-        checkpoint.get("state_dict"), dict
-    ):
-        raise CheckpointError(f"checkpoint {path} is incomplete: it holds no weights, or says nothing about its data")
     if not isinstance(entry.get("format"), int) or entry["format"] > FORMAT:
         raise CheckpointError(
             f"checkpoint {path} has format {entry.get('format')}, newer than the {FORMAT} that this version reads; "
             "update colorization"
         )
+    data, weights = entry["config"].get("data"), checkpoint.get("state_dict")
+    if not isinstance(data, dict) or not isinstance(data.get("size"), int) or not isinstance(weights, dict):
+        raise CheckpointError(f"checkpoint {path} is incomplete: it holds no weights, or says nothing about its data")
     return checkpoint
 
 

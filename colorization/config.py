@@ -97,7 +97,7 @@ def fastest_precision(accelerator: str) -> str:
     """Mixed precision where the hardware has it, for a Trainer's `accelerator`.
 
     bfloat16 on a GPU or CPU that computes in it, float16 on an older NVIDIA GPU, float32 elsewhere. (On a CPU without
-    bfloat16 instructions autocast is slower than float32.)
+    bfloat16 instructions autocast may be slower than float32.)
     """
     if accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available():
         return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "16-mixed"

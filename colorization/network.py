@@ -20,7 +20,7 @@ class ColorizationNetwork(nn.Module):
         super().__init__()
         self.backbone = backbone
         self.decoder = decoder
-        # The layout that convolutions in reduced precision are fastest in, on processors as on GPUs.
+        # Channels last: the layout that PyTorch recommends for convolutions in reduced precision.
         self.to(memory_format=torch.channels_last)
 
     def forward(self, lightness: Tensor) -> Tensor:

@@ -82,6 +82,8 @@ def damaged(trained: Path, path: Path, damage: Callable[[dict[str, Any]], object
     [
         (lambda c: c.pop(ENTRY), "was not written by this project"),
         (lambda c: c[ENTRY].update(format=99), "has format 99, newer than the 1"),
+        (lambda c: c[ENTRY].update(format=99, config={"of": "another form"}), "has format 99, newer than the 1"),
+        (lambda c: c[ENTRY]["config"].update(data=None), "is incomplete"),
         (lambda c: c[ENTRY]["config"]["decoder"].update(_target_="os.system"), r"_target_=os\.system is refused"),
         (lambda c: c[ENTRY]["config"]["decoder"].update(_target_="torch.nn.Linear"), "is refused"),
         (

@@ -100,7 +100,9 @@ def test_decoders_read_reductions_instead_of_counting_maps(
 def test_autoencoder_looks_at_the_deepest_map_alone() -> None:
     decoder = AutoencoderDecoder((8, 16), (1, 4), 2)
     deepest = torch.rand(1, 16, 4, 4)
-    assert torch.equal(decoder([torch.rand(1, 8, 16, 16), deepest]), decoder([torch.rand(1, 8, 16, 16), deepest]))
+    first, second = (decoder([torch.rand(1, 8, 16, 16), deepest]) for _ in range(2))
+    assert torch.equal(first, second)
+    assert not torch.equal(first, decoder([torch.rand(1, 8, 16, 16), deepest + 1]))
 
 
 def test_unet_joins_every_map() -> None:
