@@ -6,7 +6,8 @@ by up to 2.5 Lab units.
 """
 
 from collections.abc import Callable
-from functools import wraps
+from functools import cache, wraps
+from itertools import product
 
 import torch
 from torch import Tensor
@@ -27,6 +28,9 @@ OFFSET = 4 / 29
 # Networks see L/50 - 1 and ab/110, so that both lie in about -1..1.
 LIGHTNESS_SCALE = 50.0
 AB_SCALE = 110.0
+
+# The side of the squares that quantize the ab plane, in Lab units (Zhang, Isola and Efros, 2016).
+BIN_STEP = 10
 
 # Below this chroma everywhere, a picture holds no colour to learn from.
 COLORLESS_CHROMA = 5.0
@@ -139,6 +143,53 @@ def colorfulness(rgb: Tensor) -> Tensor:
     opponent = torch.stack((red - green, (red + green) / 2 - blue), dim=-2)
     spread = opponent.std(dim=-1, correction=0).norm(dim=-1)
     return spread + 0.3 * opponent.mean(dim=-1).norm(dim=-1)
+
+
+@cache
+def ab_bins() -> Tensor:
+    """The bins that the ab plane is quantized into: nodes of a grid with step `BIN_STEP`.
+
+    A node is a bin if it is a corner of a grid square that holds a colour of 8-bit sRGB. Every such colour so lies
+    between four bins, and within 7.08 Lab units (half a diagonal) of the nearest. There are 309; the 313 of Zhang,
+    Isola and Efros (2016) follow no rule that was published.
+
+    Returns:
+        float32 `(Q, 2)`, in Lab units, sorted by a, then b.
+    """
+    # The surface of the RGB cube has all its ab values: the line of equal ab through a colour leaves the cube there.
+    levels = torch.arange(256.0) / 255
+    first, second = torch.meshgrid(levels, levels, indexing="ij")
+    faces = []
+    for axis, level in product(range(3), (0.0, 1.0)):
+        face = [first, second]
+        face.insert(axis, torch.full_like(first, level))
+        faces.append(torch.stack(face))
+    ab = rgb_to_lab(torch.stack(faces))[:, 1:].movedim(1, -1).flatten(0, -2)
+    # Grays are to fall into the same square whatever the rounding of the processor.
+    squares = (ab.round(decimals=2) / BIN_STEP).floor().unique(dim=0)
+    corners = torch.tensor(list(product((0.0, 1.0), repeat=2)))
+    return ((squares.unsqueeze(1) + corners).flatten(0, 1).unique(dim=0) * BIN_STEP).contiguous()
+
+
+def nearest_bins(ab: Tensor, bins: Tensor, count: int = 1) -> tuple[Tensor, Tensor]:
+    """The bins closest to each pixel.
+
+    Args:
+        ab: `(B, 2, H, W)` in Lab units.
+        bins: `(Q, 2)`, see `ab_bins`.
+        count: how many bins of each pixel.
+
+    Returns:
+        Distances in Lab units and numbers of bins, each `(B, H, W, count)`, the nearest first.
+    """
+    with torch.autocast(device_type=ab.device.type, enabled=False):
+        pixels = ab.float().permute(0, 2, 3, 1).flatten(1, 2)
+        distances = torch.cdist(
+            pixels, bins.expand(len(ab), -1, -1), compute_mode="donot_use_mm_for_euclid_dist"
+        )  # the other mode loses up to a unit where TF32 is allowed
+        near = distances.topk(count, largest=False)
+    shape = (len(ab), *ab.shape[-2:], count)
+    return near.values.view(shape), near.indices.view(shape)
 
 
 def is_colorless(rgb: Tensor) -> bool:

@@ -86,15 +86,30 @@ class Colorizer:
         rgb = lab_to_rgb(merge_lab(lightness, self.predict_ab(lightness)))
         return to_uint8(rgb)[0].permute(1, 2, 0).cpu().numpy()
 
-    @torch.inference_mode()
     def predict_ab(self, lightness: Tensor) -> Tensor:
         """Lightness `(B, 1, H, W)` in 0..100 to ab in Lab units, float32 `(B, 2, H, W)`."""
-        size = lightness.shape[-2:]
-        scale = self.resolution / math.sqrt(size[0] * size[1])
-        seen_size = [max(round(side * scale), 1) for side in size]
-        seen = F.interpolate(lightness, seen_size, mode="bilinear", align_corners=False, antialias=True)
-        ab = self.objective.decode(self.network(normalize_lightness(seen)))
-        return F.interpolate(ab, size, mode="bilinear", align_corners=False)
+        return predict_ab(self.network, self.objective, lightness, self.resolution)
+
+
+@torch.inference_mode()
+def predict_ab(network: ColorizationNetwork, objective: Objective, lightness: Tensor, resolution: int) -> Tensor:
+    """Shows pictures to a network at the size it is used to, and brings the colours back to the pictures' size.
+
+    Args:
+        network: lightness to the objective's map.
+        objective: the map to ab.
+        lightness: `(B, 1, H, W)` in 0..100.
+        resolution: the network sees about `resolution * resolution` pixels, whatever the shape of the pictures.
+
+    Returns:
+        Ab in Lab units, float32 `(B, 2, H, W)`.
+    """
+    size = lightness.shape[-2:]
+    scale = resolution / math.sqrt(size[0] * size[1])
+    seen_size = [max(round(side * scale), 1) for side in size]
+    seen = F.interpolate(lightness, seen_size, mode="bilinear", align_corners=False, antialias=True)
+    ab = objective.decode(network(normalize_lightness(seen)))
+    return F.interpolate(ab, size, mode="bilinear", align_corners=False)
 
 
 def find_device(name: str) -> torch.device:
