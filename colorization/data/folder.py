@@ -37,6 +37,13 @@ class FolderPhotos(Photos):
     def open(self, index: int) -> Image.Image:
         return open_picture(self.root / self.name(index))
 
+    def stamp(self, index: int) -> str:
+        try:
+            status = (self.root / self.name(index)).stat()
+        except OSError as error:  # a link to nowhere: a picture that can't be read, as `open` says
+            return str(error.errno)
+        return f"{status.st_size} {status.st_mtime_ns}"
+
 
 class FolderDataModule(PhotoDataModule):
     """All pictures below a folder, split for good.

@@ -1,5 +1,6 @@
 """A list of photos that can be opened by number, and the data set that turns it into uint8 RGB tensors."""
 
+import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
@@ -49,6 +50,20 @@ class Photos(ABC):
             PictureError: it can't be read.
         """
 
+    @abstractmethod
+    def stamp(self, index: int) -> str:
+        """What tells, without opening the photo, whether its contents have changed."""
+
+    def fingerprint(self) -> str:
+        """SHA-256 in hexadecimal digits over names and stamps: what was measured on these photos holds as long as it
+        stays the same. Takes as long as asking for every file's size and date does.
+        """
+        digest = hashlib.sha256()
+        for index in range(len(self)):
+            for part in (self.name(index), self.stamp(index)):
+                digest.update(part.encode("utf-8", "surrogateescape") + b"\0")
+        return digest.hexdigest()
+
 
 class JoinedPhotos(Photos):
     """Several lists of photos, one behind the other."""
@@ -72,6 +87,35 @@ class JoinedPhotos(Photos):
     def open(self, index: int) -> Image.Image:
         part, index = self._find(index)
         return part.open(index)
+
+    def stamp(self, index: int) -> str:
+        part, index = self._find(index)
+        return part.stamp(index)
+
+
+class SelectedPhotos(Photos):
+    """Some of a list of photos.
+
+    Args:
+        photos: the list.
+        indices: which ones, in the order that they are to have.
+    """
+
+    def __init__(self, photos: Photos, indices: Sequence[int]) -> None:
+        self.photos = photos
+        self.indices = np.array(indices, dtype=np.int64)
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def name(self, index: int) -> str:
+        return self.photos.name(int(self.indices[index]))
+
+    def open(self, index: int) -> Image.Image:
+        return self.photos.open(int(self.indices[index]))
+
+    def stamp(self, index: int) -> str:
+        return self.photos.stamp(int(self.indices[index]))
 
 
 def open_colored(photos: Photos, index: int) -> Image.Image:

@@ -2,6 +2,7 @@
 
 import sys
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,9 @@ class SamplePhotos(Photos):
 
     def open(self, index: int) -> Image.Image:
         return _decode(self.name(index)).copy()
+
+    def stamp(self, index: int) -> str:
+        return version("scikit-image")
 
 
 @cache

@@ -13,7 +13,7 @@ from PIL import Image
 
 from colorization.data.datamodule import PhotoDataModule, Split
 from colorization.data.folder import checked_share, own_test_split, split_names
-from colorization.data.photos import JoinedPhotos, Photos
+from colorization.data.photos import JoinedPhotos, Photos, SelectedPhotos
 from colorization.errors import DataError, PictureError
 from colorization.imagefiles import is_picture, open_picture
 
@@ -31,6 +31,7 @@ class TarPhotos(Photos):
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
+            self.date = path.stat().st_mtime_ns
             with tarfile.open(path, "r:") as tar:
                 members = [member for member in tar if member.isfile() and is_picture(member.name)]
         except FileNotFoundError:
@@ -57,22 +58,9 @@ class TarPhotos(Photos):
         except OSError as error:
             raise PictureError(f"can't be read from the tar file: {error}") from error
 
-
-class SelectedPhotos(Photos):
-    """Some of a list of photos."""
-
-    def __init__(self, photos: Photos, indices: Sequence[int]) -> None:
-        self.photos = photos
-        self.indices = np.array(indices, dtype=np.int64)
-
-    def __len__(self) -> int:
-        return len(self.indices)
-
-    def name(self, index: int) -> str:
-        return self.photos.name(int(self.indices[index]))
-
-    def open(self, index: int) -> Image.Image:
-        return self.photos.open(int(self.indices[index]))
+    def stamp(self, index: int) -> str:
+        offset, size = self.places[index]
+        return f"{offset} {size} {self.date}"
 
 
 class ShardsDataModule(PhotoDataModule):

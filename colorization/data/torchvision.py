@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-import torchvision.datasets
+import torchvision
 from PIL import Image
 from torch.utils.data import Dataset
 
@@ -49,6 +49,9 @@ class TorchvisionPhotos(Photos):
             return self.dataset[index][0]
         except Exception as error:  # Pillow's decoders raise what they like on damaged files
             raise PictureError(f"can't be read: {error}") from error
+
+    def stamp(self, index: int) -> str:
+        return torchvision.__version__  # which names the archive and its checksum
 
 
 class TorchvisionDataModule(PhotoDataModule):
