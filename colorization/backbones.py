@@ -12,11 +12,8 @@ A new backbone is a subclass with a `_features` method and `channels` and `reduc
 `conf/backbone/`.
 """
 
-import re
 from abc import ABC, abstractmethod
-from pathlib import Path
 from typing import Any, Literal
-from urllib.error import URLError
 
 import torch
 import torchvision
@@ -24,10 +21,13 @@ from torch import Tensor, nn
 from torchvision.models.feature_extraction import create_feature_extractor
 
 from colorization.errors import ConfigError, first_line
+from colorization.weights import download_imagenet_weights, load_weights, no_pretrained_weights
 
 # Mean and standard deviation of ImageNet's RGB in 0..1, which torchvision's pretrained weights expect to be removed.
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+
+_RANDOM_INSTEAD = "start from random weights with backbone.pretrained=false"
 
 
 class Backbone(nn.Module, ABC):
@@ -102,9 +102,14 @@ class TorchvisionBackbone(Backbone):
         trunk, nodes = _vgg_trunk(name) if name.startswith("vgg") else _resnet_trunk(name)
         self.layers = create_feature_extractor(trunk, return_nodes=nodes)
         if weights is not None:
-            load_trunk(self.layers, name, weights)
+            load_weights(self.layers, name, weights, "backbone.weights")
         elif pretrained:
-            load_trunk(self.layers, name, _download_imagenet_weights(name))
+            load_weights(
+                self.layers,
+                name,
+                download_imagenet_weights(name, "backbone.weights", _RANDOM_INSTEAD),
+                "backbone.weights",
+            )
         self.channels, self.reductions = _measure(self.layers)
         self.freeze_if_asked()
 
@@ -142,7 +147,7 @@ class TimmBackbone(Backbone):
         )
         layers = self._create(name, pretrained=pretrained and weights is None)
         if weights is not None:
-            load_trunk(layers, name, weights)
+            load_weights(layers, name, weights, "backbone.weights")
         self.layers = layers
         self.channels = tuple(layers.feature_info.channels())
         self.reductions = tuple(layers.feature_info.reduction())
@@ -162,7 +167,9 @@ class TimmBackbone(Backbone):
                 continue
             except Exception as error:
                 if pretrained:
-                    raise _no_pretrained_weights(name, f"the weights of timm's {name}", "any folder") from error
+                    raise no_pretrained_weights(
+                        name, f"the weights of timm's {name}", "any folder", "backbone.weights", _RANDOM_INSTEAD
+                    ) from error
                 raise ConfigError(f"backbone.name={name}: timm offers no feature maps for this network") from error
         raise ConfigError(f"backbone.name={name}: timm offers no feature maps for this network")
 
@@ -226,64 +233,3 @@ def _measure(layers: nn.Module, side: int = 64) -> tuple[tuple[int, ...], tuple[
         maps = list(layers(torch.zeros(1, 3, side, side)).values())
     layers.train(was_training)
     return tuple(m.shape[1] for m in maps), tuple(side // m.shape[2] for m in maps)
-
-
-def load_trunk(layers: nn.Module, name: str, weights: str | Path) -> None:
-    """Loads a state dict into the layers of a backbone; what belongs to the classifier's head is passed over.
-
-    Args:
-        layers: the module to fill.
-        name: the network's name, for the message.
-        weights: a file that `torch.load(weights_only=True)` reads: the state dict of a whole classifier or of its
-            features (with or without the prefix `features.`).
-
-    Raises:
-        ConfigError: the file is missing, can't be read, or lacks or mismatches a weight.
-    """
-    path = Path(weights).expanduser()
-    weights = f"the weights {path} of backbone.name={name}"
-    if not path.is_file():
-        raise ConfigError(f"{weights}: there is no such file; give the path of a state dict with backbone.weights=FILE")
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        raise ConfigError(
-            f"{weights} can't be read as a PyTorch state dict ({type(error).__name__}); "
-            "save one with torch.save(model.state_dict(), FILE)"
-        ) from error
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise ConfigError(
-            f"{weights} hold no state dict (names to tensors); save one with torch.save(model.state_dict(), FILE)"
-        )
-    wanted = layers.state_dict()
-    # timm's feature networks write the stage `stages.0` of the classifier as `stages_0`.
-    spelled = {re.sub(r"^(\w+)_(\d+)\.", r"\1.\2.", key): key for key in wanted}
-    found = {key.removeprefix("features."): value for key, value in state.items()}
-    found = {spelled.get(key, key): value for key, value in found.items()}
-    # BatchNorm's counter of batches is missing from files older than PyTorch 0.4.1, and nothing reads it.
-    missing = [key for key in wanted if key not in found and not key.endswith("num_batches_tracked")]
-    wrong = [key for key in wanted if key in found and found[key].shape != wanted[key].shape]
-    if missing or wrong:
-        what = f"they lack {missing[0]}" if missing else f"{wrong[0]} has another shape"
-        raise ConfigError(f"{weights} do not fit: {what}; give weights of a {name}")
-    layers.load_state_dict({**wanted, **{key: found[key] for key in wanted if key in found}})
-
-
-def _download_imagenet_weights(name: str) -> Path:
-    """The local path of torchvision's ImageNet weights, downloaded if they are not cached yet."""
-    url = torchvision.models.get_model_weights(name).DEFAULT.url
-    cached = Path(torch.hub.get_dir()) / "checkpoints" / Path(url).name
-    if not cached.is_file():
-        cached.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            torch.hub.download_url_to_file(url, str(cached), hash_prefix=cached.stem.split("-")[-1])
-        except (URLError, OSError, RuntimeError) as error:
-            raise _no_pretrained_weights(name, url, str(cached)) from error
-    return cached
-
-
-def _no_pretrained_weights(name: str, what: str, where: str) -> ConfigError:
-    return ConfigError(
-        f"the pretrained weights of {name} could not be downloaded: fetch {what} and put it at {where}, "
-        "or name a local file with backbone.weights=FILE, or start from random weights with backbone.pretrained=false"
-    )

@@ -114,6 +114,12 @@ def without_download(config: Mapping[str, Any]) -> dict[str, Any]:
     return {**config, "backbone": {**config["backbone"], "pretrained": False, "weights": None}}
 
 
+def without_terms(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A configuration whose objective has no further terms: they are for training, and may need files of their own."""
+    objective = {key: value for key, value in config["objective"].items() if key != "terms"}
+    return {**config, "objective": objective}
+
+
 def build_network(
     config: Mapping[str, Any], packages: tuple[str, ...] = TRUSTED_PACKAGES
 ) -> tuple[ColorizationNetwork, Objective]:
@@ -161,6 +167,8 @@ def rebuild(checkpoint: Mapping[str, Any], path: str | Path) -> tuple[Colorizati
     config = checkpoint[ENTRY]["config"]
     if isinstance(config.get("backbone"), Mapping):
         config = without_download(config)
+    if isinstance(config.get("objective"), Mapping):
+        config = without_terms(config)
     try:
         network, objective = build_network(config, CHECKPOINT_PACKAGES)
         weights = checkpoint["state_dict"]
@@ -173,6 +181,5 @@ def rebuild(checkpoint: Mapping[str, Any], path: str | Path) -> tuple[Colorizati
 
 
 def _load(module: nn.Module, weights: Mapping[str, Any], prefix: str) -> None:
-    module.load_state_dict(
-        {key.removeprefix(prefix): value for key, value in weights.items() if key.startswith(prefix)}
-    )
+    own = {key.removeprefix(prefix): value for key, value in weights.items() if key.startswith(prefix)}
+    module.load_state_dict({key: value for key, value in own.items() if not key.startswith("terms.")})

@@ -24,6 +24,10 @@ class CheckpointError(ColorizationError):
     """A checkpoint that is missing, damaged, too new, or that asks for foreign code."""
 
 
+class TrainingError(ColorizationError):
+    """A training run that can't go on."""
+
+
 def first_line(error: BaseException) -> str:
     """The first line of what an error says."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]

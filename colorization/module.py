@@ -1,8 +1,10 @@
 """The LightningModule: trains, validates and scores a network with an objective."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+import torch
 from pytorch_lightning import LightningModule
 from pytorch_lightning.trainer.states import TrainerFn
 from torch import Tensor
@@ -10,8 +12,11 @@ from torch.optim import Optimizer
 from torchmetrics import MeanMetric
 
 from colorization.checkpoint import ENTRY, describe
-from colorization.color import normalize_lightness
-from colorization.errors import CheckpointError, ConfigError
+from colorization.color import ab_bins, normalize_lightness
+from colorization.adversary import Adversary
+from colorization.data.datamodule import PhotoDataModule
+from colorization.data.prior import cached_prior
+from colorization.errors import CheckpointError, ConfigError, TrainingError
 from colorization.metrics import Scores, render
 from colorization.network import ColorizationNetwork
 from colorization.objectives.base import Objective
@@ -45,6 +50,9 @@ class ColorizationModule(LightningModule):
         self.config = config
         self.make_optimizer = optimizer
         self.make_scheduler = scheduler
+        self.adversary = Adversary.of(objective)
+        self.total_steps = 1
+        self.resumed = False
         self.loss = MeanMetric()
         self.scores = Scores()
 
@@ -52,10 +60,32 @@ class ColorizationModule(LightningModule):
         """Lightness `(B, 1, H, W)` in 0..100 to the objective's map `(B, out_channels, H, W)`."""
         return self.network(normalize_lightness(lightness))
 
+    def on_fit_start(self) -> None:
+        if self.objective.wants_prior and not self.resumed:  # a resumed run's checkpoint has it
+            self._measure_prior()
+
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
-        losses = self.objective.loss(self(batch["lightness"]), batch["ab"])
-        self.log_dict({f"train/{name}": loss.detach() for name, loss in losses.items()}, prog_bar=True)
+        lightness, ab = batch["lightness"], batch["ab"]
+        prediction = self(lightness)
+        losses = self.objective.loss(prediction, ab, lightness, self.progress)
+        if self.adversary is not None and self.progress >= self.adversary.term.begin:
+            losses["discriminator"] = self.adversary.learn(
+                lightness, self.objective.decode(prediction.detach()), ab, self.trainer.accumulate_grad_batches
+            )
+        self._refuse_nonsense(losses, batch["name"])
+        for name, loss in losses.items():
+            self.log(f"train/{name}", loss.detach(), prog_bar=name == "loss")
         return losses["loss"]
+
+    @property
+    def progress(self) -> float:
+        """The share of the training run that is done, 0..1."""
+        return min(self.global_step / self.total_steps, 1.0)
+
+    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
+        # As often as the network, also where gradients are accumulated over several batches.
+        if self.adversary is not None and self.progress >= self.adversary.term.begin:
+            self.adversary.step(self.trainer)
 
     def validation_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Any]:
         return self._score(batch)
@@ -75,16 +105,22 @@ class ColorizationModule(LightningModule):
         steps = self.trainer.estimated_stepping_batches
         if steps == float("inf"):
             raise ConfigError("trainer.max_epochs=-1: a learning-rate schedule needs an end; give a number of epochs")
+        self.total_steps = int(steps)
+        if self.adversary is not None:
+            self.adversary.configure(self.trainer)
         optimizer = self.make_optimizer([p for p in self.parameters() if p.requires_grad])
         schedule = self.make_scheduler(optimizer, int(steps))
         return {"optimizer": optimizer, "lr_scheduler": schedule} if schedule else optimizer
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint[ENTRY] = describe(self.config)
+        if self.adversary is not None:
+            checkpoint["adversary"] = self.adversary.state_dict()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         if self.trainer.state.fn != TrainerFn.FITTING:
             return
+        self.resumed = True
         steps = self.trainer.estimated_stepping_batches
         if checkpoint["global_step"] >= steps:
             raise CheckpointError(
@@ -95,6 +131,34 @@ class ColorizationModule(LightningModule):
         for schedule in checkpoint.get("lr_schedulers", ()):
             for key in ("total_steps", "_schedule_phases"):
                 schedule.pop(key, None)
+        if self.adversary is not None:
+            self.adversary.load_state_dict(checkpoint["adversary"])
+
+    def _measure_prior(self) -> None:
+        data: PhotoDataModule = self.trainer.datamodule  # type: ignore[attr-defined]
+        # The first process measures; the others then find the result.
+        for first in (True, False):
+            if self.trainer.is_global_zero == first:
+                folder = Path(self.config["paths"]["output_dir"]) / "priors"
+                self.objective.set_prior(cached_prior(data.photos_of("train"), ab_bins(), folder, data.num_workers))
+            self.trainer.strategy.barrier()
+
+    def _refuse_nonsense(self, losses: Mapping[str, Tensor], names: Sequence[str]) -> None:
+        """Stops before a loss that is no number spoils the network.
+
+        Raises:
+            TrainingError: there is one.
+        """
+        wrong = [f"{name} {float(loss)}" for name, loss in losses.items() if not torch.isfinite(loss)]
+        if not wrong:
+            return
+        files = self.trainer.checkpoint_callbacks
+        good = [path for file in files if (path := getattr(file, "last_model_path", "") or file.best_model_path)]
+        go_on = f"the last good checkpoint is {good[-1]}" if good else "no checkpoint was written yet"
+        raise TrainingError(
+            f"training stopped at step {self.global_step}, before the network took harm: {', '.join(wrong)} "
+            f"(photos {', '.join(names)}); {go_on}; lower optimizer.lr, or try trainer.precision=32-true"
+        )
 
     def _score(self, batch: dict[str, Any]) -> dict[str, Any]:
         lightness, ab, truth = batch["lightness"], batch["ab"], batch["rgb"]
@@ -103,7 +167,7 @@ class ColorizationModule(LightningModule):
             self(lightness.new_zeros(1, 1, 32, 32))
             return {"rgb": truth, "scores": {}}
         prediction = self(lightness)
-        self.loss.update(self.objective.loss(prediction, ab)["loss"], weight=len(batch["name"]))
+        self.loss.update(self.objective.loss(prediction, ab, lightness)["loss"], weight=len(batch["name"]))
         rgb = render(lightness, self.objective.decode(prediction))
         return {"rgb": rgb, "scores": self.scores.update(lightness, rgb, truth)}
 

@@ -147,6 +147,10 @@ class PhotoDataModule(LightningDataModule, ABC):
         lab = rgb_to_lab(to_float(batch["rgb"]))
         return {**batch, "lightness": lab[:, :1], "ab": lab[:, 1:]}
 
+    def photos_of(self, split: Split) -> Photos:
+        """The photos of a split; after `setup`."""
+        return self._datasets[split].photos
+
     def count(self, split: Split) -> int:
         """How many photos a split has, usable or not; after `setup`."""
         return len(self._datasets[split])

@@ -1,35 +1,83 @@
 """What every objective promises."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 
 from torch import Tensor, nn
 
+from colorization.errors import ConfigError
+from colorization.objectives.terms.base import Term
+
 
 class Objective(nn.Module, ABC):
-    """Gives the network's output its meaning.
+    """Gives the network's output its meaning, and says how wrong it is: a loss on each pixel, and any further terms on
+    the colours that the output stands for, weighted and summed.
 
     Whatever an objective learns from data is a buffer, so that it travels in the checkpoint.
 
-    A new objective is a subclass in a file of this folder, and one file in `conf/objective/`.
+    A new objective is a subclass in a file of this folder, and one file in `conf/objective/`. Its `__init__` takes its
+    own options and `**summed`, which it passes on.
+
+    Args:
+        weight: of the loss on each pixel.
+        terms: further terms by name, see `Term`.
 
     Attributes:
         out_channels: how many channels the network has to produce.
+        temperature: how far decoding goes from the mean to the mode of a distribution; None for an objective that
+            predicts none.
+        wants_prior: whether `set_prior` is to be called before training.
     """
 
     out_channels: int
+    temperature: float | None = None
+    wants_prior = False
+
+    def __init__(self, weight: float = 1.0, terms: Mapping[str, Term] | None = None) -> None:
+        super().__init__()
+        if weight < 0:
+            raise ConfigError(f"objective.weight={weight:g} is negative: give 0 or more")
+        self.weight = weight
+        self.terms = nn.ModuleDict({name: term for name, term in (terms or {}).items() if term is not None})
 
     @abstractmethod
-    def loss(self, prediction: Tensor, ab: Tensor) -> dict[str, Tensor]:
+    def pixel_loss(self, prediction: Tensor, ab: Tensor) -> Tensor:
+        """How wrong a prediction is, pixel by pixel: a scalar, for the arguments of `loss`."""
+
+    @abstractmethod
+    def decode(self, prediction: Tensor) -> Tensor:
+        """The network's output `(B, out_channels, H, W)` to ab in Lab units, float32 `(B, 2, H, W)`."""
+
+    def loss(self, prediction: Tensor, ab: Tensor, lightness: Tensor, progress: float = 1.0) -> dict[str, Tensor]:
         """How wrong a prediction is.
 
         Args:
             prediction: the network's output, `(B, out_channels, H, W)`.
             ab: the true colours in Lab units, `(B, 2, H, W)`.
+            lightness: `(B, 1, H, W)` in 0..100.
+            progress: the share of the training run that is done, 0..1; terms that begin later are left out.
 
         Returns:
-            Scalars by name: `loss`, which is minimized, and the terms that it is made of, if there are several.
+            Scalars by name: `loss`, which is minimized, and, if there are further terms, what it is the weighted sum
+            of. In eval mode without the terms whose yardstick changes in the course of training.
         """
+        pixel = self.pixel_loss(prediction, ab)
+        active = {
+            name: term
+            for name, term in self.terms.items()
+            if progress >= term.begin and (self.training or term.comparable)
+        }
+        if not self.terms:
+            return {"loss": self.weight * pixel}
+        losses = {"pixel": pixel}
+        total = self.weight * pixel
+        if active:
+            predicted = self.decode(prediction)
+            for name, term in active.items():
+                losses[name] = term(lightness, predicted, ab)
+                total = total + term.weight * losses[name]
+        return {"loss": total, **losses}
 
-    @abstractmethod
-    def decode(self, prediction: Tensor) -> Tensor:
-        """The network's output `(B, out_channels, H, W)` to ab in Lab units, float32 `(B, 2, H, W)`."""
+    def set_prior(self, prior: Tensor) -> None:
+        """Takes the share of each bin of `colorization.color.ab_bins` in the training photos, `(Q,)`."""
+        raise AssertionError(f"{type(self).__name__} has no use for a prior")

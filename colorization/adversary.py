@@ -1,0 +1,93 @@
+"""How a discriminator learns along with the network, beside Lightning's automatic optimization of the latter."""
+
+from typing import Any
+
+import torch
+from pytorch_lightning import Trainer
+from pytorch_lightning.strategies import DDPStrategy, SingleDeviceStrategy
+from torch import Tensor
+from torch.optim import Optimizer
+
+from colorization.errors import ConfigError
+from colorization.objectives.base import Objective
+from colorization.objectives.terms.adversarial import Adversarial
+
+
+class Adversary:
+    """The discriminator's optimizer, and its steps.
+
+    The network keeps Lightning's automatic optimization, with accumulation, clipping, schedule and scaling as the
+    trainer is told. The discriminator's gradients come from the same batches; DistributedDataParallel does not know
+    its parameters, because they ask for gradients only while it learns, so that gradients are averaged here.
+
+    Args:
+        term: holds the discriminator.
+    """
+
+    def __init__(self, term: Adversarial) -> None:
+        self.term = term
+        self.optimizer: Optimizer | None = None
+        self._resumed: dict[str, Any] | None = None
+
+    @classmethod
+    def of(cls, objective: Objective) -> "Adversary | None":
+        """The adversary of an objective that has one.
+
+        Raises:
+            ConfigError: it has several.
+        """
+        terms = [term for term in objective.terms.values() if isinstance(term, Adversarial)]
+        if len(terms) > 1:
+            raise ConfigError("objective.terms has several adversarial terms: leave one")
+        return cls(terms[0]) if terms else None
+
+    def configure(self, trainer: Trainer) -> None:
+        """Makes the optimizer, once the discriminator is on its device.
+
+        Raises:
+            ConfigError: the strategy shares out parameters, or the optimizer refuses its options.
+        """
+        if not isinstance(trainer.strategy, (SingleDeviceStrategy, DDPStrategy)):
+            raise ConfigError(
+                "an adversarial term needs a whole copy of the network on each device: trainer.strategy=ddp"
+            )
+        try:
+            self.optimizer = self.term.make_optimizer(self.term.discriminator.parameters())
+        except (ValueError, TypeError) as error:
+            raise ConfigError(f"objective.terms: the discriminator's optimizer can't be built: {error}") from error
+        if self._resumed is not None:
+            self.optimizer.load_state_dict(self._resumed)
+            self._resumed = None
+
+    def learn(self, lightness: Tensor, predicted: Tensor, ab: Tensor, batches: int) -> Tensor:
+        """Adds the gradients of a batch, one of `batches` for each step, and returns the discriminator's loss.
+
+        Arguments otherwise as for `Adversarial.discriminator_loss`.
+        """
+        discriminator = self.term.discriminator.requires_grad_(True)
+        device = lightness.device.type
+        # float16 would need a scaler of its own; bfloat16 and float32 need none.
+        needs_scaling = torch.is_autocast_enabled(device) and torch.get_autocast_dtype(device) == torch.float16
+        with torch.autocast(device, enabled=torch.is_autocast_enabled(device) and not needs_scaling):
+            loss = self.term.discriminator_loss(lightness, predicted, ab)
+        (loss / batches).backward()
+        discriminator.requires_grad_(False)
+        return loss.detach()
+
+    def step(self, trainer: Trainer) -> None:
+        """Moves the discriminator by what was learned since the last step, the mean over all processes."""
+        assert self.optimizer is not None
+        for parameter in self.term.discriminator.parameters():
+            if parameter.grad is not None:
+                parameter.grad = trainer.strategy.reduce(parameter.grad, reduce_op="mean")
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+
+    def state_dict(self) -> dict[str, Any]:
+        """The optimizer's state, for a checkpoint."""
+        assert self.optimizer is not None
+        return self.optimizer.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Keeps the state that a checkpoint holds until the optimizer is made."""
+        self._resumed = state

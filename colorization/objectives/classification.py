@@ -1,0 +1,134 @@
+"""Predict a distribution over ab bins for each pixel."""
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from colorization.color import COLORLESS_CHROMA, ab_bins, nearest_bins
+from colorization.errors import ConfigError
+from colorization.objectives.base import Objective
+
+# Of the paper: true colours are spread over the 5 nearest bins, by a Gaussian of sigma 5 Lab units.
+NEIGHBORS = 5
+SIGMA = 5.0
+# The paper predicts distributions at a quarter of the picture's resolution.
+STRIDE = 4
+
+
+class Classification(Objective):
+    """Cross-entropy between a predicted distribution over ab bins and a soft-encoded true colour (Zhang, Isola and
+    Efros, "Colorful Image Colorization", 2016): a mean of colours is no longer the safest answer.
+
+    The network's map are features; a layer of this objective makes logits of them, one for each bin, at a quarter of
+    the resolution. Rare colours count more (eq. 4 of the paper), by the prior that `set_prior` is given; until then all
+    colours count alike. Photos without any colour do not count.
+
+    Args:
+        temperature: of the annealed mean that turns a distribution into a colour (eq. 5): 1 is the mean, towards 0
+            the mode. Can be set to another value at any time.
+        uniform_share: lambda of the paper, how much of a uniform distribution is mixed into the prior: 1 switches
+            rebalancing off.
+        features: how many channels the network produces.
+        summed: `weight` and `terms`, see `Objective`.
+    """
+
+    wants_prior = True
+
+    def __init__(
+        self, temperature: float = 0.38, uniform_share: float = 0.5, features: int = 64, **summed: Any
+    ) -> None:
+        super().__init__(**summed)
+        if not 0 < uniform_share <= 1:
+            raise ConfigError(
+                f"objective.uniform_share={uniform_share:g} is no share: give more than 0, and 1 at the most"
+            )
+        if features < 1:
+            raise ConfigError(f"objective.features={features} is too small: give 1 or more")
+        self.temperature = temperature
+        self.uniform_share = uniform_share
+        self.out_channels = features
+        bins = ab_bins()
+        self.classify = nn.Conv2d(features, len(bins), STRIDE, stride=STRIDE)
+        self.bins: Tensor
+        self.prior: Tensor
+        self.class_weights: Tensor
+        self.register_buffer("bins", bins.clone())
+        self.register_buffer("prior", torch.full((len(bins),), 1 / len(bins)))
+        self.register_buffer("class_weights", torch.ones(len(bins)))
+
+    @property
+    def temperature(self) -> float:  # type: ignore[override]
+        return self._temperature
+
+    @temperature.setter
+    def temperature(self, value: float) -> None:
+        if not (value > 0 and math.isfinite(value)):
+            raise ConfigError(f"temperature={value:g} can't work: give a number above 0, for instance 0.38")
+        self._temperature = value
+
+    def set_prior(self, prior: Tensor) -> None:
+        self.prior.copy_(prior)
+        self.class_weights.copy_(rebalancing_weights(prior, self.bins.cpu(), self.uniform_share))
+
+    def pixel_loss(self, prediction: Tensor, ab: Tensor) -> Tensor:
+        logits = self._logits(prediction)
+        # The mean colour of the pixels that a logit stands for; the last ones may hang over the edge.
+        coarse = F.avg_pool2d(ab.float(), STRIDE, ceil_mode=True)
+        target, nearest = self.encode(coarse)
+        cross_entropy = -(target * F.log_softmax(logits, dim=1)).sum(dim=1)
+        colored = (ab.float().norm(dim=1) >= COLORLESS_CHROMA).flatten(1).any(dim=1)
+        weights = self.class_weights[nearest] * colored.view(-1, 1, 1)
+        return (weights * cross_entropy).sum() / (colored.sum().clamp(min=1) * nearest[0].numel())
+
+    def encode(self, ab: Tensor) -> tuple[Tensor, Tensor]:
+        """Spreads each colour over the bins around it.
+
+        Args:
+            ab: `(B, 2, H, W)` in Lab units.
+
+        Returns:
+            Distributions `(B, Q, H, W)` that sum to 1 over the bins, and the number of the nearest bin `(B, H, W)`.
+        """
+        distances, indices = nearest_bins(ab, self.bins, NEIGHBORS)
+        shares = torch.softmax(-(distances**2) / (2 * SIGMA**2), dim=-1)
+        target = shares.new_zeros(*indices.shape[:-1], len(self.bins)).scatter_(-1, indices, shares)
+        return target.movedim(-1, 1), indices[..., 0]
+
+    def decode(self, prediction: Tensor) -> Tensor:
+        ab = self.annealed_mean(self._logits(prediction))
+        ab = F.interpolate(ab, scale_factor=float(STRIDE), mode="bilinear", align_corners=False)
+        return ab[..., : prediction.shape[-2], : prediction.shape[-1]]
+
+    def annealed_mean(self, logits: Tensor) -> Tensor:
+        """Logits `(B, Q, H, W)` to ab in Lab units, `(B, 2, H, W)`: the mean after dividing by the temperature."""
+        shares = torch.softmax(logits.float() / self.temperature, dim=1)
+        return torch.einsum("bqhw,qc->bchw", shares, self.bins)
+
+    def _logits(self, prediction: Tensor) -> Tensor:
+        height, width = prediction.shape[-2:]
+        padded = F.pad(prediction, (0, -width % STRIDE, 0, -height % STRIDE), mode="replicate")
+        return self.classify(padded).float()
+
+
+def rebalancing_weights(prior: Tensor, bins: Tensor, uniform_share: float) -> Tensor:
+    """How much each bin counts, so that rare colours are learned as well (Zhang et al., 2016, eq. 4).
+
+    The prior is smoothed over neighbouring bins by a Gaussian of sigma 5 Lab units, mixed with a uniform distribution,
+    and inverted; the mean of the weights under the smoothed prior is 1.
+
+    Args:
+        prior: `(Q,)`, the share of each bin.
+        bins: `(Q, 2)` in Lab units.
+        uniform_share: lambda of the paper.
+
+    Returns:
+        `(Q,)`.
+    """
+    spread = torch.exp(-(torch.cdist(bins.double(), bins.double()) ** 2) / (2 * SIGMA**2))
+    smoothed = (spread / spread.sum(dim=0)) @ prior.double()
+    smoothed = smoothed / smoothed.sum()
+    weights = 1 / ((1 - uniform_share) * smoothed + uniform_share / len(bins))
+    return (weights / (smoothed * weights).sum()).to(prior.dtype)

@@ -1,0 +1,88 @@
+"""The judgement of a discriminator that learns along to tell predicted from true colours."""
+
+from collections.abc import Callable, Iterable
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.utils.parametrizations import spectral_norm
+from torch.optim import Optimizer
+
+from colorization.color import normalize_ab, normalize_lightness
+from colorization.errors import ConfigError
+from colorization.objectives.terms.base import Term
+
+
+class Adversarial(Term):
+    """Loss of a generative adversarial network, conditional on lightness (Isola et al., "Image-to-Image Translation
+    with Conditional Adversarial Networks", 2017).
+
+    The discriminator's parameters are kept from the network's optimizer; `ColorizationModule` trains them with an
+    optimizer of their own, by `discriminator_loss`, once for each step of the network.
+
+    Args:
+        loss: `hinge` (Lim and Ye, 2017), `lsgan` (Mao et al., 2017) or `vanilla` (Goodfellow et al., 2014, with the
+            generator's loss that does not saturate).
+        optimizer: makes the discriminator's optimizer from its parameters.
+        width: channels of the discriminator's first layer.
+        summed: see `Term`; with `begin`, the other terms have the run's first share to themselves.
+    """
+
+    comparable = False
+
+    def __init__(
+        self,
+        optimizer: Callable[[Iterable[Tensor]], Optimizer],
+        loss: Literal["hinge", "lsgan", "vanilla"] = "hinge",
+        width: int = 64,
+        **summed: Any,
+    ) -> None:
+        super().__init__(**summed)
+        if width < 8:
+            raise ConfigError(f"objective.terms: a discriminator of width={width} is too narrow; give 8 or more")
+        self.kind = loss
+        self.make_optimizer = optimizer
+        self.discriminator = PatchDiscriminator(width)
+        # Gradients flow through the discriminator to the network, and to the discriminator only while it learns.
+        self.discriminator.requires_grad_(False)
+
+    def forward(self, lightness: Tensor, predicted: Tensor, ab: Tensor) -> Tensor:
+        verdict = self._judge(lightness, predicted)
+        if self.kind == "hinge":
+            return -verdict.mean()
+        if self.kind == "lsgan":
+            return ((verdict - 1) ** 2).mean()
+        return F.softplus(-verdict).mean()
+
+    def discriminator_loss(self, lightness: Tensor, predicted: Tensor, ab: Tensor) -> Tensor:
+        """How badly the discriminator tells true from predicted colours: a scalar. Arguments as for `forward`."""
+        true, false = self._judge(lightness, ab), self._judge(lightness, predicted.detach())
+        if self.kind == "hinge":
+            return F.relu(1 - true).mean() + F.relu(1 + false).mean()
+        if self.kind == "lsgan":
+            return (((true - 1) ** 2).mean() + (false**2).mean()) / 2
+        return (F.softplus(-true).mean() + F.softplus(false).mean()) / 2
+
+    def _judge(self, lightness: Tensor, ab: Tensor) -> Tensor:
+        return self.discriminator(torch.cat((normalize_lightness(lightness), normalize_ab(ab)), dim=1)).float()
+
+
+class PatchDiscriminator(nn.Sequential):
+    """Judges overlapping patches of 54 x 54 pixels (PatchGAN of Isola et al., 2017, with the last two kernels 3 x 3
+    instead of 4 x 4, for small pictures), with spectral normalization (Miyato et al., 2018) in place of BatchNorm.
+
+    `(B, 3, H, W)` normalized Lab to one verdict a patch, `(B, 1, H/8, W/8)`.
+
+    Args:
+        width: channels of the first layer; doubled by each of the next three.
+    """
+
+    def __init__(self, width: int) -> None:
+        layers: list[nn.Module] = []
+        before = 3
+        for factor, kernel, stride in ((1, 4, 2), (2, 4, 2), (4, 4, 2), (8, 3, 1)):
+            convolution = nn.Conv2d(before, width * factor, kernel, stride=stride, padding=1)
+            layers += [spectral_norm(convolution), nn.LeakyReLU(0.2, inplace=True)]
+            before = width * factor
+        super().__init__(*layers, spectral_norm(nn.Conv2d(before, 1, 3, padding=1)))

@@ -1,0 +1,117 @@
+"""The distance between what a classifier sees in the predicted and in the true picture."""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import torch
+import torchvision
+from torch import Tensor, nn
+
+from colorization.backbones import IMAGENET_MEAN, IMAGENET_STD
+from colorization.color import lab_to_rgb, merge_lab
+from colorization.config import did_you_mean
+from colorization.errors import ConfigError
+from colorization.objectives.terms.base import Term
+from colorization.weights import download_imagenet_weights, load_weights
+
+# The mean RGB, in 0..255, that the original VGG networks of Oxford expect to be removed (Simonyan and Zisserman, 2014).
+OXFORD_MEAN = (123.68, 116.779, 103.939)
+
+
+class Perceptual(Term):
+    """Distance between features of VGG for the predicted and the true picture, both as RGB (Johnson, Alahi and
+    Fei-Fei, "Perceptual Losses for Real-Time Style Transfer and Super-Resolution", 2016).
+
+    Of each layer the mean absolute difference, divided by the layer's mean activation for the true picture, so that
+    layers of any depth and weights of any scale count alike; then the mean over the layers.
+
+    The classifier's weights are no part of a checkpoint.
+
+    Args:
+        network: which VGG.
+        layers: ReLU layers by their usual names, such as `relu3_4`.
+        weights: a file with the classifier's state dict, or with its first layers up to the deepest one that is asked
+            for; None: torchvision's ImageNet weights, downloaded once into torch's cache.
+        scale: what the weights expect: `torchvision` RGB in 0..1, normalized by ImageNet's mean and deviation, or
+            `oxford` RGB in 0..255 minus the mean, as the original VGG networks.
+        summed: see `Term`.
+
+    Raises:
+        ConfigError: the weights can't be had or do not fit, or there is no such layer.
+    """
+
+    def __init__(
+        self,
+        network: Literal["vgg16", "vgg19"] = "vgg19",
+        layers: Sequence[str] = ("relu1_2", "relu2_2", "relu3_4"),
+        weights: str | None = None,
+        scale: Literal["torchvision", "oxford"] = "torchvision",
+        **summed: Any,
+    ) -> None:
+        super().__init__(**summed)
+        option = "objective.terms.perceptual.weights"
+        with torch.device("meta"):
+            features = torchvision.models.get_model(network, weights=None, init_weights=False).features
+        places = _relu_places(features)
+        for layer in layers:
+            if layer not in places:
+                raise ConfigError(f"objective.terms.perceptual.layers={layer}{did_you_mean(layer, places)}")
+        if not layers:
+            raise ConfigError(
+                "objective.terms.perceptual.layers=[] leaves nothing to compare: give for instance relu3_4"
+            )
+        self.taps = sorted(places[layer] for layer in layers)
+        self.features = features[: self.taps[-1] + 1].to_empty(device="cpu")
+        if weights is None:
+            weights = str(
+                download_imagenet_weights(network, option, "leave this term out with objective.terms.perceptual=null")
+            )
+        load_weights(self.features, network, weights, option)
+        mean, deviation = (IMAGENET_MEAN, IMAGENET_STD) if scale == "torchvision" else (OXFORD_MEAN, (1.0, 1.0, 1.0))
+        self.factor = 1.0 if scale == "torchvision" else 255.0
+        self.mean: Tensor
+        self.deviation: Tensor
+        self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1), persistent=False)
+        self.register_buffer("deviation", torch.tensor(deviation).view(3, 1, 1), persistent=False)
+        _make_constant(self.features)
+
+    def forward(self, lightness: Tensor, predicted: Tensor, ab: Tensor) -> Tensor:
+        with torch.no_grad():
+            true = self._see(lightness, ab)
+        seen = self._see(lightness, predicted)
+        distances = [
+            (ours.float() - theirs.float()).abs().mean() / theirs.float().mean().clamp(min=1e-6)
+            for ours, theirs in zip(seen, true, strict=True)
+        ]
+        return torch.stack(distances).mean()
+
+    def _see(self, lightness: Tensor, ab: Tensor) -> list[Tensor]:
+        """The activations of the chosen layers, shallowest first."""
+        x = (lab_to_rgb(merge_lab(lightness, ab)) * self.factor - self.mean) / self.deviation
+        seen = []
+        for place, layer in enumerate(self.features):
+            x = layer(x)
+            if place in self.taps:
+                seen.append(x)
+        return seen
+
+
+def _relu_places(features: nn.Sequential) -> dict[str, int]:
+    """The usual names of VGG's ReLU layers (block, number within the block) and where they stand."""
+    places, block, number = {}, 1, 0
+    for place, layer in enumerate(features):
+        if isinstance(layer, nn.MaxPool2d):
+            block, number = block + 1, 0
+        elif isinstance(layer, nn.ReLU):
+            number += 1
+            layer.inplace = False  # the activation before it may be wanted as well
+            places[f"relu{block}_{number}"] = place
+    return places
+
+
+def _make_constant(module: nn.Module) -> None:
+    """Turns parameters into buffers that no optimizer, no checkpoint and no count of parameters sees."""
+    for part in module.modules():
+        for name, parameter in list(part.named_parameters(recurse=False)):
+            delattr(part, name)
+            part.register_buffer(name, parameter.detach(), persistent=False)
