@@ -11,9 +11,9 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torchmetrics import MeanMetric
 
+from colorization.adversary import Adversary
 from colorization.checkpoint import ENTRY, describe
 from colorization.color import ab_bins, normalize_lightness
-from colorization.adversary import Adversary
 from colorization.data.datamodule import PhotoDataModule
 from colorization.data.prior import cached_prior
 from colorization.errors import CheckpointError, ConfigError, TrainingError
@@ -152,8 +152,8 @@ class ColorizationModule(LightningModule):
         wrong = [f"{name} {float(loss)}" for name, loss in losses.items() if not torch.isfinite(loss)]
         if not wrong:
             return
-        files = self.trainer.checkpoint_callbacks
-        good = [path for file in files if (path := getattr(file, "last_model_path", "") or file.best_model_path)]
+        # Of the callbacks that write checkpoints, `last.ckpt`'s comes last.
+        good = [path for file in self.trainer.checkpoint_callbacks if (path := getattr(file, "best_model_path", ""))]
         go_on = f"the last good checkpoint is {good[-1]}" if good else "no checkpoint was written yet"
         raise TrainingError(
             f"training stopped at step {self.global_step}, before the network took harm: {', '.join(wrong)} "

@@ -37,7 +37,8 @@ def load_weights(layers: nn.Module, name: str, weights: str | Path, option: str)
         ) from error
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise ConfigError(
-            f"{what}: the file holds no state dict (names to tensors); save one with torch.save(model.state_dict(), FILE)"
+            f"{what}: the file holds no state dict (names to tensors); "
+            "save one with torch.save(model.state_dict(), FILE)"
         )
     wanted = layers.state_dict()
     # timm's feature networks write the stage `stages.0` of the classifier as `stages_0`.

@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
+import torchvision
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from PIL import Image
@@ -40,6 +42,15 @@ def make_photo(width: int = 48, height: int = 40, seed: int = 0) -> Image.Image:
     generator = np.random.default_rng(seed)
     blobs = Image.fromarray(generator.integers(0, 256, (4, 5, 3), dtype=np.uint8))
     return blobs.resize((width, height), Image.Resampling.BICUBIC)
+
+
+@pytest.fixture(scope="session")
+def vgg_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Random weights of VGG19's first layers, up to relu3_4, as a file of torchvision's form."""
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("weights") / "vgg19.pth"
+    torch.save(torchvision.models.vgg19(weights=None).features[:18].state_dict(), path)
+    return path
 
 
 def make_folder(folder: Path, count: int = 6) -> Path:

@@ -49,13 +49,17 @@ def test_every_backbone_trains_a_step_with_every_decoder(
 
 @pytest.mark.parametrize("objective", options("objective"))
 @pytest.mark.parametrize("decoder", options("decoder"))
-def test_every_objective_goes_with_every_decoder(compose_config: Compose, objective: str, decoder: str) -> None:
+def test_every_objective_goes_with_every_decoder(
+    compose_config: Compose, vgg_file: Path, objective: str, decoder: str
+) -> None:
+    needed = [f"objective.terms.perceptual.weights={vgg_file}"] if objective == "perceptual" else []
     config = compose_config(
-        "backbone=resnet18", "backbone.pretrained=false", f"decoder={decoder}", f"objective={objective}"
+        "backbone=resnet18", "backbone.pretrained=false", f"decoder={decoder}", f"objective={objective}", *needed
     )
     network, meaning = build_network(config)
-    prediction = network.eval()(torch.rand(1, 1, 32, 32))
-    assert torch.isfinite(meaning.loss(prediction, torch.randn(1, 2, 32, 32))["loss"])
+    lightness = torch.rand(1, 1, 32, 32)
+    prediction = network.eval()(lightness * 2 - 1)
+    assert torch.isfinite(meaning.loss(prediction, torch.randn(1, 2, 32, 32), lightness * 100)["loss"])
     ab = meaning.decode(prediction)
     assert ab.shape == (1, 2, 32, 32)
     assert ab.dtype == torch.float32
@@ -176,7 +180,7 @@ def test_weights_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     for file, message in (
         ("nowhere.pth", "no such file"),
         ("text.pth", "can't be read"),
-        ("list.pth", "hold no state dict"),
+        ("list.pth", "holds no state dict"),
         ("resnet18.pth", "does not fit,"),
     ):
         with pytest.raises(ConfigError, match=message) as error:

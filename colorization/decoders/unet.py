@@ -10,8 +10,8 @@ from torch.nn import functional as F
 from colorization.decoders.base import Decoder, checked_width, output_layer
 
 
-class UNetDecoder(Decoder):
-    """Upsamples from the deepest map to the finest, joining each map of the pyramid on the way.
+class UNetPyramid(Decoder):
+    """Upsamples from the deepest map to the picture's resolution, joining each map of the pyramid on the way.
 
     Each step resizes bilinearly and then convolves, which leaves no checkerboard (Odena et al., "Deconvolution and
     Checkerboard Artifacts", 2016); GroupNorm (Wu and He, 2018) makes the result independent of the batch.
@@ -19,34 +19,67 @@ class UNetDecoder(Decoder):
     Args:
         channels, reductions, out_channels: see `Decoder`.
         width: the most channels that a step has. A step has half the channels of the map it joins, 32 at the least.
+
+    Attributes:
+        map_channels: channels of each map that `upsample` returns, coarsest first.
+        map_reductions: how many times smaller than the picture each one is.
     """
 
-    def __init__(self, channels: Sequence[int], reductions: Sequence[int], out_channels: int, width: int = 256) -> None:
+    def __init__(self, channels: Sequence[int], reductions: Sequence[int], out_channels: int, width: int) -> None:
         super().__init__(channels, reductions, out_channels)
         checked_width(width)
         current = self.channels[-1]
-        steps = []
-        for skip in reversed(self.channels[:-1]):
+        self.map_channels: list[int] = []
+        self.map_reductions: list[int] = []
+        self.joins = nn.ModuleList()
+        for skip, reduction in zip(reversed(self.channels[:-1]), reversed(self.reductions[:-1]), strict=True):
             after = _step_width(skip, width)
-            steps.append(_Step(current + skip, after))
+            self.joins.append(_Step(current + skip, after))
+            self._remember(after, reduction)
             current = after
-        self.joins = nn.ModuleList(steps)
         # From the finest map to the picture there is nothing left to join.
         self.tail = nn.ModuleList()
-        for _ in range(math.ceil(math.log2(self.reductions[0]))):
+        for halvings in reversed(range(math.ceil(math.log2(self.reductions[0])))):
             after = max(current // 2, 16)
             self.tail.append(_Step(current, after, convolutions=1))
+            self._remember(after, 2**halvings)
             current = after
-        self.output = output_layer(current, out_channels)
+        if not self.map_channels:  # a single map at full resolution
+            self._remember(current, self.reductions[0])
 
-    def forward(self, features: list[Tensor]) -> Tensor:
+    def _remember(self, channels: int, reduction: int) -> None:
+        self.map_channels.append(channels)
+        self.map_reductions.append(reduction)
+
+    def upsample(self, features: list[Tensor]) -> list[Tensor]:
+        """The pyramid, finest map first, to the map after each step, coarsest first; the last one has the input's
+        resolution.
+        """
         *skips, x = features
+        maps = []
         for step, skip in zip(self.joins, reversed(skips), strict=True):
             x = step(torch.cat((_resize(x, skip.shape[-2:]), skip), dim=1))
+            maps.append(x)
         full = tuple(side * self.reductions[0] for side in x.shape[-2:])
         for halvings, step in zip(reversed(range(len(self.tail))), self.tail, strict=True):
             x = step(_resize(x, [math.ceil(side / 2**halvings) for side in full]))
-        return self.output(x)
+            maps.append(x)
+        return maps or [x]
+
+
+class UNetDecoder(UNetPyramid):
+    """A 3x3 convolution on the finest map of `UNetPyramid`.
+
+    Args:
+        channels, reductions, out_channels, width: see `UNetPyramid`.
+    """
+
+    def __init__(self, channels: Sequence[int], reductions: Sequence[int], out_channels: int, width: int = 256) -> None:
+        super().__init__(channels, reductions, out_channels, width)
+        self.output = output_layer(self.map_channels[-1], out_channels)
+
+    def forward(self, features: list[Tensor]) -> Tensor:
+        return self.output(self.upsample(features)[-1])
 
 
 class _Step(nn.Sequential):

@@ -62,18 +62,14 @@ class Objective(nn.Module, ABC):
             of. In eval mode without the terms whose yardstick changes in the course of training.
         """
         pixel = self.pixel_loss(prediction, ab)
-        active = {
-            name: term
-            for name, term in self.terms.items()
-            if progress >= term.begin and (self.training or term.comparable)
-        }
-        if not self.terms:
-            return {"loss": self.weight * pixel}
-        losses = {"pixel": pixel}
         total = self.weight * pixel
-        if active:
-            predicted = self.decode(prediction)
-            for name, term in active.items():
+        if not self.terms:
+            return {"loss": total}
+        losses = {"pixel": pixel}
+        predicted = self.decode(prediction)
+        for name, term in self.terms.items():
+            assert isinstance(term, Term)
+            if progress >= term.begin and (self.training or term.comparable):
                 losses[name] = term(lightness, predicted, ab)
                 total = total + term.weight * losses[name]
         return {"loss": total, **losses}

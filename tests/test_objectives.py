@@ -1,0 +1,351 @@
+"""Objectives and terms: bins cover the gamut, encoding is undone by decoding, and each loss says what it should."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from colorization.checkpoint import build_network
+from colorization.color import BIN_STEP, ab_bins, nearest_bins, rgb_to_lab
+from colorization.config import instantiate
+from colorization.errors import ConfigError
+from colorization.objectives.classification import STRIDE, Classification, rebalancing_weights
+from colorization.objectives.regression import Regression
+from colorization.objectives.terms.adversarial import Adversarial, PatchDiscriminator
+from colorization.objectives.terms.colorfulness import Colorfulness
+from colorization.objectives.terms.perceptual import Perceptual
+from colorization.objectives.terms.pixel import Pixel
+from tests.conftest import Compose
+
+
+def every_color(step: int = 5) -> Tensor:
+    """8-bit sRGB in steps of `step`, in 0..1, as a picture `(1, 3, N, N * N)`."""
+    levels = torch.arange(0, 256, step) / 255
+    return torch.stack(torch.meshgrid(levels, levels, levels, indexing="ij")).flatten(2).unsqueeze(0)
+
+
+def pictures(count: int = 2, size: int = 32) -> tuple[Tensor, Tensor]:
+    """Lightness and ab of random colours that sRGB has."""
+    generator = torch.Generator().manual_seed(0)
+    lab = rgb_to_lab(torch.rand(count, 3, size, size, generator=generator))
+    return lab[:, :1], lab[:, 1:]
+
+
+def test_every_color_is_near_a_bin_and_between_four() -> None:
+    ab = rgb_to_lab(every_color())[:, 1:]
+    distances, _ = nearest_bins(ab, ab_bins(), 4)
+    assert float(distances[..., 0].max()) <= BIN_STEP / 2**0.5 + 1e-2
+    assert float(distances[..., 3].max()) <= BIN_STEP * 2**0.5 + 1e-2
+
+
+def test_every_bin_is_a_corner_of_a_square_that_holds_a_color() -> None:
+    ab = rgb_to_lab(every_color(3))[0, 1:].flatten(1).T
+    squares = {tuple(square) for square in (ab / BIN_STEP).floor().unique(dim=0).int().tolist()}
+    corners = {(a + right, b + up) for a, b in squares for right in (0, 1) for up in (0, 1)}
+    found = {tuple(node) for node in (ab_bins() / BIN_STEP).int().tolist()}
+    # The colours in steps of 3 leave a few squares at the gamut's edge out.
+    assert corners <= found
+    assert len(found - corners) < 10
+
+
+def test_the_surface_of_the_cube_has_the_bins_of_the_whole_cube() -> None:
+    squares = {tuple(node) for node in (ab_bins() / BIN_STEP).int().tolist()}
+    levels = torch.arange(256) / 255
+    for red in (51, 128, 200):
+        face = torch.stack([torch.full((256, 256), red / 255), *torch.meshgrid(levels, levels, indexing="ij")])
+        occupied = (rgb_to_lab(face)[1:].flatten(1).T.round(decimals=2) / BIN_STEP).floor().unique(dim=0).int()
+        assert {tuple(square) for square in occupied.tolist()} <= squares
+
+
+def test_encoding_spreads_a_color_over_the_bins_around_it() -> None:
+    objective = Classification()
+    target, nearest = objective.encode(rgb_to_lab(every_color(15))[:, 1:])
+    assert torch.allclose(target.sum(dim=1), torch.ones_like(target[:, 0]), atol=1e-5)
+    assert int((target > 0).sum(dim=1).max()) <= 5
+    assert torch.equal(target.argmax(dim=1), nearest)
+
+
+def test_decoding_undoes_encoding() -> None:
+    """At temperature 1 the mean of the soft-encoded distribution is the colour, but for up to 0.71 Lab units (0.22 on
+    average).
+    """
+    objective = Classification(temperature=1.0)
+    ab = rgb_to_lab(every_color(5))[:, 1:]
+    target, _ = objective.encode(ab)
+    error = (objective.annealed_mean(target.clamp(min=1e-30).log()) - ab).norm(dim=1)
+    assert float(error.max()) < 0.75
+    assert float(error.mean()) < 0.25
+
+
+def test_a_low_temperature_is_the_mode_and_a_high_one_the_mean() -> None:
+    objective = Classification()
+    logits = torch.full((1, len(objective.bins), 1, 1), -1e4)
+    logits[0, 10], logits[0, 200] = 1.0, 0.0
+    objective.temperature = 0.01
+    assert torch.allclose(objective.annealed_mean(logits)[0, :, 0, 0], objective.bins[10], atol=1e-3)
+    objective.temperature = 100.0
+    middle = objective.bins[[10, 200]].mean(dim=0)
+    assert torch.allclose(objective.annealed_mean(logits)[0, :, 0, 0], middle, atol=0.5)
+    for wrong in (0.0, -1.0, float("nan"), float("inf")):
+        with pytest.raises(ConfigError, match="temperature"):
+            objective.temperature = wrong
+
+
+@pytest.mark.parametrize("uniform_share", [0.01, 0.5, 1.0])
+def test_rebalancing_weights_average_to_one_under_the_prior(uniform_share: float) -> None:
+    bins = ab_bins()
+    prior = torch.rand(len(bins), generator=torch.Generator().manual_seed(0)) ** 8
+    prior /= prior.sum()
+    weights = rebalancing_weights(prior, bins, uniform_share)
+    spread = torch.exp(-(torch.cdist(bins, bins) ** 2) / 50)
+    smoothed = (spread / spread.sum(dim=0)) @ prior
+    assert float((weights * smoothed).sum()) == pytest.approx(1, abs=1e-4)
+    if uniform_share == 1:
+        assert torch.allclose(weights, torch.ones_like(weights), atol=1e-4)
+    else:
+        assert weights[smoothed.argmin()] == weights.max() > weights.min() == weights[smoothed.argmax()]
+
+
+def test_rebalancing_makes_rare_colors_dearer() -> None:
+    objective = Classification()
+    prediction = torch.zeros(1, objective.out_channels, 8, 8)
+    prior = torch.zeros(len(objective.bins))
+    common, rare = 150, 0
+    prior[common] = 1.0
+    losses = {}
+    objective.set_prior(prior)
+    for name, number in (("common", common), ("rare", rare)):
+        ab = objective.bins[number].view(1, 2, 1, 1).expand(1, 2, 8, 8)
+        losses[name] = float(objective.loss(prediction, ab, torch.zeros(1, 1, 8, 8))["loss"].detach())
+    assert losses["rare"] > 10 * losses["common"] > 0
+
+
+def test_a_colorless_picture_teaches_nothing_and_takes_nothing_away() -> None:
+    objective = Classification()
+    generator = torch.Generator().manual_seed(0)
+    prediction = torch.randn(2, objective.out_channels, 8, 8, generator=generator)
+    lightness, ab = torch.zeros(2, 1, 8, 8), torch.randn(2, 2, 8, 8, generator=generator) * 30
+    ab[1] = 2.0
+    alone = objective.loss(prediction[:1], ab[:1], lightness[:1])["loss"]
+    assert torch.allclose(objective.loss(prediction, ab, lightness)["loss"], alone)
+    nothing = objective.loss(prediction[1:], ab[1:], lightness[1:])["loss"]
+    assert float(nothing.detach()) == 0
+    nothing.backward()  # type: ignore[no-untyped-call]
+
+
+def test_classification_learns_a_color() -> None:
+    """A one-colour picture: cross-entropy leads to that colour, at any size, also one that STRIDE does not divide."""
+    torch.manual_seed(0)
+    objective = Classification()
+    prediction = nn.Parameter(torch.randn(1, objective.out_channels, 10, 7) * 0.1)
+    ab = torch.tensor([43.0, -31.0]).view(1, 2, 1, 1).expand(1, 2, 10, 7)
+    optimizer = torch.optim.Adam([prediction, *objective.parameters()], lr=0.05)
+    assert STRIDE == 4
+    for _ in range(150):
+        optimizer.zero_grad()
+        objective.loss(prediction, ab, torch.zeros(1, 1, 10, 7))["loss"].backward()
+        optimizer.step()
+    decoded = objective.decode(prediction.detach()).detach()
+    assert decoded.shape == (1, 2, 10, 7)
+    assert float((decoded - ab).norm(dim=1).max()) < 4.2
+
+
+def test_what_classification_learned_from_data_travels_in_the_checkpoint() -> None:
+    taught = Classification()
+    taught.set_prior(torch.rand(len(ab_bins())).softmax(dim=0))
+    fresh = Classification()
+    fresh.load_state_dict(taught.state_dict())
+    for name in ("bins", "prior", "class_weights"):
+        assert torch.equal(getattr(fresh, name), getattr(taught, name))
+    assert not torch.equal(fresh.class_weights, Classification().class_weights)
+
+
+def perceptual(weights: Path, **options: Any) -> Perceptual:
+    return Perceptual(weights=str(weights), **options)
+
+
+def test_perceptual_is_zero_for_the_truth_and_grows_with_the_error(vgg_file: Path) -> None:
+    term = perceptual(vgg_file)
+    lightness, ab = pictures()
+    assert float(term(lightness, ab, ab)) == 0
+    small, large = float(term(lightness, ab * 0.9, ab)), float(term(lightness, ab * 0, ab))
+    assert 0 < small < large
+
+
+def test_perceptual_leads_back_to_the_true_colors(vgg_file: Path) -> None:
+    term = perceptual(vgg_file, layers=["relu1_2"])
+    lightness, ab = pictures(1, 16)
+    predicted = nn.Parameter(ab * 0.5)
+    optimizer = torch.optim.Adam([predicted], lr=1.0)
+    before = float((predicted - ab).abs().mean().detach())
+    for _ in range(60):
+        optimizer.zero_grad()
+        term(lightness, predicted, ab).backward()
+        optimizer.step()
+    assert float((predicted - ab).abs().mean().detach()) < before / 2
+
+
+def test_both_scales_of_vgg_weights_see_the_same(tmp_path: Path, vgg_file: Path) -> None:
+    """Weights for RGB in 0..255 without division differ from torchvision's in the first layer only."""
+    state = torch.load(vgg_file, weights_only=True)
+    deviation = torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1)
+    torch.save({**state, "0.weight": state["0.weight"] / deviation / 255}, tmp_path / "oxford.pth")
+    lightness, ab = pictures(1)
+    ours = perceptual(vgg_file)(lightness, ab * 0.5, ab)
+    theirs = perceptual(tmp_path / "oxford.pth", scale="oxford")(lightness, ab * 0.5, ab)
+    assert float(theirs) == pytest.approx(float(ours), rel=0.05)  # the means differ by a hair and touch the border
+
+
+def test_the_classifier_of_a_term_is_neither_trained_nor_saved(vgg_file: Path) -> None:
+    term = perceptual(vgg_file)
+    assert list(term.parameters()) == []
+    assert term.state_dict() == {}
+
+
+def test_a_perceptual_term_that_can_t_be_built_says_why(
+    vgg_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
+    cases: list[tuple[dict[str, Any], str]] = [
+        ({"weights": None}, r"vgg19-dcbb9e9d\.pth.*objective\.terms\.perceptual\.weights=FILE"),
+        ({"weights": str(vgg_file), "layers": ["relu4_4"]}, r"does not fit, 19\.weight is missing"),
+        ({"weights": str(vgg_file), "layers": ["relu9_1"]}, r"relu9_1.*valid are"),
+        ({"weights": str(vgg_file), "layers": []}, "nothing to compare"),
+        ({"weights": str(tmp_path / "nowhere.pth")}, "no such file"),
+    ]
+    for options, message in cases:
+        with pytest.raises(ConfigError, match=message):
+            Perceptual(**options)
+
+
+def test_colorfulness_rewards_color_and_survives_gray() -> None:
+    lightness, ab = pictures()
+    predicted = (ab * 0).requires_grad_()
+    loss = Colorfulness()(lightness, predicted, ab)
+    loss.backward()
+    assert predicted.grad is not None
+    assert bool(torch.isfinite(predicted.grad).all())
+    assert float(Colorfulness()(lightness, ab, ab)) < float(loss.detach()) <= 1
+
+
+@pytest.mark.parametrize("size", [16, 31, 64])
+def test_a_discriminator_judges_patches_of_any_picture(size: int) -> None:
+    assert PatchDiscriminator(8)(torch.randn(2, 3, size, size)).shape == (2, 1, size // 8, size // 8)
+
+
+def adversarial(loss: str) -> Adversarial:
+    options: dict[str, Any] = {"loss": loss, "width": 16}
+    return Adversarial(lambda parameters: torch.optim.Adam(parameters, lr=2e-3), **options)
+
+
+@pytest.mark.parametrize("loss", ["hinge", "lsgan", "vanilla"])
+def test_discriminator_and_generator_want_opposite_things(loss: str) -> None:
+    """A discriminator learns to tell red from blue; what it calls true then costs the generator less."""
+    torch.manual_seed(0)
+    term = adversarial(loss)
+    lightness = torch.full((4, 1, 16, 16), 50.0)
+    red, blue = (torch.tensor(color).view(1, 2, 1, 1).expand(4, 2, 16, 16) for color in ((60.0, 40.0), (20.0, -60.0)))
+    optimizer = term.make_optimizer(term.discriminator.parameters())
+    term.discriminator.requires_grad_(True)
+    first = float(term.discriminator_loss(lightness, blue, red).detach())
+    for _ in range(20):
+        optimizer.zero_grad()
+        term.discriminator_loss(lightness, blue, red).backward()
+        optimizer.step()
+    assert float(term.discriminator_loss(lightness, blue, red).detach()) < first
+    assert float(term(lightness, red, red).detach()) < float(term(lightness, blue, red).detach())
+
+
+def test_published_values_of_gan_losses() -> None:
+    """A discriminator that says 0.5 to everything."""
+    lightness, ab = pictures(1, 16)
+    expected = {
+        "hinge": (-0.5, 0.5 + 1.5),
+        "lsgan": (0.25, (0.25 + 0.25) / 2),
+        "vanilla": (0.4741, (0.4741 + 0.9741) / 2),
+    }
+    for loss, (generator, discriminator) in expected.items():
+        term = adversarial(loss)
+        term.discriminator = _Constant(0.5)  # type: ignore[assignment]
+        assert float(term(lightness, ab, ab)) == pytest.approx(generator, abs=1e-4)
+        assert float(term.discriminator_loss(lightness, ab, ab)) == pytest.approx(discriminator, abs=1e-4)
+
+
+class _Constant(nn.Module):
+    def __init__(self, value: float) -> None:
+        super().__init__()
+        self.value = value
+
+    def forward(self, picture: Tensor) -> Tensor:
+        return torch.full((len(picture), 1, 2, 2), self.value)
+
+
+def test_terms_are_weighted_and_summed() -> None:
+    lightness, ab = pictures()
+    prediction = ab / 110 + 0.1
+    terms = {"far": Pixel("mse", weight=3.0), "colors": Colorfulness(weight=0.5)}
+    losses = Regression("l1", weight=2.0, terms=terms).loss(prediction, ab, lightness)
+    parts = {name: float(value) for name, value in losses.items()}
+    assert parts["pixel"] == pytest.approx(0.1, abs=1e-5)
+    assert parts["far"] == pytest.approx(0.01, abs=1e-5)
+    assert parts["loss"] == pytest.approx(2 * parts["pixel"] + 3 * parts["far"] + 0.5 * parts["colors"], abs=1e-6)
+
+
+def test_terms_begin_when_they_are_told_to() -> None:
+    lightness, ab = pictures()
+    objective = Regression("l1", terms={"late": Pixel("mse", begin=0.5)})
+    assert "late" not in objective.loss(ab / 110, ab, lightness, progress=0.49)
+    assert "late" in objective.loss(ab / 110, ab, lightness, progress=0.5)
+
+
+def test_validation_leaves_out_what_can_t_be_compared() -> None:
+    lightness, ab = pictures()
+    objective = Regression("l1", terms={"judge": adversarial("hinge")})
+    assert "judge" in objective.train().loss(ab / 110, ab, lightness)
+    assert "judge" not in objective.eval().loss(ab / 110, ab, lightness)
+
+
+def test_a_term_is_added_to_any_objective_in_yaml(compose_config: Compose) -> None:
+    config = compose_config(
+        "backbone=resnet18",
+        "backbone.pretrained=false",
+        "objective=classification",
+        "+objective/term@objective.terms.lively=colorfulness",
+        "objective.terms.lively.weight=0.25",
+    )
+    _, objective = build_network(config)
+    lightness, ab = pictures(1)
+    losses = objective.loss(torch.zeros(1, objective.out_channels, 32, 32), ab, lightness)
+    assert float(losses["loss"].detach()) == pytest.approx(
+        float(losses["pixel"].detach()) + 0.25 * float(losses["lively"].detach())
+    )
+
+
+def test_a_term_can_be_taken_out(compose_config: Compose) -> None:
+    config = compose_config("objective=perceptual", "objective.terms.perceptual=null", "backbone.pretrained=false")
+    _, objective = build_network(config)
+    assert len(objective.terms) == 0
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("objective.weight=-1", "objective.weight=-1"),
+        ("objective.terms.adversarial.weight=-1", "weight of -1"),
+        ("objective.terms.adversarial.begin=1", "begin=1"),
+        ("objective.terms.adversarial.width=1", "width=1"),
+        ("objective.terms.adversarial.loss=wgan", "objective.terms.adversarial.loss=wgan"),
+        ("objective.terms.adversarial.optimizer.rl=1", "objective.terms.adversarial.optimizer.rl"),
+    ],
+)
+def test_options_of_terms_are_checked(compose_config: Compose, override: str, message: str) -> None:
+    build: Callable[[], object] = lambda: instantiate(  # noqa: E731
+        compose_config("objective=adversarial", f"+{override}" if override.endswith("rl=1") else override)["objective"],
+        "objective",
+    )
+    with pytest.raises(ConfigError, match=message.replace(".", r"\.")):
+        build()
