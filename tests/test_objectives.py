@@ -237,6 +237,17 @@ def test_a_discriminator_judges_patches_of_any_picture(size: int) -> None:
     assert PatchDiscriminator(8)(torch.randn(2, 3, size, size)).shape == (2, 1, size // 8, size // 8)
 
 
+def test_a_discriminator_s_weights_have_spectral_norm_one() -> None:
+    discriminator = PatchDiscriminator(8)
+    for _ in range(50):
+        discriminator(torch.randn(1, 3, 16, 16))
+    for layer in discriminator:
+        if isinstance(layer, nn.Conv2d):
+            largest = torch.linalg.matrix_norm(layer.weight.flatten(1), 2)
+            with torch.no_grad():
+                assert float(layer._largest_singular_value()) == pytest.approx(float(largest), rel=0.05)  # type: ignore
+
+
 def adversarial(loss: str) -> Adversarial:
     options: dict[str, Any] = {"loss": loss, "width": 16}
     return Adversarial(lambda parameters: torch.optim.Adam(parameters, lr=2e-3), **options)

@@ -6,7 +6,6 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.nn.utils.parametrizations import spectral_norm
 from torch.optim import Optimizer
 
 from colorization.color import normalize_ab, normalize_lightness
@@ -82,7 +81,35 @@ class PatchDiscriminator(nn.Sequential):
         layers: list[nn.Module] = []
         before = 3
         for factor, kernel, stride in ((1, 4, 2), (2, 4, 2), (4, 4, 2), (8, 3, 1)):
-            convolution = nn.Conv2d(before, width * factor, kernel, stride=stride, padding=1)
-            layers += [spectral_norm(convolution), nn.LeakyReLU(0.2, inplace=True)]
+            convolution = _SpectralConv2d(before, width * factor, kernel, stride=stride, padding=1)
+            layers += [convolution, nn.LeakyReLU(0.2, inplace=True)]
             before = width * factor
-        super().__init__(*layers, spectral_norm(nn.Conv2d(before, 1, 3, padding=1)))
+        super().__init__(*layers, _SpectralConv2d(before, 1, 3, padding=1))
+
+
+class _SpectralConv2d(nn.Conv2d):
+    """A convolution whose weights, as a matrix, are divided by their largest singular value, which one power iteration
+    a step follows (Miyato et al., 2018). Unlike PyTorch's own parametrization it can be sent to another process.
+    """
+
+    def __init__(self, *arguments: int, **options: int) -> None:
+        super().__init__(*arguments, **options)
+        self.left: Tensor
+        self.register_buffer("left", F.normalize(torch.randn(self.out_channels), dim=0))
+        with torch.no_grad():
+            for _ in range(15):
+                self._largest_singular_value()
+
+    def forward(self, x: Tensor) -> Tensor:
+        with torch.autocast(x.device.type, enabled=False):
+            weight = self.weight / self._largest_singular_value()
+        return self._conv_forward(x, weight, self.bias)
+
+    def _largest_singular_value(self) -> Tensor:
+        matrix = self.weight.flatten(1)
+        with torch.no_grad():
+            right = F.normalize(self.left @ matrix, dim=0)
+            left = F.normalize(matrix @ right, dim=0)
+            if self.training:
+                self.left.copy_(left)
+        return left @ matrix @ right
