@@ -80,6 +80,27 @@ class PredictConfig:
     overwrite: bool = False
 
 
+@dataclass
+class AuditThresholds:
+    """What counts as a finding of an audit; see conf/audit.yaml."""
+
+    tiny: int = 64
+    sepia: float = 2.0
+    low_color: float = 7.5
+    near_duplicate: int = 4
+
+
+@dataclass
+class AuditConfig:
+    """The root of `python -m colorization.data.audit`."""
+
+    data: _Node = _group()
+    split: str = "all"
+    exclude: list[str] = field(default_factory=list)
+    thresholds: AuditThresholds = field(default_factory=AuditThresholds)
+    paths: _Node = _group()
+
+
 def register() -> None:
     """Makes schemas and resolvers known to Hydra. To be called before composing."""
     from hydra.core.config_store import ConfigStore  # not above: inference does without Hydra
@@ -88,6 +109,7 @@ def register() -> None:
     store.store(name="train_schema", node=TrainConfig)
     store.store(name="evaluate_schema", node=EvaluateConfig)
     store.store(name="predict_schema", node=PredictConfig)
+    store.store(name="audit_schema", node=AuditConfig)
     OmegaConf.register_new_resolver("fastest_precision", fastest_precision, replace=True)
     OmegaConf.register_new_resolver("usable_cores", usable_cores, replace=True)
     OmegaConf.register_new_resolver("better", better, replace=True)

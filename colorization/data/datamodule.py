@@ -12,6 +12,7 @@ from pytorch_lightning.utilities.rank_zero import rank_zero_only
 from torch.utils.data import DataLoader
 
 from colorization.color import rgb_to_lab, to_float
+from colorization.data.exclusion import Exclusion
 from colorization.data.photos import EachOnceSampler, PhotoDataset, Photos, Skipped, collate, open_colored
 from colorization.errors import ConfigError, DataError, PictureError
 
@@ -25,7 +26,7 @@ class PhotoDataModule(LightningDataModule, ABC):
     `rgb` uint8 `(B, 3, H, W)` and `name`, converted once a batch on the batch's device.
 
     A new source is a subclass in a file of this folder, whose `__init__` takes its own options and `**loading`, with a
-    method `photos`; and one file in `conf/data/`.
+    method `list_photos`; and one file in `conf/data/`.
 
     Args:
         size: the side of the square that is cut from a photo, in pixels.
@@ -34,6 +35,8 @@ class PhotoDataModule(LightningDataModule, ABC):
         crop_scale: the least and the largest share of a photo's area that a random training cut takes.
         max_unreadable: the share of a split's photos that may be unreadable before the run stops, 0..1.
         skipped_file: where the photos that were passed over are listed; None keeps no list.
+        exclude: a CSV file whose column `name` lists photos to leave out of every split, see
+            `colorization.data.exclusion`; None leaves out none.
     """
 
     def __init__(
@@ -44,6 +47,7 @@ class PhotoDataModule(LightningDataModule, ABC):
         crop_scale: tuple[float, float] = (0.35, 1.0),
         max_unreadable: float = 0.25,
         skipped_file: str | None = None,
+        exclude: str | None = None,
     ) -> None:
         super().__init__()
         for key, value, least in (("size", size, 16), ("batch_size", batch_size, 1), ("num_workers", num_workers, 0)):
@@ -59,10 +63,11 @@ class PhotoDataModule(LightningDataModule, ABC):
         self.crop_scale = crop_scale
         self.test_split: Split = "val"  # what is scored
         self.skipped = SkippedPhotos(max_unreadable, None if skipped_file is None else Path(skipped_file))
+        self._exclusion = None if exclude is None else Exclusion(Path(exclude).expanduser())
         self._datasets: dict[str, PhotoDataset] = {}
 
     @abstractmethod
-    def photos(self, split: Split) -> Photos | None:
+    def list_photos(self, split: Split) -> Photos | None:
         """The photos of a split, in an order that is always the same; `all` is every photo there is.
 
         Returns:
@@ -72,6 +77,24 @@ class PhotoDataModule(LightningDataModule, ABC):
             DataError: there is nothing where the source was told to look.
         """
 
+    def photos(self, split: Split) -> Photos | None:
+        """What `list_photos` lists, but for the photos that `exclude` names.
+
+        Raises:
+            DataError: as `list_photos`; or the list of names can't be read, or is one of other photos.
+        """
+        listed = self.list_photos(split)
+        if self._exclusion is None or listed is None:
+            return listed
+        self._exclusion.check(self.list_photos("all"), str(self))
+        return self._exclusion.without(listed)
+
+    def excluded_names(self) -> dict[str, str]:
+        """The names that `exclude` lists, and what lists them."""
+        if self._exclusion is None:
+            return {}
+        return dict.fromkeys(sorted(self._exclusion.names), f"data.exclude={self._exclusion.path}")
+
     def setup(self, stage: str) -> None:
         of_stage: dict[str, list[Split]] = {"fit": ["train", "val"], "test": [self.test_split]}
         for split in of_stage.get(stage, ["val"]):
@@ -80,12 +103,13 @@ class PhotoDataModule(LightningDataModule, ABC):
 
     def own_test_split(self) -> Split | None:
         """The photos that the source itself sets apart for scoring: `test`, or else `val`; None if it does not."""
-        return "test" if self.photos("test") is not None else "val"
+        return "test" if self.list_photos("test") is not None else "val"
 
     def _open(self, split: Split) -> PhotoDataset:
         photos = self.photos(split)
         if photos is None or len(photos) == 0:
-            raise DataError(f"{self} has no {split} photos: choose another split, or add some")
+            excluded = "" if self._exclusion is None else f" that data.exclude={self._exclusion.path} leaves in"
+            raise DataError(f"{self} has no {split} photos{excluded}: choose another split, or add some")
         self._check_usable(photos, split)
         return PhotoDataset(photos, self.size, augment=split == "train", crop_scale=self.crop_scale)
 

@@ -63,7 +63,7 @@ class FolderDataModule(PhotoDataModule):
         self.val_share = checked_share(val_share)
         self._names: list[str] = []
 
-    def photos(self, split: Split) -> Photos | None:
+    def list_photos(self, split: Split) -> Photos | None:
         names = split_names(self._listed(), split, self.val_share)
         return None if names is None else FolderPhotos(self.root, names)
 

@@ -128,13 +128,27 @@ def open_colored(photos: Photos, index: int) -> Image.Image:
     image = photos.open(index)
     if is_gray_mode(image):
         raise ColorlessError("is gray")
-    try:
-        rgb = to_rgb(image)
-    except Exception as error:  # whatever Pillow raises about odd contents
-        raise PictureError(f"can't be converted to RGB: {error}") from error
-    if is_colorless(to_float(to_tensor(rgb.resize(_THUMBNAIL, Image.Resampling.BOX)))):
+    rgb = converted(image)
+    if is_colorless(small_copy(rgb)):
         raise ColorlessError("holds no colour")
     return rgb
+
+
+def converted(image: Image.Image) -> Image.Image:
+    """A decoded photo as upright sRGB.
+
+    Raises:
+        PictureError: its contents are too odd.
+    """
+    try:
+        return to_rgb(image)
+    except Exception as error:  # whatever Pillow raises about odd contents
+        raise PictureError(f"can't be converted to RGB: {error}") from error
+
+
+def small_copy(rgb: Image.Image) -> Tensor:
+    """The copy that a photo's colour is judged on, `(3, 48, 48)` in 0..1."""
+    return to_float(to_tensor(rgb.resize(_THUMBNAIL, Image.Resampling.BOX)))
 
 
 def to_tensor(image: Image.Image) -> Tensor:

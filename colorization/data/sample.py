@@ -71,7 +71,7 @@ class SampleDataModule(PhotoDataModule):
             raise ConfigError(f"data.repeats={repeats} is too small: give 1 or more")
         self.repeats = repeats
 
-    def photos(self, split: Split) -> Photos | None:
+    def list_photos(self, split: Split) -> Photos | None:
         if split == "train":
             return SamplePhotos(list(TRAIN), self.repeats)
         if split == "test":

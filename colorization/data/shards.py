@@ -82,7 +82,7 @@ class ShardsDataModule(PhotoDataModule):
         self._shards: list[TarPhotos] = []
         self._names: list[str] = []
 
-    def photos(self, split: Split) -> Photos | None:
+    def list_photos(self, split: Split) -> Photos | None:
         names = self._listed()
         chosen = split_names(names, split, self.val_share)
         if chosen is None:

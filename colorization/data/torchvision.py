@@ -68,10 +68,10 @@ class TorchvisionDataModule(PhotoDataModule):
         self.dataset_name = name
         self.root = Path(root).expanduser()
 
-    def photos(self, split: Split) -> Photos | None:
+    def list_photos(self, split: Split) -> Photos | None:
         splits = SPLITS[self.dataset_name]
         if split == "all":
-            return JoinedPhotos([photos for photos in map(self.photos, get_args(Split)[:3]) if photos is not None])
+            return JoinedPhotos([photos for photos in map(self.list_photos, get_args(Split)[:3]) if photos is not None])
         if split not in splits:
             return None
         return TorchvisionPhotos(self._load(splits[split]), f"{self.dataset_name}-{split}")

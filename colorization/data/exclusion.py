@@ -1,0 +1,108 @@
+"""Lists of photos to leave out: CSV files with a column `name`, as an audit and a training run write them."""
+
+import csv
+from collections.abc import Iterable
+from pathlib import Path
+
+from pytorch_lightning.utilities.rank_zero import rank_zero_only
+
+from colorization.data.photos import Photos, SelectedPhotos
+from colorization.errors import DataError
+from colorization.report import console
+
+_OPTION = "data.exclude"
+
+
+class Exclusion:
+    """The names of a list, held against the photos of a source. Which split the other photos belong to stays.
+
+    Args:
+        path: a CSV file with a column `name`, in UTF-8. Other columns say what they like.
+
+    Raises:
+        DataError: it can't be read as such.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.names = frozenset(read_names(path))
+        self._checked = False
+
+    def without(self, photos: Photos) -> Photos:
+        """The photos that the list does not name."""
+        return SelectedPhotos(photos, [i for i in range(len(photos)) if photos.name(i) not in self.names])
+
+    def check(self, photos: Photos | None, source: str) -> None:
+        """Says, once, which names of the list are no photos.
+
+        Args:
+            photos: all of the source's.
+            source: what messages call it.
+
+        Raises:
+            DataError: none of the names is one of a photo.
+        """
+        if self._checked or photos is None or not self.names:
+            return
+        unknown = self.names.difference(photos.name(i) for i in range(len(photos)))
+        example = printable(min(unknown, default=""))
+        if len(unknown) == len(self.names):
+            raise DataError(
+                f"{_OPTION}={self.path} names no photo of {source}, but for instance {example}: give a list made for "
+                "these photos, by an audit with the same data.root"
+            )
+        if unknown:
+            _warn(
+                f"{_OPTION}={self.path}: {len(unknown)} of its {len(self.names)} names match no photo of {source}, "
+                f"for instance {example}"
+            )
+        self._checked = True
+
+
+@rank_zero_only
+def _warn(line: str) -> None:
+    console.print(f"Warning: {line}", markup=False)
+
+
+def printable(name: str) -> str:
+    """A name as a terminal can show it, on one line."""
+    return name.encode("utf-8", "backslashreplace").decode().replace("\n", "\\n").replace("\r", "\\r")
+
+
+def read_names(path: Path) -> list[str]:
+    """The column `name` of a CSV file. Bytes of a name that are no UTF-8 survive.
+
+    Raises:
+        DataError: the file is missing, or no such table.
+    """
+    try:
+        # The mark that Excel puts first is no part of the heading.
+        with path.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
+            rows = csv.reader(file, strict=True)
+            header = next(rows, [])
+            if "name" not in header:
+                raise DataError(
+                    f"{_OPTION}={path} has no column called name: give a CSV file such as the exclude.csv of an audit"
+                )
+            column = header.index("name")
+            names = []
+            for row in rows:
+                if len(row) != len(header):
+                    raise DataError(
+                        f"{_OPTION}={path}, line {rows.line_num}: {len(row)} columns instead of {len(header)}; put a "
+                        "name with a comma between double quotes"
+                    )
+                names.append(row[column])
+            return names
+    except csv.Error as error:
+        raise DataError(f"{_OPTION}={path}, line {rows.line_num}: no CSV ({error}); make the list anew") from error
+    except OSError as error:
+        raise DataError(f"{_OPTION}={path} can't be read ({error.strerror}): give a CSV file") from error
+
+
+def write_table(path: Path, header: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
+    """Writes a CSV file that `read_names` reads."""
+    with path.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
+        writer = csv.writer(file)
+        writer.writerow(header)
+        writer.writerows(rows)
