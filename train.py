@@ -32,11 +32,10 @@ def main(composed: DictConfig) -> float | None:
     """Trains as configured. Returns the best checkpoint's value of `monitor`, for sweeps to optimize."""
     config = resolve(composed)
     check(config)
-    if root := config["data"].get("root"):
-        # The checkpoint is to know its photos again from any other folder.
-        config["data"]["root"] = (
-            absolute_root(root) if isinstance(root, str) else [absolute_root(path) for path in root]
-        )
+    for key in ("root", "exclude"):
+        if paths := config["data"].get(key):
+            # The checkpoint is to know its photos again from any other folder.
+            config["data"][key] = absolute_root(paths) if isinstance(paths, str) else [*map(absolute_root, paths)]
     run = Path(config["paths"]["run"])
     seed_everything(config["seed"], workers=True, verbose=False)
     torch.set_float32_matmul_precision("high")

@@ -133,7 +133,7 @@ def test_a_colorless_picture_teaches_nothing_and_takes_nothing_away() -> None:
     assert torch.allclose(objective.loss(prediction, ab, lightness)["loss"], alone)
     nothing = objective.loss(prediction[1:], ab[1:], lightness[1:])["loss"]
     assert float(nothing.detach()) == 0
-    nothing.backward()  # type: ignore[no-untyped-call]
+    nothing.backward()
 
 
 def test_classification_learns_a_color() -> None:

@@ -84,8 +84,8 @@ class Classification(Objective):
         return (weights * cross_entropy).sum() / (colored.sum().clamp(min=1) * nearest[0].numel())
 
     def encode(self, ab: Tensor) -> tuple[Tensor, Tensor]:
-        """Spreads each colour over the bins around it. The mean of the bins under the result is the colour again, but for
-        up to 0.71 Lab units (0.22 on average over the colours of sRGB).
+        """Spreads each colour over the bins around it. The mean of the bins under the result is the colour again, but
+        for up to 0.71 Lab units (0.22 on average over the colours of sRGB).
 
         Args:
             ab: `(B, 2, H, W)` in Lab units.

@@ -92,8 +92,8 @@ class _SpectralConv2d(nn.Conv2d):
     a step follows (Miyato et al., 2018). Unlike PyTorch's own parametrization it can be sent to another process.
     """
 
-    def __init__(self, *arguments: int, **options: int) -> None:
-        super().__init__(*arguments, **options)
+    def __init__(self, in_channels: int, out_channels: int, kernel: int, stride: int = 1, padding: int = 0) -> None:
+        super().__init__(in_channels, out_channels, kernel, stride=stride, padding=padding)
         self.left: Tensor
         self.register_buffer("left", F.normalize(torch.randn(self.out_channels), dim=0))
         with torch.no_grad():
