@@ -16,13 +16,13 @@ import re
 from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any, Literal
-from urllib.error import URLError
 
 import torch
 import torchvision
 from torch import Tensor, nn
 from torchvision.models.feature_extraction import create_feature_extractor
 
+from colorization.downloads import cached, download
 from colorization.errors import ConfigError, first_line
 
 # Mean and standard deviation of ImageNet's RGB in 0..1, which torchvision's pretrained weights expect to be removed.
@@ -272,14 +272,10 @@ def load_trunk(layers: nn.Module, name: str, weights: str | Path) -> None:
 def _download_imagenet_weights(name: str) -> Path:
     """The local path of torchvision's ImageNet weights, downloaded if they are not cached yet."""
     url = torchvision.models.get_model_weights(name).DEFAULT.url
-    cached = Path(torch.hub.get_dir()) / "checkpoints" / Path(url).name
-    if not cached.is_file():
-        cached.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            torch.hub.download_url_to_file(url, str(cached), hash_prefix=cached.stem.split("-")[-1])
-        except (URLError, OSError, RuntimeError) as error:
-            raise _no_pretrained_weights(name, url, str(cached)) from error
-    return cached
+    try:
+        return download(url)
+    except (OSError, RuntimeError) as error:
+        raise _no_pretrained_weights(name, url, str(cached(url))) from error
 
 
 def _no_pretrained_weights(name: str, what: str, where: str) -> ConfigError:
