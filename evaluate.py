@@ -37,17 +37,20 @@ def main(composed: DictConfig) -> None:
     run = Path(config["paths"]["run"])
     seed_everything(config["seed"], verbose=False)
 
-    labels = distinct_labels(paths) if len(paths) > 1 else ["model"]
-    candidates = [
-        Candidate(label, path, *rebuild(checkpoint, path), seen_resolution(checkpoint, config["resolution"]))
-        for label, path, checkpoint in zip(labels, paths, checkpoints, strict=True)
-    ]
+    # What can fail at once comes before what takes long.
+    check_metrics(config)
     protocol: Protocol = instantiate(config["protocol"], "protocol")
-    metrics, lpips, fid, left_out = choose_metrics(config, protocol, [GRAY, *labels])
+    resolutions = [seen_resolution(checkpoint, config["resolution"]) for checkpoint in checkpoints]
     data: PhotoDataModule = instantiate(config["data"], "data")
     data.test_protocol = protocol
     splits = [choose_split(config["split"], data, config["data"], c[ENTRY]["config"]["data"]) for c in checkpoints]
     data.test_split = next((split for split in splits if split != "all"), "all")
+    labels = distinct_labels(paths) if len(paths) > 1 else ["model"]
+    metrics, lpips, fid, left_out = choose_metrics(config, protocol, [GRAY, *labels])
+    candidates = [
+        Candidate(label, path, *rebuild(checkpoint, path), resolution)
+        for label, path, checkpoint, resolution in zip(labels, paths, checkpoints, resolutions, strict=True)
+    ]
     evaluation = Evaluation(candidates, metrics, lpips, fid, config["panel_pictures"])
     trainer = instantiate(config["trainer"], "trainer", logger=False, enable_checkpointing=False)
     try:
@@ -122,6 +125,25 @@ def set_size(composed: DictConfig, protocol: str, trained: int) -> None:
         composed.data.batch_size = 1  # pictures of different sizes make no batch
 
 
+def check_metrics(config: Mapping[str, Any]) -> None:
+    """Looks at the names of metrics.
+
+    Raises:
+        ConfigError: there is no such metric, or a file is named for one that is not asked for.
+    """
+    wanted = config["metrics"]
+    if wanted is None:
+        return
+    if not wanted:
+        raise ConfigError("metrics=[] scores nothing: name some, or give metrics=null for all")
+    for name in wanted:
+        if name not in METRICS:
+            raise ConfigError(f"metrics: {name} does not exist{did_you_mean(name, METRICS)}")
+    for name in ("lpips", "fid"):
+        if config[f"{name}_weights"] and name not in wanted:
+            raise ConfigError(f"{name}_weights has no effect: add {name} to metrics, or drop it")
+
+
 def choose_metrics(
     config: Mapping[str, Any], protocol: Protocol, sets: Sequence[str]
 ) -> tuple[list[str], Lpips | None, Fid | None, dict[str, str]]:
@@ -136,19 +158,10 @@ def choose_metrics(
         The names, the networks that they need, and by name why a metric is left out.
 
     Raises:
-        ConfigError: there is no such metric, or one that was asked for can't be had.
+        ConfigError: one that was asked for can't be had.
     """
-    wanted = config["metrics"]
-    for name in wanted or ():
-        if name not in METRICS:
-            raise ConfigError(f"metrics: {name} does not exist{did_you_mean(name, METRICS)}")
-    if wanted is not None and not wanted:
-        raise ConfigError("metrics=[] scores nothing: name some, or give metrics=null for all")
-    for name in ("lpips", "fid"):
-        if wanted and config[f"{name}_weights"] and name not in wanted:
-            raise ConfigError(f"{name}_weights has no effect: add {name} to metrics, or drop it")
-    metrics = list(wanted or METRICS)
-    asked = wanted is not None
+    asked = config["metrics"] is not None
+    metrics = list(config["metrics"] or METRICS)
     left_out: dict[str, str] = {}
     lpips = fid = None
     if "lpips" in metrics:
