@@ -15,7 +15,7 @@ from torchmetrics.image.fid import FrechetInceptionDistance, NoTrainInceptionV3
 
 from colorization.color import to_float
 from colorization.downloads import cached, download
-from colorization.errors import ConfigError, first_line
+from colorization.errors import ConfigError
 
 _ALEXNET = torchvision.models.AlexNet_Weights.IMAGENET1K_V1.url
 _INCEPTION = (
@@ -86,13 +86,12 @@ class Fid(nn.Module):
         try:
             self.inception = NoTrainInceptionV3("inception-v3-compat", ["2048"], str(path))
         except RuntimeError as error:
-            raise ConfigError(
-                f"fid_weights={path} does not fit: {first_line(error)} give the file of {_INCEPTION}"
-            ) from error
+            raise ConfigError(f"fid_weights={path} does not fit: give the file of {_INCEPTION}") from error
         self.distances = nn.ModuleList()
         self._distances: dict[str, FrechetInceptionDistance] = {}
         for name in sets:
             self._distances[name] = FrechetInceptionDistance(feature=_Features())
+            self._distances[name].orig_dtype = torch.float32  # else unset in a process that had no picture
             self.distances.append(self._distances[name])
 
     def update(self, pictures: dict[str, Tensor], truth: Tensor) -> None:

@@ -235,6 +235,7 @@ def test_mistakes_of_metrics_protocols_and_comparisons(
     for arguments, parts in (
         ([*good, "metrics=[pnsr]"], ["metrics: pnsr does not exist", "did you mean psnr?"]),
         ([*good, "metrics=[]"], ["metrics=[] scores nothing"]),
+        ([*good, "metrics=psnr"], ["metrics takes a list", "'metrics=[A,B]'"]),
         ([*good, "metrics=[psnr,lpips]"], ["lpips needs AlexNet's", "put it at", "lpips_weights=FILE"]),
         ([*good, "metrics=[fid]"], ["fid needs", "fid_weights=FILE"]),
         ([*good, "metrics=[psnr]", "lpips_weights=x.pth"], ["lpips_weights has no effect"]),
