@@ -1,70 +1,184 @@
-"""Scores a checkpoint: `python evaluate.py checkpoint=PATH data=folder data.root=photos`. `--help` tells more."""
+"""Scores checkpoints: `python evaluate.py checkpoint=PATH data=folder data.root=photos`. `--help` tells more."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
-from omegaconf import DictConfig
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning import seed_everything
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
-from colorization.callbacks import ScoreWriter
+from colorization.bootstrap import GRAY
 from colorization.checkpoint import ENTRY, read_checkpoint, rebuild, trained_size
 from colorization.cli import script
 from colorization.config import did_you_mean, instantiate, resolve
 from colorization.data.datamodule import PhotoDataModule, Split, absolute_root
+from colorization.deep_metrics import Fid, Lpips, UnavailableError
 from colorization.errors import ConfigError, first_line
-from colorization.metrics import METRICS, bootstrap_interval
-from colorization.module import ColorizationModule
-from colorization.report import console, print_scores
+from colorization.evaluation import Candidate, Evaluation, distinct_labels
+from colorization.evaluation_report import EvaluationReport
+from colorization.inference import seen_resolution
+from colorization.metrics import METRICS
+from colorization.protocols import SMALLEST, Protocol
+from colorization.report import console
 
 
 @script("evaluate")
 def main(composed: DictConfig) -> None:
-    """Scores a checkpoint on photos that it did not learn from, beside the all-gray baseline."""
-    checkpoint = read_checkpoint(composed.checkpoint)
-    trained = checkpoint[ENTRY]["config"]
-    if composed.data.size is None:
-        composed.data.size = trained_size(checkpoint)
+    """Scores checkpoints on photos that they did not learn from, beside the all-gray baseline."""
+    paths = checkpoint_paths(composed)
+    checkpoints = [read_checkpoint(path) for path in paths]
+    protocol_name = str(HydraConfig.get().runtime.choices["protocol"])
+    set_size(composed, protocol_name, trained_size(checkpoints[0]))
     config = resolve(composed)
     if config["panel_pictures"] < 1:
         raise ConfigError(f"panel_pictures={config['panel_pictures']} is too few: give 1 or more")
     run = Path(config["paths"]["run"])
     seed_everything(config["seed"], verbose=False)
 
-    network, objective = rebuild(checkpoint, config["checkpoint"])
-    module = ColorizationModule(network, objective, trained)
+    # What can fail at once comes before what takes long.
+    check_metrics(config)
+    protocol: Protocol = instantiate(config["protocol"], "protocol")
+    resolutions = [seen_resolution(checkpoint, config["resolution"]) for checkpoint in checkpoints]
     data: PhotoDataModule = instantiate(config["data"], "data")
-    data.test_split = choose_split(config["split"], data, config["data"], trained["data"])
-    writer = ScoreWriter(run, config["panel_pictures"])
-    trainer = instantiate(config["trainer"], "trainer", callbacks=[writer], logger=False, enable_checkpointing=False)
+    data.test_protocol = protocol
+    splits = [choose_split(config["split"], data, config["data"], c[ENTRY]["config"]["data"]) for c in checkpoints]
+    data.test_split = next((split for split in splits if split != "all"), "all")
+    labels = distinct_labels(paths) if len(paths) > 1 else ["model"]
+    metrics, lpips, fid, left_out = choose_metrics(config, protocol, [GRAY, *labels])
+    candidates = [
+        Candidate(label, path, *rebuild(checkpoint, path), resolution)
+        for label, path, checkpoint, resolution in zip(labels, paths, checkpoints, resolutions, strict=True)
+    ]
+    evaluation = Evaluation(candidates, metrics, lpips, fid, config["panel_pictures"])
+    trainer = instantiate(config["trainer"], "trainer", logger=False, enable_checkpointing=False)
     try:
-        scored = trainer.test(module, data, verbose=False)
+        trainer.test(evaluation, data, verbose=False)
     except MisconfigurationException as error:
         raise ConfigError(first_line(error)) from error
     if not trainer.is_global_zero:
         return
-    means = {name.removeprefix("test/"): value for name, value in scored[0].items()}
-    intervals = {}
-    if len(writer.rows) > 1:
-        intervals = {key: bootstrap_interval([row[key] - row[f"gray_{key}"] for row in writer.rows]) for key in METRICS}
-    summary = {
-        "checkpoint": config["checkpoint"],
+    if evaluation.pictures is None:
+        raise ConfigError(
+            f"trainer.strategy={config['trainer']['strategy']} keeps the scores to itself: use trainer=ddp"
+        )
+    if fid is not None and not evaluation.fids:
+        left_out["fid"] = "fid needs two pictures or more"
+
+    notes = [f"left out: {reason}" for reason in left_out.values()]
+    if skipped := data.skipped.summary():
+        notes.append(skipped)
+    count = len(evaluation.pictures.names)
+    photos = "1 photo" if count == 1 else f"{count} photos"
+    title = f"{photos} ({data.test_split}) of {data}, protocol {protocol_name}: {protocol}"
+    facts = {
+        "protocol": {"name": protocol_name, **{k: v for k, v in config["protocol"].items() if k != "_target_"}},
         "data": str(data),
         "split": data.test_split,
-        "size": config["data"]["size"],
-        "pictures": len(writer.rows),
+        "size": protocol.size,
+        "pictures": count,
         "skipped": {"unreadable": len(data.skipped.unreadable), "colorless": len(data.skipped.colorless)},
-        "metrics": means,
-        "difference_to_gray_95": intervals,
+        "left_out": left_out,
     }
-    writer.write_summary(summary)
-    photos = "1 photo" if len(writer.rows) == 1 else f"{len(writer.rows)} photos"
-    title = f"{photos} ({data.test_split}) of {data}, {config['data']['size']} px"
-    print_scores(means, title, intervals)
-    for name in ("metrics.json", "pictures.csv", "panel.png"):
-        console.print(run / name)
-    if skipped := data.skipped.summary():
-        console.print(skipped)
+    report = EvaluationReport(evaluation, metrics, title, notes)
+    report.print()
+    for path in report.write(run, facts):
+        console.print(path)
+
+
+def checkpoint_paths(composed: DictConfig) -> list[str]:
+    """The checkpoints that are scored.
+
+    Raises:
+        ConfigError: none is named, or one twice.
+    """
+    one, several = composed.checkpoint, composed.compare
+    if one is not None and several is not None:
+        raise ConfigError("checkpoint and compare do not go together: name all checkpoints in compare=[A,B]")
+    if one is not None:
+        return [one]
+    if several is None:
+        raise ConfigError("checkpoint is missing: give checkpoint=PATH, or compare=[A,B] for several")
+    paths = [str(path) for path in several]
+    if len(paths) < 2:
+        raise ConfigError(f"compare={paths} compares nothing: give two checkpoints or more, or checkpoint=PATH for one")
+    files = [Path(path).expanduser().resolve() for path in paths]
+    for path, file in zip(paths, files, strict=True):
+        if files.count(file) > 1:
+            raise ConfigError(f"compare names {path} twice: name each checkpoint once")
+    return paths
+
+
+def set_size(composed: DictConfig, protocol: str, trained: int) -> None:
+    """Gives data.size, and with it the protocol `validation`, the value that is meant where none is given.
+
+    Raises:
+        ConfigError: data.size is given, and the protocol says otherwise.
+    """
+    given = composed.data.size
+    follows = OmegaConf.to_container(composed.protocol).get("size") == "${data.size}"  # type: ignore[union-attr]
+    if given is not None and not follows:
+        raise ConfigError(f"data.size={given} has no effect with protocol={protocol}: change protocol.size, or drop it")
+    composed.data.size = trained if given is None else given
+    if composed.protocol.size is None:
+        composed.data.batch_size = 1  # pictures of different sizes make no batch
+
+
+def check_metrics(config: Mapping[str, Any]) -> None:
+    """Looks at the names of metrics.
+
+    Raises:
+        ConfigError: there is no such metric, or a file is named for one that is not asked for.
+    """
+    wanted = config["metrics"]
+    if wanted is None:
+        return
+    if not wanted:
+        raise ConfigError("metrics=[] scores nothing: name some, or give metrics=null for all")
+    for name in wanted:
+        if name not in METRICS:
+            raise ConfigError(f"metrics: {name} does not exist{did_you_mean(name, METRICS)}")
+    for name in ("lpips", "fid"):
+        if config[f"{name}_weights"] and name not in wanted:
+            raise ConfigError(f"{name}_weights has no effect: add {name} to metrics, or drop it")
+
+
+def choose_metrics(
+    config: Mapping[str, Any], protocol: Protocol, sets: Sequence[str]
+) -> tuple[list[str], Lpips | None, Fid | None, dict[str, str]]:
+    """What is computed: the metrics that were asked for, or else all that can be had.
+
+    Args:
+        config: the configuration.
+        protocol: what pictures are scored.
+        sets: of pictures, for the FID.
+
+    Returns:
+        The names, the networks that they need, and by name why a metric is left out.
+
+    Raises:
+        ConfigError: one that was asked for can't be had.
+    """
+    asked = config["metrics"] is not None
+    metrics = list(config["metrics"] or METRICS)
+    left_out: dict[str, str] = {}
+    lpips = fid = None
+    if "lpips" in metrics:
+        try:
+            if protocol.size is not None and protocol.size < SMALLEST:
+                raise UnavailableError(f"lpips needs pictures of {SMALLEST} px or more, and these have {protocol.size}")
+            lpips = Lpips(config["lpips_weights"], may_download=asked)
+        except UnavailableError as error:
+            left_out["lpips"] = str(error)
+    if "fid" in metrics:
+        try:
+            fid = Fid(sets, config["fid_weights"], may_download=asked)
+        except UnavailableError as error:
+            left_out["fid"] = str(error)
+    if asked and left_out:
+        raise ConfigError(next(iter(left_out.values())))
+    return [name for name in metrics if name not in left_out], lpips, fid, left_out
 
 
 def choose_split(wanted: str | None, data: PhotoDataModule, config: dict[str, Any], trained: dict[str, Any]) -> Split:

@@ -24,7 +24,7 @@ from colorization.errors import ConfigError, first_line
 from colorization.loggers import WandbRun
 from colorization.metrics import Scores
 from colorization.module import ColorizationModule
-from colorization.report import console, print_scores
+from colorization.report import console, print_table, score_table
 
 
 @script("train")
@@ -171,7 +171,7 @@ def report(
     if trainer.is_global_zero:
         if scores:
             means = {name.removeprefix("val/"): value for name, value in scores.items()}
-            print_scores(means, f"Held-out photos of {data} ({data.count('val')}), best checkpoint")
+            print_table(score_table(means), f"Held-out photos of {data} ({data.count('val')}), best checkpoint")
         panels = sorted((run / "panels").glob("*.png"))
         console.print(f"best checkpoint  {best}")
         console.print(f"panels           {panels[-1] if panels else 'none'}")

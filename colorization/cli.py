@@ -100,6 +100,8 @@ def explain(error: BaseException) -> str:
         if isinstance(cause, MissingMandatoryValue):
             return f"{cause.full_key} is missing: give {cause.full_key}=VALUE on the command line"
         if isinstance(cause, OmegaConfBaseException):
+            if "is not a ListConfig" in str(cause.msg or cause):
+                return f"{cause.full_key} takes a list, also of one: write '{cause.full_key}=[A,B]'"
             key = f"{cause.full_key}: " if cause.full_key else ""
             return key + str(cause.msg or cause).splitlines()[0]
     if "Ambiguous value" in str(error):

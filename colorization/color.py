@@ -32,6 +32,9 @@ AB_SCALE = 110.0
 # The side of the squares that quantize the ab plane, in Lab units (Zhang, Isola and Efros, 2016).
 BIN_STEP = 10
 
+# Nodes of that grid on each axis, from -110 to 110: more than sRGB reaches.
+GRID_SIDE = 23
+
 # Below this chroma everywhere, a picture holds no colour to learn from.
 COLORLESS_CHROMA = 5.0
 
@@ -70,7 +73,6 @@ def rgb_to_lab(rgb: Tensor) -> Tensor:
     return torch.stack((116 * y - 16, 500 * (x - y), 200 * (y - z)), dim=-3)
 
 
-@_in_float32
 def lab_to_rgb(lab: Tensor) -> Tensor:
     """Converts CIE Lab (D65, 2 degrees) to sRGB. Colours that sRGB cannot show are clipped to 0..1.
 
@@ -80,6 +82,12 @@ def lab_to_rgb(lab: Tensor) -> Tensor:
     Returns:
         RGB, float32 `(..., 3, H, W)`, 0..1.
     """
+    return lab_to_unclipped_rgb(lab).clamp(0, 1)
+
+
+@_in_float32
+def lab_to_unclipped_rgb(lab: Tensor) -> Tensor:
+    """As `lab_to_rgb`, but colours that sRGB cannot show lie outside 0..1."""
     lightness, a, b = lab.unbind(-3)
     y = (lightness + 16) / 116
     # z is kept from turning negative, as in scikit-image, so that imaginary blues come out alike.
@@ -87,8 +95,20 @@ def lab_to_rgb(lab: Tensor) -> Tensor:
     xyz = torch.where(f > 6 / 29, f**3, (f - OFFSET) / SLOPE) * lab.new_tensor(WHITE_D65).view(3, 1, 1)
     to_linear = torch.linalg.inv(torch.tensor(RGB_TO_XYZ, dtype=torch.float64)).to(xyz)
     linear = _mix_channels(to_linear, xyz)
-    rgb = torch.where(linear > 0.0031308, 1.055 * linear.clamp(min=0.0031308) ** (1 / 2.4) - 0.055, 12.92 * linear)
-    return rgb.clamp(0, 1)
+    return torch.where(linear > 0.0031308, 1.055 * linear.clamp(min=0.0031308) ** (1 / 2.4) - 0.055, 12.92 * linear)
+
+
+def clipped_share(lab: Tensor) -> Tensor:
+    """The share of pixels that sRGB cannot show, so that `lab_to_rgb` clips them by more than half an 8-bit level.
+
+    Args:
+        lab: `(..., 3, H, W)`, L in 0..100.
+
+    Returns:
+        `(...)`, 0..1.
+    """
+    outside = (lab_to_unclipped_rgb(lab) - 0.5).abs() > 0.5 + 0.5 / 255
+    return outside.any(dim=-3).float().mean(dim=(-2, -1))
 
 
 def to_float(rgb: Tensor) -> Tensor:
@@ -139,10 +159,81 @@ def colorfulness(rgb: Tensor) -> Tensor:
     Returns:
         `(...)`, on the paper's scale, which is that of RGB in 0..255: 0 is gray, 100 is extremely colourful.
     """
+    return _spread_and_mean(_opponent(rgb))
+
+
+@_in_float32
+def colorfulness_abs(rgb: Tensor) -> Tensor:
+    """As `colorfulness`, but with the absolute values of rg and yb: not what the paper says, but what much published
+    code computes, DDColor's among it. Less than `colorfulness` where a picture has opposite colours.
+    """
+    return _spread_and_mean(_opponent(rgb).abs())
+
+
+def _opponent(rgb: Tensor) -> Tensor:
+    """The signed rg and yb of `colorfulness`: RGB `(..., 3, H, W)` in 0..1 to `(..., 2, H * W)` on the scale of 255."""
     red, green, blue = (255 * rgb).flatten(-2).unbind(-2)
-    opponent = torch.stack((red - green, (red + green) / 2 - blue), dim=-2)
+    return torch.stack((red - green, (red + green) / 2 - blue), dim=-2)
+
+
+def _spread_and_mean(opponent: Tensor) -> Tensor:
     spread = opponent.std(dim=-1, correction=0).norm(dim=-1)
     return spread + 0.3 * opponent.mean(dim=-1).norm(dim=-1)
+
+
+@_in_float32
+def ciede2000(first: Tensor, second: Tensor) -> Tensor:
+    """The colour difference CIEDE2000 with all weights 1: Sharma, Wu and Dalal, "The CIEDE2000 color-difference
+    formula: implementation notes, supplementary test data, and mathematical observations" (2005), eq. 2 to 22.
+
+    Args:
+        first: Lab `(B, 3, H, W)`, L in 0..100.
+        second: Lab of the same shape; the order does not matter.
+
+    Returns:
+        float32 `(B, H, W)`; about 1 is just noticeable.
+    """
+    lightness_1, a_1, b_1 = first.unbind(-3)
+    lightness_2, a_2, b_2 = second.unbind(-3)
+    # Eq. 2 to 7: a is stretched near the gray axis; chroma and hue of the stretched colours. Gray has hue 0.
+    shrinking = _share_of_25((torch.hypot(a_1, b_1) + torch.hypot(a_2, b_2)) / 2)
+    a_1, a_2 = (a * (1.5 - 0.5 * shrinking) for a in (a_1, a_2))
+    chroma_1, chroma_2 = torch.hypot(a_1, b_1), torch.hypot(a_2, b_2)
+    hue_1, hue_2 = (torch.rad2deg(torch.atan2(b, a)) % 360 for a, b in ((a_1, b_1), (a_2, b_2)))
+    # Eq. 8 to 14: differences, and means; a hue that has no chroma counts for nothing. 180 is let exceed by rounding.
+    no_hue = chroma_1 * chroma_2 == 0
+    turn = hue_2 - hue_1
+    far = (turn.abs() > 180 + 1e-4) & ~no_hue
+    turn = torch.where(far, turn - 360 * turn.sign(), turn).masked_fill(no_hue, 0)
+    lightness_step, chroma_step = lightness_2 - lightness_1, chroma_2 - chroma_1
+    hue_step = 2 * (chroma_1 * chroma_2).sqrt() * _sin(turn / 2)
+    lightness, chroma = (lightness_1 + lightness_2) / 2, (chroma_1 + chroma_2) / 2
+    hues = hue_1 + hue_2
+    hue = torch.where(far, (hues + torch.where(hues < 360, 360.0, -360.0)) / 2, hues / 2)
+    hue = torch.where(no_hue, hues, hue)
+    # Eq. 15 to 22: weights, and the rotation of the blues.
+    weight = 1 - 0.17 * _cos(hue - 30) + 0.24 * _cos(2 * hue) + 0.32 * _cos(3 * hue + 6) - 0.20 * _cos(4 * hue - 63)
+    off_middle = (lightness - 50) ** 2
+    lightness_term = lightness_step / (1 + 0.015 * off_middle / (20 + off_middle).sqrt())
+    chroma_term = chroma_step / (1 + 0.045 * chroma)
+    hue_term = hue_step / (1 + 0.015 * chroma * weight)
+    rotation = -2 * _share_of_25(chroma) * _sin(60 * (-(((hue - 275) / 25) ** 2)).exp())
+    squared = lightness_term**2 + chroma_term**2 + hue_term**2 + rotation * chroma_term * hue_term
+    return squared.clamp(min=0).sqrt()
+
+
+def _share_of_25(chroma: Tensor) -> Tensor:
+    """`sqrt(C^7 / (C^7 + 25^7))`, without the seventh power of large numbers."""
+    ratio = (chroma / 25) ** 7
+    return (ratio / (ratio + 1)).sqrt()
+
+
+def _sin(degrees: Tensor) -> Tensor:
+    return torch.sin(torch.deg2rad(degrees))
+
+
+def _cos(degrees: Tensor) -> Tensor:
+    return torch.cos(torch.deg2rad(degrees))
 
 
 @cache
@@ -190,6 +281,21 @@ def nearest_bins(ab: Tensor, bins: Tensor, count: int = 1) -> tuple[Tensor, Tens
         near = distances.topk(count, largest=False)
     shape = (len(ab), *ab.shape[-2:], count)
     return near.values.view(shape), near.indices.view(shape)
+
+
+def grid_squares(ab: Tensor) -> Tensor:
+    """The number of the grid node that is closest to each pixel. Of the pixels of a photo, that is the closest of
+    `ab_bins`; no table of distances is needed, and any ab has a number.
+
+    Args:
+        ab: `(B, 2, H, W)` in Lab units.
+
+    Returns:
+        int64 `(B, H, W)`, from 0 to `GRID_SIDE ** 2 - 1`.
+    """
+    half = GRID_SIDE // 2
+    a, b = ((ab.float() / BIN_STEP).round().clamp(-half, half).long() + half).unbind(1)
+    return a * GRID_SIDE + b
 
 
 def is_colorless(rgb: Tensor) -> bool:

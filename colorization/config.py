@@ -28,6 +28,7 @@ TRUSTED_PACKAGES = ("colorization", "torch", "torchvision", "torchmetrics", "pyt
 CHECKPOINT_PACKAGES = ("colorization",)
 
 _OWN_KEYS = {"_target_", "_partial_"}
+_MORE_IS_BETTER = {"psnr", "ssim", "auc", "auc_rebalanced", "colorfulness", "colorfulness_abs"}
 _Node = dict[str, Any]
 
 
@@ -59,7 +60,13 @@ class TrainConfig:
 class EvaluateConfig:
     """The root of `evaluate.py`."""
 
-    checkpoint: str = MISSING
+    checkpoint: str | None = None
+    compare: list[str] | None = None
+    protocol: _Node = _group()
+    resolution: int | None = None
+    metrics: list[str] | None = None
+    lpips_weights: str | None = None
+    fid_weights: str | None = None
     data: _Node = _group()
     split: str | None = None
     panel_pictures: int = 8
@@ -130,7 +137,7 @@ def fastest_precision(accelerator: str) -> str:
 
 def better(metric: str) -> str:
     """Whether more of a logged metric is better (`max`) or less (`min`)."""
-    return "max" if metric.endswith(("psnr", "ssim", "colorfulness")) else "min"
+    return "max" if metric.rpartition("/")[2].removeprefix("gray_") in _MORE_IS_BETTER else "min"
 
 
 def usable_cores(most: int) -> int:

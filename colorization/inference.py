@@ -1,8 +1,9 @@
 """The public Python API: colour pictures with a trained network. Imports neither Lightning nor wandb."""
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -54,11 +55,7 @@ class Colorizer:
         """
         checkpoint = read_checkpoint(path)
         network, objective = rebuild(checkpoint, path)
-        if resolution is None:
-            resolution = trained_size(checkpoint)
-        if resolution < 16:
-            raise ConfigError(f"resolution={resolution} is too small to see anything: give 16 or more")
-        return cls(network, objective, resolution, find_device(device))
+        return cls(network, objective, seen_resolution(checkpoint, resolution), find_device(device))
 
     def __call__(self, image: Picture) -> Picture:
         """Colours one picture.
@@ -110,6 +107,19 @@ def predict_ab(network: ColorizationNetwork, objective: Objective, lightness: Te
     seen = F.interpolate(lightness, seen_size, mode="bilinear", align_corners=False, antialias=True)
     ab = objective.decode(network(normalize_lightness(seen)))
     return F.interpolate(ab, size, mode="bilinear", align_corners=False)
+
+
+def seen_resolution(checkpoint: Mapping[str, Any], wanted: int | None) -> int:
+    """The resolution at which a network sees pictures: what is wanted, or None for the size it was trained at.
+
+    Raises:
+        ConfigError: it is too small.
+    """
+    if wanted is None:
+        return trained_size(checkpoint)
+    if wanted < 16:
+        raise ConfigError(f"resolution={wanted} is too small to see anything: give 16 or more")
+    return wanted
 
 
 def find_device(name: str) -> torch.device:

@@ -1,25 +1,51 @@
 """Scores of coloured pictures against the true ones, picture by picture.
 
-Everything is computed on 8-bit RGB, as a picture file would hold it.
+All but the AuC and the share of clipped pixels are computed on 8-bit RGB, as a picture file would hold it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torchmetrics import MeanMetric
 from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
 
-from colorization.color import colorfulness, gray_ab, lab_to_rgb, merge_lab, to_float, to_uint8
+from colorization.color import (
+    GRID_SIDE,
+    ciede2000,
+    colorfulness,
+    colorfulness_abs,
+    gray_ab,
+    grid_squares,
+    lab_to_rgb,
+    merge_lab,
+    rgb_to_lab,
+    to_float,
+    to_uint8,
+)
 
-# Printed names, in the order of the tables. Colourfulness is best near the truth's; of its error less is better.
+# Printed names, in the order of the tables. Colourfulness is best near the truth's.
 METRICS = {
     "psnr": "PSNR (dB)",
     "ssim": "SSIM",
+    "ciede2000": "CIEDE2000",
+    "lpips": "LPIPS",
+    "fid": "FID",
+    "auc": "AuC",
+    "auc_rebalanced": "AuC, rebalanced",
     "colorfulness": "Colourfulness",
     "colorfulness_difference": "Colourfulness error",
+    "colorfulness_mean_difference": "Colourfulness bias",
+    "colorfulness_abs": "Colourfulness (abs)",
+    "clipped": "Clipped share",
 }
+# What validation computes during training: all of it takes less time than a small network does.
+CHEAP = ("psnr", "ssim", "ciede2000", "colorfulness", "colorfulness_difference")
+# Metrics that a single picture of the truth has as well.
+OF_TRUTH = {"colorfulness": colorfulness, "colorfulness_abs": colorfulness_abs}
+
+# The largest ab error that the AuC counts, in Lab units (Zhang, Isola and Efros, 2016).
+AUC_REACH = 150
 
 
 def psnr(predicted: Tensor, truth: Tensor) -> Tensor:
@@ -37,36 +63,85 @@ def ssim(predicted: Tensor, truth: Tensor) -> Tensor:
     return full[..., 5:-5, 5:-5].mean(dim=(1, 2, 3))
 
 
-def score_pictures(predicted: Tensor, truth: Tensor) -> dict[str, Tensor]:
-    """All scores of each picture of a batch.
+def mean_ciede2000(predicted: Tensor, truth: Tensor) -> Tensor:
+    """CIEDE2000, mean over the pixels of each `(B, 3, H, W)` picture in 0..1."""
+    return ciede2000(rgb_to_lab(predicted), rgb_to_lab(truth)).mean(dim=(1, 2))
+
+
+def colorfulness_difference(predicted: Tensor, truth: Tensor) -> Tensor:
+    """Absolute difference in colourfulness of each `(B, 3, H, W)` picture in 0..1. Its mean is a mean of differences,
+    not the difference of means that is published as Delta-colourfulness.
+    """
+    return (colorfulness(predicted) - colorfulness(truth)).abs()
+
+
+_ON_RGB: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "psnr": psnr,
+    "ssim": ssim,
+    "ciede2000": mean_ciede2000,
+    "colorfulness": lambda predicted, truth: colorfulness(predicted),
+    "colorfulness_abs": lambda predicted, truth: colorfulness_abs(predicted),
+    "colorfulness_difference": colorfulness_difference,
+}
+
+
+def score_pictures(predicted: Tensor, truth: Tensor, names: Collection[str] = CHEAP) -> dict[str, Tensor]:
+    """Scores on RGB of each picture of a batch.
 
     Args:
         predicted: uint8 RGB `(B, 3, H, W)`.
         truth: uint8 RGB of the same shape.
+        names: keys of `METRICS`; what is not a score on RGB of one picture is passed over.
 
     Returns:
-        The keys of `METRICS` and `colorfulness_truth`, each `(B,)`. `colorfulness_difference` is the absolute
-        difference of each picture; its mean is a mean of differences, not a difference of means.
+        For each name `(B,)`.
     """
     # SSIM filters by convolution: under bfloat16 autocast, a score of 0.93 came out as 0.56.
     with torch.autocast(device_type=truth.device.type, enabled=False):
         predicted, truth = to_float(predicted), to_float(truth)
-        colorful, colorful_truth = colorfulness(predicted), colorfulness(truth)
-        return {
-            "psnr": psnr(predicted, truth),
-            "ssim": ssim(predicted, truth),
-            "colorfulness": colorful,
-            "colorfulness_difference": (colorful - colorful_truth).abs(),
-            "colorfulness_truth": colorful_truth,
-        }
+        return {name: score(predicted, truth) for name, score in _ON_RGB.items() if name in names}
 
 
-def bootstrap_interval(values: Sequence[float], resamples: int = 2000, seed: int = 0) -> tuple[float, float]:
-    """The 95 % percentile bootstrap interval of the mean (Efron, 1979) over pictures."""
-    sample = np.asarray(values)
-    draws = np.random.default_rng(seed).integers(0, len(sample), (resamples, len(sample)))
-    low, high = np.percentile(sample[draws].mean(axis=1), (2.5, 97.5))
-    return float(low), float(high)
+def score_truth(truth: Tensor, names: Collection[str] = CHEAP) -> dict[str, Tensor]:
+    """Those of `OF_TRUTH` in `names`, each `(B,)`, of true pictures, uint8 RGB `(B, 3, H, W)`."""
+    return {name: score(to_float(truth)) for name, score in OF_TRUTH.items() if name in names}
+
+
+def pixel_auc(predicted: Tensor, truth: Tensor) -> Tensor:
+    """What each pixel adds to the AuC of Zhang, Isola and Efros, "Colorful image colorization" (2016), section 3.1.
+
+    There, the share of pixels whose ab is at most t away from the truth's is drawn over t = 0, 1, .. 150, and the area
+    under the curve, by trapezoids, divided by 150. Of a single pixel the curve is one step, at t = k, the distance
+    rounded up: an area of 150 for k = 0, of 150.5 - k for k = 1 .. 150, and of 0 beyond. The AuC of a picture, or of
+    many, is the mean over its pixels.
+
+    Args:
+        predicted: ab in Lab units, `(B, 2, H, W)`.
+        truth: ab of the same shape.
+
+    Returns:
+        float32 `(B, H, W)`, 0..1.
+    """
+    step = (predicted.float() - truth.float()).norm(dim=1).ceil()
+    area = torch.where(step == 0, AUC_REACH, (AUC_REACH + 0.5 - step).clamp(min=0))
+    return area / AUC_REACH
+
+
+def sums_by_color(values: Tensor, ab: Tensor) -> Tensor:
+    """Sums of a value of pixels, apart for each colour: the node of the grid of ab bins that is nearest to the pixel.
+
+    Args:
+        values: `(B, H, W)`.
+        ab: the pixels' colours, `(B, 2, H, W)` in Lab units.
+
+    Returns:
+        float64 `(B, GRID_SIDE ** 2)`.
+    """
+    colors = GRID_SIDE**2
+    pictures = torch.arange(len(ab), device=ab.device).view(-1, 1, 1)
+    numbers = grid_squares(ab) + colors * pictures
+    sums = torch.bincount(numbers.flatten(), values.double().flatten(), minlength=colors * len(ab))
+    return sums.view(len(ab), colors)
 
 
 def render(lightness: Tensor, ab: Tensor) -> Tensor:
@@ -77,12 +152,12 @@ def render(lightness: Tensor, ab: Tensor) -> Tensor:
 class Scores(nn.Module):
     """Means over all pictures of the scores of the model and of the all-gray baseline.
 
-    The names are those of `score_pictures`, and the same with `gray_` before them for the baseline.
+    The names are those of `CHEAP`, the same with `gray_` before them for the baseline, and `colorfulness_truth`.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        names = [name for key in METRICS for name in (key, f"gray_{key}")]
+        names = [name for key in CHEAP for name in (key, f"gray_{key}")]
         self._means = {name: MeanMetric() for name in (*names, "colorfulness_truth")}
         self.means = nn.ModuleDict(self._means)  # so that Lightning moves them to the device
 
@@ -96,7 +171,8 @@ class Scores(nn.Module):
         """
         scores = score_pictures(predicted, truth)
         gray = score_pictures(render(lightness, gray_ab(lightness)), truth)
-        scores |= {f"gray_{key}": gray[key] for key in METRICS}
+        scores |= {f"gray_{key}": gray[key] for key in CHEAP}
+        scores |= {f"{key}_truth": value for key, value in score_truth(truth).items()}
         for name, mean in self._means.items():
             mean.update(scores[name])
         return scores

@@ -1,4 +1,4 @@
-"""The LightningModule: trains, validates and scores a network with an objective."""
+"""The LightningModule: trains and validates a network with an objective."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -90,14 +90,8 @@ class ColorizationModule(LightningModule):
     def validation_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Any]:
         return self._score(batch)
 
-    def test_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Any]:
-        return self._score(batch)
-
     def on_validation_epoch_end(self) -> None:
-        self._log_scores("val")
-
-    def on_test_epoch_end(self) -> None:
-        self._log_scores("test")
+        self._log_scores()
 
     def configure_optimizers(self) -> Any:
         assert self.make_optimizer is not None
@@ -171,9 +165,9 @@ class ColorizationModule(LightningModule):
         rgb = render(lightness, self.objective.decode(prediction))
         return {"rgb": rgb, "scores": self.scores.update(lightness, rgb, truth)}
 
-    def _log_scores(self, stage: str) -> None:
+    def _log_scores(self) -> None:
         # Every process logs, also one that had no photo: they wait for each other here.
-        self.log(f"{stage}/loss", self.loss.compute(), prog_bar=True, sync_dist=True)
-        self.log_dict({f"{stage}/{name}": mean for name, mean in self.scores.compute().items()}, sync_dist=True)
+        self.log("val/loss", self.loss.compute(), prog_bar=True, sync_dist=True)
+        self.log_dict({f"val/{name}": mean for name, mean in self.scores.compute().items()}, sync_dist=True)
         self.loss.reset()
         self.scores.reset()

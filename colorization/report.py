@@ -1,34 +1,96 @@
-"""Tables for the terminal."""
+"""Tables of scores, for the terminal and as Markdown and CSV."""
 
-from collections.abc import Mapping
+import csv
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 
 from colorization.metrics import METRICS
 
 console = Console(highlight=False, soft_wrap=True)
 
+# A table: its headings, then its rows; the first column is the metric.
+Cells = list[list[str]]
+Intervals = Mapping[str, tuple[float, float]]
 
-def print_scores(
-    scores: Mapping[str, float], title: str, intervals: Mapping[str, tuple[float, float]] | None = None
-) -> None:
+
+def score_table(scores: Mapping[str, float], intervals: Intervals | None = None, model: str = "model") -> Cells:
     """Each metric of the model beside the all-gray baseline.
 
     Args:
-        scores: the names of `Scores.compute`.
-        title: what was scored.
+        scores: by metric, with `gray_` before it for the baseline and `_truth` behind it for the truth.
         intervals: for each metric the 95 % interval of the difference between model and baseline.
+        model: the heading of its column.
     """
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    headings = ["", "model", "all gray", "difference", *(["95 % interval"] if intervals else []), "truth"]
-    for heading in headings:
-        table.add_column(heading, justify="right" if heading else "left", no_wrap=True)
+    cells = [["", model, "all gray", "difference", *(["95 % interval"] if intervals else []), "truth"]]
     for key, label in METRICS.items():
-        model, gray = scores[key], scores[f"gray_{key}"]
-        truth = scores.get(f"{key}_truth")
-        low_high = ["{:+.3g} .. {:+.3g}".format(*intervals[key])] if intervals else []
-        row = [label, f"{model:.4g}", f"{gray:.4g}", f"{model - gray:+.3g}", *low_high]
-        table.add_row(*row, "" if truth is None else f"{truth:.4g}")
-    console.print(table)
+        if key not in scores:
+            continue
+        value, gray, truth = scores[key], scores[f"gray_{key}"], scores.get(f"{key}_truth")
+        low_high = [_interval(intervals, key)] if intervals else []
+        difference = f"{value - gray:+.3g}"
+        cells.append(
+            [label, _number(value), _number(gray), difference, *low_high, "" if truth is None else _number(truth)]
+        )
+    return cells
+
+
+def paired_table(
+    first: str, others: Mapping[str, tuple[Mapping[str, float], Intervals]], scores: Mapping[str, float]
+) -> Cells:
+    """Each metric of the first checkpoint, and by how much each of the others differs from it.
+
+    Args:
+        first: its label.
+        others: by label, the differences and, if there are any, their 95 % intervals.
+        scores: the first checkpoint's.
+    """
+    cells = [["", first, *(column for label in others for column in (f"{label}, difference", "95 % interval"))]]
+    for key, label in METRICS.items():
+        if key in scores:
+            columns = [
+                text
+                for found, intervals in others.values()
+                for text in (f"{found[key]:+.3g}", _interval(intervals, key))
+            ]
+            cells.append([label, _number(scores[key]), *columns])
+    return cells
+
+
+def _number(value: float) -> str:
+    return f"{value:.4g}"
+
+
+def _interval(intervals: Intervals, key: str) -> str:
+    return "{:+.3g} .. {:+.3g}".format(*intervals[key]) if key in intervals else ""
+
+
+def print_table(cells: Cells, title: str) -> None:
+    """A table for the terminal."""
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    for heading in cells[0]:
+        table.add_column(heading, justify="right" if heading else "left", no_wrap=True)
+    for row in cells[1:]:
+        table.add_row(*row)
+    # Rich would cut numbers off where the terminal is narrow, or none: too long a line does less harm.
+    needed = Measurement.get(console, console.options.update(max_width=10_000), table).maximum
+    Console(highlight=False, width=max(console.width, needed)).print(table)
+
+
+def markdown_table(cells: Cells) -> str:
+    """A table as Markdown has it, numbers to the right."""
+    rule = ["---", *["---:"] * (len(cells[0]) - 1)]
+    escaped = [[cell.replace("|", "\\|") for cell in row] for row in (cells[0], rule, *cells[1:])]
+    return "\n".join("| " + " | ".join(row) + " |" for row in escaped)
+
+
+def write_csv(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
+    """Rows of equal keys as a CSV file with a heading."""
+    with path.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
+        writer = csv.DictWriter(file, fieldnames=list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)

@@ -2,12 +2,12 @@
 
 import re
 from pathlib import Path
-from urllib.error import URLError
 
 import torch
 import torchvision
 from torch import Tensor, nn
 
+from colorization.downloads import cached, download
 from colorization.errors import ConfigError
 
 
@@ -66,14 +66,10 @@ def download_imagenet_weights(name: str, option: str, otherwise: str) -> Path:
         ConfigError: they can't be downloaded.
     """
     url = torchvision.models.get_model_weights(name).DEFAULT.url
-    cached = Path(torch.hub.get_dir()) / "checkpoints" / Path(url).name
-    if not cached.is_file():
-        cached.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            torch.hub.download_url_to_file(url, str(cached), hash_prefix=cached.stem.split("-")[-1])
-        except (URLError, OSError, RuntimeError) as error:
-            raise no_pretrained_weights(name, url, str(cached), option, otherwise) from error
-    return cached
+    try:
+        return download(url)
+    except (OSError, RuntimeError) as error:
+        raise no_pretrained_weights(name, url, str(cached(url)), option, otherwise) from error
 
 
 def no_pretrained_weights(name: str, what: str, where: str, option: str, otherwise: str) -> ConfigError:

@@ -9,6 +9,44 @@ from torch import Tensor
 from colorization import color
 from tests.conftest import make_photo
 
+# Sharma, Wu and Dalal (2005), table 1: two Lab colours and their CIEDE2000. It holds the cases that go wrong easily.
+SHARMA = """
+50.0000 2.6772 -79.7751 50.0000 0.0000 -82.7485 2.0425
+50.0000 3.1571 -77.2803 50.0000 0.0000 -82.7485 2.8615
+50.0000 2.8361 -74.0200 50.0000 0.0000 -82.7485 3.4412
+50.0000 -1.3802 -84.2814 50.0000 0.0000 -82.7485 1.0000
+50.0000 -1.1848 -84.8006 50.0000 0.0000 -82.7485 1.0000
+50.0000 -0.9009 -85.5211 50.0000 0.0000 -82.7485 1.0000
+50.0000 0.0000 0.0000 50.0000 -1.0000 2.0000 2.3669
+50.0000 -1.0000 2.0000 50.0000 0.0000 0.0000 2.3669
+50.0000 2.4900 -0.0010 50.0000 -2.4900 0.0009 7.1792
+50.0000 2.4900 -0.0010 50.0000 -2.4900 0.0010 7.1792
+50.0000 2.4900 -0.0010 50.0000 -2.4900 0.0011 7.2195
+50.0000 2.4900 -0.0010 50.0000 -2.4900 0.0012 7.2195
+50.0000 -0.0010 2.4900 50.0000 0.0009 -2.4900 4.8045
+50.0000 -0.0010 2.4900 50.0000 0.0010 -2.4900 4.8045
+50.0000 -0.0010 2.4900 50.0000 0.0011 -2.4900 4.7461
+50.0000 2.5000 0.0000 50.0000 0.0000 -2.5000 4.3065
+50.0000 2.5000 0.0000 73.0000 25.0000 -18.0000 27.1492
+50.0000 2.5000 0.0000 61.0000 -5.0000 29.0000 22.8977
+50.0000 2.5000 0.0000 56.0000 -27.0000 -3.0000 31.9030
+50.0000 2.5000 0.0000 58.0000 24.0000 15.0000 19.4535
+50.0000 2.5000 0.0000 50.0000 3.1736 0.5854 1.0000
+50.0000 2.5000 0.0000 50.0000 3.2972 0.0000 1.0000
+50.0000 2.5000 0.0000 50.0000 1.8634 0.5757 1.0000
+50.0000 2.5000 0.0000 50.0000 3.2592 0.3350 1.0000
+60.2574 -34.0099 36.2677 60.4626 -34.1751 39.4387 1.2644
+63.0109 -31.0961 -5.8663 62.8187 -29.7946 -4.0864 1.2630
+61.2901 3.7196 -5.3901 61.4292 2.2480 -4.9620 1.8731
+35.0831 -44.1164 3.7933 35.0232 -40.0716 1.5901 1.8645
+22.7233 20.0904 -46.6940 23.0331 14.9730 -42.5619 2.0373
+36.4612 47.8580 18.3852 36.2715 50.5065 21.2231 1.4146
+90.8027 -2.0831 1.4410 91.1528 -1.6435 0.0447 1.4441
+90.9257 -0.5406 -0.9208 88.6381 -0.8985 -0.7239 1.5381
+6.7747 -0.2908 -2.4247 5.8714 -0.0985 -2.2286 0.6377
+2.0776 0.0795 -1.1350 0.9033 -0.0636 -0.5514 0.9082
+"""
+
 
 def gamut(step: int) -> Tensor:
     """Every `step`-th 8-bit level of each channel, the last one included: RGB in 0..1, `(3, N, N * N)`."""
@@ -83,6 +121,68 @@ def test_colorfulness_against_numpy() -> None:
     expected = np.hypot(rg.std(), yb.std()) + 0.3 * np.hypot(rg.mean(), yb.mean())
     ours = color.colorfulness(torch.from_numpy(picture / 255).permute(2, 0, 1))
     assert float(ours) == pytest.approx(expected, rel=1e-5)
+
+
+def test_colorfulness_abs_against_numpy() -> None:
+    picture = np.asarray(make_photo()).astype(np.float64)
+    red, green, blue = picture[..., 0], picture[..., 1], picture[..., 2]
+    rg, yb = np.abs(red - green), np.abs((red + green) / 2 - blue)
+    expected = np.hypot(rg.std(), yb.std()) + 0.3 * np.hypot(rg.mean(), yb.mean())
+    ours = torch.from_numpy(picture / 255).permute(2, 0, 1)
+    assert float(color.colorfulness_abs(ours)) == pytest.approx(expected, rel=1e-5)
+    assert color.colorfulness_abs(ours) < color.colorfulness(ours)
+
+
+def test_ciede2000_of_the_published_pairs() -> None:
+    table = torch.tensor([[float(value) for value in line.split()] for line in SHARMA.strip().splitlines()])
+    first, second = (table[:, columns].T.reshape(1, 3, 1, -1) for columns in (slice(0, 3), slice(3, 6)))
+    assert len(table) == 34
+    for one, other in ((first, second), (second, first)):
+        assert torch.allclose(color.ciede2000(one, other)[0, 0], table[:, 6], rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("distance", [1.0, 30.0, 300.0])
+def test_ciede2000_is_scikit_image_s(distance: float) -> None:
+    generator = torch.Generator().manual_seed(0)
+    span, least = torch.tensor([100.0, 220, 220]).view(3, 1, 1), torch.tensor([0.0, -110, -110]).view(3, 1, 1)
+    first = torch.rand(2, 3, 60, 70, generator=generator) * span + least
+    second = first + distance / 3 * torch.randn(first.shape, generator=generator)
+    expected = skimage.color.deltaE_ciede2000(to_channels_last(first), to_channels_last(second))
+    ours = color.ciede2000(first, second)
+    assert ours.shape == (2, 60, 70)
+    assert ours.dtype == torch.float32
+    assert np.abs(ours.numpy() - expected).max() < 1e-3
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(color.ciede2000(first, second), ours)
+
+
+def test_ciede2000_of_equal_colors_is_zero() -> None:
+    lab = color.rgb_to_lab(gamut(15)).unsqueeze(0)
+    assert float(color.ciede2000(lab, lab).max()) == 0
+
+
+def test_clipped_share_counts_what_srgb_can_not_show() -> None:
+    inside = color.rgb_to_lab(gamut(15))
+    assert float(color.clipped_share(inside)) == 0
+    lab = torch.tensor([[50.0, 0, 0], [50, 120, 0], [100, 0, 0], [100, 0, 20]]).T.view(3, 2, 2)
+    assert float(color.clipped_share(lab)) == 0.5
+    rgb = color.lab_to_unclipped_rgb(lab)
+    assert torch.equal(rgb.clamp(0, 1), color.lab_to_rgb(lab))
+    assert rgb[:, 0, 1].min() < 0 < 1 < rgb[:, 0, 1].max()
+
+
+def test_grid_squares_are_the_nearest_bins_for_every_color_of_srgb() -> None:
+    ab = color.rgb_to_lab(gamut(15))[1:].unsqueeze(0)
+    bins = color.ab_bins()
+    distances, nearest = color.nearest_bins(ab, bins)
+    numbers = color.grid_squares(bins.T.view(1, 2, 1, -1)).flatten()
+    assert len(numbers.unique()) == len(bins)
+    # Halfway between two bins, rounding decides: such colours may go to either.
+    two, _ = color.nearest_bins(ab, bins, count=2)
+    clear = two[..., 1] - two[..., 0] > 1e-3
+    assert clear.float().mean() > 0.9
+    assert torch.equal(color.grid_squares(ab)[clear], numbers[nearest[..., 0]][clear])
+    assert distances.max() < 7.08
 
 
 def test_colorfulness_of_gray_is_zero_and_batches_are_independent() -> None:

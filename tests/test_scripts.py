@@ -1,7 +1,5 @@
-"""evaluate.py, predict.py and the Python class behind it."""
+"""predict.py and the Python class behind it."""
 
-import csv
-import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -18,50 +16,6 @@ from colorization.errors import ConfigError
 from tests.conftest import RunScript, make_photo
 
 Fails = Callable[..., str]
-
-
-def test_evaluate_s_mistakes(trained: Path, tmp_path: Path, photos: Path, fails: Fails) -> None:
-    good = [f"checkpoint={trained}/checkpoints/best.ckpt", "trainer=cpu", f"hydra.run.dir={tmp_path}/e"]
-    learned = trained.parent / "photos"
-    for arguments, part in (
-        ([*good, "data=folder", f"data.root={photos}", "split=vall"], "did you mean val"),
-        ([*good, "data=folder", f"data.root={learned}/nested", "data.val_share=0.4"], "overlaps with training's"),
-        ([*good, "data=folder", f"data.root={learned}", "data.val_share=0.5"], "is not training's 0.4"),
-        ([*good, "data=folder", f"data.root={tmp_path}/nowhere"], "does not exist"),
-        ([*good, "data=sample", "panel_pictures=0"], "panel_pictures=0"),
-        (["data=sample"], "checkpoint is missing"),
-        ([f"checkpoint={tmp_path}"], "is a folder"),
-    ):
-        assert part in fails("evaluate", *arguments)
-    assert not (tmp_path / "e" / "metrics.json").exists()
-
-
-def test_evaluate(trained: Path, tmp_path: Path, photos: Path, run_script: RunScript) -> None:
-    checkpoint = trained / "checkpoints" / "best.ckpt"
-    arguments = [f"checkpoint={checkpoint}", "data=folder", f"data.root={photos}", "data.num_workers=0", "trainer=cpu"]
-    run_script("evaluate", *arguments, f"hydra.run.dir={tmp_path}/e")
-    summary = json.loads((tmp_path / "e" / "metrics.json").read_text())
-    with (tmp_path / "e" / "pictures.csv").open() as file:
-        pictures = list(csv.DictReader(file))
-    # Not the folder that it learned from: all of them count.
-    assert summary["split"] == "all"
-    assert summary["pictures"] == len(pictures) == 6
-    assert summary["size"] == 32
-    for key in ("psnr", "gray_psnr", "ssim", "gray_ssim", "colorfulness", "colorfulness_difference"):
-        mean = np.mean([float(row[key]) for row in pictures])
-        assert summary["metrics"][key] == pytest.approx(mean, rel=1e-4)
-    assert (tmp_path / "e" / "panel.png").exists()
-
-
-def test_evaluate_keeps_to_held_out_photos_of_the_training_folder(
-    trained: Path, tmp_path: Path, run_script: RunScript
-) -> None:
-    checkpoint = trained / "checkpoints" / "best.ckpt"
-    arguments = [f"checkpoint={checkpoint}", "data=folder", f"data.root={trained.parent}/photos", "trainer=cpu"]
-    run_script("evaluate", *arguments, "data.val_share=0.4", "data.num_workers=0", f"hydra.run.dir={tmp_path}/e")
-    summary = json.loads((tmp_path / "e" / "metrics.json").read_text())
-    assert summary["split"] == "val"
-    assert summary["pictures"] < 8
 
 
 def test_predict_a_folder(trained: Path, tmp_path: Path, photos: Path, run_script: RunScript) -> None:

@@ -15,6 +15,7 @@ from colorization.color import rgb_to_lab, to_float
 from colorization.data.exclusion import Exclusion
 from colorization.data.photos import EachOnceSampler, PhotoDataset, Photos, Skipped, collate, open_colored
 from colorization.errors import ConfigError, DataError, PictureError
+from colorization.protocols import Protocol
 
 Split = Literal["train", "val", "test", "all"]
 
@@ -23,7 +24,7 @@ class PhotoDataModule(LightningDataModule, ABC):
     """Base class of all sources of photos.
 
     Loader processes hand over uint8 RGB; the trainer gets `lightness` `(B, 1, H, W)` in 0..100, `ab` `(B, 2, H, W)`,
-    `rgb` uint8 `(B, 3, H, W)` and `name`, converted once a batch on the batch's device.
+    `rgb` uint8 `(B, 3, H, W)`, `name` and `index`, converted once a batch on the batch's device.
 
     A new source is a subclass in a file of this folder, whose `__init__` takes its own options and `**loading`, with a
     method `list_photos`; and one file in `conf/data/`.
@@ -62,6 +63,7 @@ class PhotoDataModule(LightningDataModule, ABC):
         self.num_workers = num_workers
         self.crop_scale = crop_scale
         self.test_split: Split = "val"  # what is scored
+        self.test_protocol: Protocol | None = None  # how it is cut; None: as in validation
         self.skipped = SkippedPhotos(max_unreadable, None if skipped_file is None else Path(skipped_file))
         self._exclusion = None if exclude is None else Exclusion(Path(exclude).expanduser())
         self._datasets: dict[str, PhotoDataset] = {}
@@ -99,19 +101,24 @@ class PhotoDataModule(LightningDataModule, ABC):
         of_stage: dict[str, list[Split]] = {"fit": ["train", "val"], "test": [self.test_split]}
         for split in of_stage.get(stage, ["val"]):
             if split not in self._datasets:
-                self._datasets[split] = self._open(split)
+                self._datasets[split] = self._open(split, stage)
 
     def own_test_split(self) -> Split | None:
         """The photos that the source itself sets apart for scoring: `test`, or else `val`; None if it does not."""
         return "test" if self.list_photos("test") is not None else "val"
 
-    def _open(self, split: Split) -> PhotoDataset:
+    def scored(self, index: int) -> dict[str, Any]:
+        """The photo of this number among those that are scored, an item as `PhotoDataset` has it."""
+        return self._datasets[self.test_split][index]
+
+    def _open(self, split: Split, stage: str) -> PhotoDataset:
         photos = self.photos(split)
         if photos is None or len(photos) == 0:
             excluded = "" if self._exclusion is None else f" that data.exclude={self._exclusion.path} leaves in"
             raise DataError(f"{self} has no {split} photos{excluded}: choose another split, or add some")
         self._check_usable(photos, split)
-        return PhotoDataset(photos, self.size, augment=split == "train", crop_scale=self.crop_scale)
+        augment = split == "train" and stage == "fit"
+        return PhotoDataset(photos, self.size, augment, self.crop_scale, self.test_protocol)
 
     def _check_usable(self, photos: Photos, split: str) -> None:
         """Looks for one photo that can be used; usually it is the first."""

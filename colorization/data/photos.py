@@ -2,7 +2,7 @@
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,6 +15,7 @@ from torchvision.transforms import v2
 from colorization.color import is_colorless, to_float
 from colorization.errors import PictureError
 from colorization.imagefiles import is_gray_mode, to_rgb
+from colorization.protocols import Protocol
 
 # A picture's colour is judged on a small copy, where grain and compression noise have averaged out.
 _THUMBNAIL = (48, 48)
@@ -161,27 +162,36 @@ NO_PHOTO = -1
 
 
 class PhotoDataset(Dataset[dict[str, Any]]):
-    """Photos cut to squares.
+    """Photos cut to pictures of one size.
 
-    An item is `rgb`, uint8 `(3, size, size)`, or None; `name`; and `skipped`, what was passed over on the way. The item
-    `NO_PHOTO` is empty.
+    An item is `rgb`, uint8 `(3, H, W)`, or None; `name` and `index` of the photo; and `skipped`, what was passed over
+    on the way. The item `NO_PHOTO` is empty.
 
     Args:
         photos: where they come from.
         size: the side of a square.
         augment: True cuts at random and puts another photo in the place of one that can't be used (training); False
-            cuts the middle of the photo, and leaves out what can't be used (scoring).
+            cuts as `protocol` says, and leaves out what can't be used (scoring).
         crop_scale: the least and the largest share of a photo's area that a random cut takes.
+        protocol: None cuts the middle square of the resized photo.
     """
 
-    def __init__(self, photos: Photos, size: int, augment: bool, crop_scale: tuple[float, float] = (1.0, 1.0)) -> None:
+    def __init__(
+        self,
+        photos: Photos,
+        size: int,
+        augment: bool,
+        crop_scale: tuple[float, float] = (1.0, 1.0),
+        protocol: Protocol | None = None,
+    ) -> None:
         self.photos = photos
         self.augment = augment
+        self.transform: Callable[[Image.Image], Image.Image]
         if augment:
-            steps = [v2.RandomResizedCrop(size, scale=crop_scale, antialias=True), v2.RandomHorizontalFlip()]
+            random_cut = v2.RandomResizedCrop(size, scale=crop_scale, antialias=True)
+            self.transform = v2.Compose([random_cut, v2.RandomHorizontalFlip()])
         else:
-            steps = [v2.Resize(size, antialias=True), v2.CenterCrop(size)]
-        self.transform = v2.Compose(steps)
+            self.transform = protocol or Protocol("fit_middle", size)
 
     def __len__(self) -> int:
         return len(self.photos)
@@ -198,10 +208,11 @@ class PhotoDataset(Dataset[dict[str, Any]]):
             name = self.photos.name(candidate)
             try:
                 image = open_colored(self.photos, candidate)
-                return {"rgb": to_tensor(self.transform(image)), "name": name, "skipped": skipped}
+                rgb = to_tensor(self.transform(image))
+                return {"rgb": rgb, "name": name, "index": candidate, "skipped": skipped}
             except PictureError as error:
                 skipped.append(Skipped(name, str(error), not isinstance(error, ColorlessError)))
-        return {"rgb": None, "name": "", "skipped": skipped}
+        return {"rgb": None, "name": "", "index": NO_PHOTO, "skipped": skipped}
 
 
 class EachOnceSampler(DistributedSampler[int]):
@@ -221,10 +232,11 @@ class EachOnceSampler(DistributedSampler[int]):
 
 
 def collate(items: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Items to a batch: `rgb` uint8 `(B, 3, size, size)`, `name` and `skipped`, lists. B may fall short, or be 0."""
+    """Items to a batch: `rgb` uint8 `(B, 3, H, W)`, `name`, `index` and `skipped`, lists. B may fall short, or be 0."""
     kept = [item for item in items if item["rgb"] is not None]
     return {
         "rgb": torch.stack([item["rgb"] for item in kept]) if kept else torch.empty(0, 3, 1, 1, dtype=torch.uint8),
         "name": [item["name"] for item in kept],
+        "index": [item["index"] for item in kept],
         "skipped": [skip for item in items for skip in item["skipped"]],
     }

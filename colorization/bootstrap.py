@@ -1,0 +1,117 @@
+"""Means over scored pictures, and how much of a difference between them is chance."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+# What is scored beside the checkpoints. No label of a checkpoint begins with a slash.
+GRAY, TRUTH = "/gray", "/truth"
+
+Values = NDArray[np.float64]
+
+
+@dataclass
+class PictureScores:
+    """The scores of N pictures.
+
+    Attributes:
+        names: what the pictures are called.
+        indices: their numbers in the data set.
+        scores: by who coloured them (a checkpoint's label, `GRAY` or `TRUTH`) and metric, `(N,)`.
+        pixels: of each picture the number of pixels of each true colour, `(N, colours)`.
+        accuracies: by who coloured them, the sum of those pixels' AuC, `(N, colours)`.
+    """
+
+    names: list[str]
+    indices: list[int]
+    scores: dict[str, dict[str, Values]]
+    pixels: Values | None
+    accuracies: dict[str, Values]
+
+    def means(self, label: str, counts: Values) -> dict[str, Values]:
+        """Every metric of one who coloured, for collections of these pictures.
+
+        `colorfulness_mean_difference` is the difference of the mean colourfulness from the truth's, without its sign;
+        most publications' Delta-colourfulness, there often of `colorfulness_abs`.
+
+        `auc_rebalanced` is the AuC in which each colour counts alike (Zhang, Isola and Efros, 2016, section 3.1): the
+        pixels are weighted by 1/p, their loss's weights with lambda = 0. p is the share of the pixel's colour (the
+        nearest node of the grid of ab bins) among all pixels of the collection's truth, so that the weighted mean is
+        the mean over the colours that occur. The paper's p is ImageNet's, smoothed.
+
+        Args:
+            label: who.
+            counts: how often each collection holds each picture, `(R, N)`.
+
+        Returns:
+            For each metric `(R,)`.
+        """
+        total = counts.sum(axis=1)
+        means = {metric: counts @ values / total for metric, values in self.scores[label].items()}
+        truth = self.scores[TRUTH]
+        if "colorfulness" in means and "colorfulness" in truth and label != TRUTH:
+            means["colorfulness_mean_difference"] = np.abs(
+                means["colorfulness"] - counts @ truth["colorfulness"] / total
+            )
+        if label in self.accuracies:
+            assert self.pixels is not None
+            pixels, sums = counts @ self.pixels, counts @ self.accuracies[label]
+            occurs = pixels > 0
+            each = np.divide(sums, pixels, out=np.zeros_like(sums), where=occurs)
+            means["auc_rebalanced"] = each.sum(axis=1) / occurs.sum(axis=1)
+        return means
+
+
+class Interval(NamedTuple):
+    """The bounds of a 95 % interval."""
+
+    low: float
+    high: float
+
+
+def means(pictures: PictureScores, label: str) -> dict[str, float]:
+    """Every metric over all pictures of one who coloured."""
+    found = pictures.means(label, np.ones((1, len(pictures.names))))
+    return {metric: float(value[0]) for metric, value in found.items()}
+
+
+def difference_intervals(
+    pictures: PictureScores, pairs: Iterable[tuple[str, str]]
+) -> Mapping[tuple[str, str], dict[str, Interval]]:
+    """The 95 % percentile bootstrap intervals (Efron, 1979) of the differences in every metric.
+
+    The pictures are drawn anew, with replacement; the same draws for both of a pair, so that what makes a picture hard
+    for both does not widen the interval.
+
+    Args:
+        pictures: two or more.
+        pairs: who is compared: the first's metric minus the second's.
+    """
+    pairs = list(pairs)
+    labels = {label for pair in pairs for label in pair}
+    draws: dict[tuple[str, str], dict[str, list[Values]]] = {pair: {} for pair in pairs}
+    for counts in _resamples(len(pictures.names)):
+        drawn = {label: pictures.means(label, counts) for label in labels}
+        for first, second in pairs:
+            for metric in drawn[first].keys() & drawn[second].keys():
+                differences = draws[first, second].setdefault(metric, [])
+                differences.append(drawn[first][metric] - drawn[second][metric])
+    return {
+        pair: {metric: _interval(np.concatenate(parts)) for metric, parts in found.items()}
+        for pair, found in draws.items()
+    }
+
+
+def _resamples(pictures: int, resamples: int = 2000, at_once: int = 100, seed: int = 0) -> Iterator[Values]:
+    generator = np.random.default_rng(seed)
+    for _ in range(resamples // at_once):
+        drawn = generator.integers(0, pictures, (at_once, pictures))
+        yield np.stack([np.bincount(row, minlength=pictures) for row in drawn]).astype(np.float64)
+
+
+def _interval(draws: Values) -> Interval:
+    low, high = np.percentile(draws, (2.5, 97.5))
+    return Interval(float(low), float(high))

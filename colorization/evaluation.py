@@ -1,0 +1,224 @@
+"""Scores checkpoints and the all-gray baseline on the same pictures."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from pytorch_lightning import LightningModule
+from torch import Tensor, nn
+
+from colorization.bootstrap import GRAY, TRUTH, PictureScores
+from colorization.color import clipped_share, gray_ab, merge_lab, rgb_to_lab, to_float
+from colorization.deep_metrics import Fid, Lpips
+from colorization.errors import DataError
+from colorization.inference import predict_ab
+from colorization.metrics import pixel_auc, render, score_pictures, score_truth, sums_by_color
+from colorization.network import ColorizationNetwork
+from colorization.objectives.base import Objective
+
+# How many of the worst, median and best pictures are shown each.
+SHOWN_EXTREMES = 3
+
+
+@dataclass
+class Candidate:
+    """A checkpoint that is scored.
+
+    Attributes:
+        label: what tables and pictures call it.
+        path: where it is.
+        network: lightness to the objective's map.
+        objective: the map to ab.
+        resolution: the network sees about `resolution * resolution` pixels of a picture.
+    """
+
+    label: str
+    path: str
+    network: ColorizationNetwork
+    objective: Objective
+    resolution: int
+
+
+@dataclass
+class ShownPicture:
+    """A picture to be looked at, with what each of the candidates made of it.
+
+    Attributes:
+        index: its place among the scored pictures.
+        columns: uint8 RGB `(3, H, W)` of gray, each candidate and the truth.
+    """
+
+    index: int
+    columns: list[Tensor]
+
+
+class Evaluation(LightningModule):
+    """Colours the test photos with every candidate, as `predict.py` would, and scores them.
+
+    Batches are what `PhotoDataModule` hands over.
+
+    Args:
+        candidates: the checkpoints.
+        metrics: what is computed, keys of `METRICS`.
+        lpips: if that is among them.
+        fid: if that is among them; its sets are the candidates' labels and `GRAY`.
+        shown: how many of the first pictures are shown.
+
+    Attributes:
+        pictures: the scores, once the test is over; the same in every process.
+        fids: of each candidate and of gray.
+        first: the first pictures.
+        extremes: the pictures where the last candidate is the furthest behind the first one in PSNR, in the middle, and
+            the furthest ahead; a single one is compared with gray.
+    """
+
+    def __init__(
+        self,
+        candidates: Sequence[Candidate],
+        metrics: Sequence[str],
+        lpips: Lpips | None,
+        fid: Fid | None,
+        shown: int,
+    ) -> None:
+        super().__init__()
+        self.candidates = candidates
+        self.networks = nn.ModuleList(candidate.network for candidate in candidates)
+        self.objectives = nn.ModuleList(candidate.objective for candidate in candidates)
+        self.metrics = set(metrics) | {"psnr"}  # by which the shown pictures are chosen
+        self.lpips = lpips
+        self.fid = fid
+        self.shown = shown
+        self._names: list[str] = []
+        self._indices: list[int] = []
+        self._scores: dict[tuple[str, str], list[Tensor]] = defaultdict(list)
+        self.pictures: PictureScores | None = None
+        self.fids: dict[str, float] = {}
+        self.first: list[ShownPicture] = []
+        self.extremes: dict[str, list[ShownPicture]] = {}
+
+    def color(self, lightness: Tensor) -> dict[str, Tensor]:
+        """Lightness `(B, 1, H, W)` to ab in Lab units `(B, 2, H, W)`, of gray and of each candidate."""
+        colored = {GRAY: gray_ab(lightness)}
+        for candidate in self.candidates:
+            colored[candidate.label] = predict_ab(
+                candidate.network, candidate.objective, lightness, candidate.resolution
+            )
+        return colored
+
+    def test_step(self, batch: dict[str, Any], batch_idx: int) -> None:
+        lightness, true_ab, truth = batch["lightness"], batch["ab"], batch["rgb"]
+        if not batch["name"]:
+            # Processes that share a network out wait for each other inside it: this one has to go through it as well.
+            self.color(lightness.new_zeros(1, 1, 32, 32))
+            return
+        self._names += batch["name"]
+        self._indices += batch["index"]
+        pictures = {}
+        for label, ab in self.color(lightness).items():
+            pictures[label] = render(lightness, ab)
+            scores = score_pictures(pictures[label], truth, self.metrics)
+            if self.lpips is not None:
+                scores["lpips"] = self.lpips(pictures[label], truth)
+            if "clipped" in self.metrics:
+                scores["clipped"] = clipped_share(merge_lab(lightness, ab))
+            if self.metrics & {"auc", "auc_rebalanced"}:
+                accuracy = pixel_auc(ab, true_ab)
+                scores["auc"] = accuracy.mean(dim=(1, 2))
+                scores["auc_sums"] = sums_by_color(accuracy, true_ab)
+            self._add(label, scores)
+        self._add(TRUTH, score_truth(truth, {*self.metrics, "colorfulness"}))
+        self._add(TRUTH, {"pixels": sums_by_color(torch.ones_like(true_ab[:, 0]), true_ab)})
+        if self.fid is not None:
+            self.fid.update(pictures, truth)
+
+    def _add(self, label: str, scores: dict[str, Tensor]) -> None:
+        for metric, values in scores.items():
+            self._scores[label, metric].append(values.double().cpu())
+
+    def on_test_epoch_end(self) -> None:
+        self.pictures = self._gather()
+        if self.fid is not None and len(self.pictures.names) > 1:
+            self.fids = self.fid.compute()
+        # Every process makes the pictures: those that share a network out can only run it together.
+        self.first = [self._show(index) for index in range(min(self.shown, len(self.pictures.names)))]
+        order = np.argsort(self.gains(), kind="stable")[::-1]
+        self.extremes = {
+            kind: [self._show(int(index)) for index in chosen] for kind, chosen in choose_extremes(order).items()
+        }
+
+    def gains(self) -> np.ndarray:
+        """By how much the last candidate's PSNR is above the first one's, a single one's above gray's, `(N,)` in dB."""
+        assert self.pictures is not None
+        first = self.candidates[0].label if len(self.candidates) > 1 else GRAY
+        scores = self.pictures.scores
+        gains: np.ndarray = scores[self.candidates[-1].label]["psnr"] - scores[first]["psnr"]
+        return gains
+
+    def _gather(self) -> PictureScores:
+        own = (self._names, self._indices, {key: torch.cat(parts).numpy() for key, parts in self._scores.items()})
+        shares: list[Any] = [own]
+        if self.trainer.world_size > 1:
+            shares = [None] * self.trainer.world_size
+            torch.distributed.all_gather_object(shares, own)
+        shares = [share for share in shares if share[0]]
+        if not shares:
+            raise DataError(f"{self.trainer.datamodule} holds no photo that can be scored: give others")  # type: ignore[attr-defined]
+        names = [name for share in shares for name in share[0]]
+        indices = [index for share in shares for index in share[1]]
+        order = np.argsort(indices, kind="stable")
+        scores: dict[str, dict[str, np.ndarray]] = defaultdict(dict)
+        for label, metric in shares[0][2]:
+            scores[label][metric] = np.concatenate([share[2][label, metric] for share in shares])[order]
+        pixels = scores[TRUTH].pop("pixels")
+        seen = pixels.any(axis=0)
+        accuracies = {label: found.pop("auc_sums")[:, seen] for label, found in scores.items() if "auc_sums" in found}
+        return PictureScores(
+            [names[i] for i in order], [indices[i] for i in order], dict(scores), pixels[:, seen], accuracies
+        )
+
+    def _show(self, index: int) -> ShownPicture:
+        assert self.pictures is not None
+        truth = self.trainer.datamodule.scored(self.pictures.indices[index])["rgb"]  # type: ignore[attr-defined]
+        lightness = rgb_to_lab(to_float(truth.unsqueeze(0).to(self.device)))[:, :1]
+        columns = [render(lightness, ab)[0].cpu() for ab in self.color(lightness).values()]
+        return ShownPicture(index, [*columns, truth])
+
+
+def choose_extremes(order: Sequence[int] | np.ndarray) -> dict[str, list[int]]:
+    """The worst, median and best of pictures, none of them twice.
+
+    Args:
+        order: the pictures, the best one first.
+
+    Returns:
+        `worst` (the worst first), `median` and `best`, up to `SHOWN_EXTREMES` each.
+    """
+    ranked = [int(index) for index in order]
+    each = min(SHOWN_EXTREMES, len(ranked) // 3)
+    if each == 0:
+        return {"worst": ranked[1:], "median": [], "best": ranked[:1]}
+    start = (len(ranked) - each) // 2
+    return {"worst": ranked[: -each - 1 : -1], "median": ranked[start : start + each], "best": ranked[:each]}
+
+
+def distinct_labels(paths: Sequence[str]) -> list[str]:
+    """Short names that tell files apart: the end of what is left of their paths without what they share.
+
+    For instance `a` and `b` for `runs/a/checkpoints/best.ckpt` and `runs/b/checkpoints/best.ckpt`.
+    """
+    parts = [list(Path(path).expanduser().absolute().parts) for path in paths]
+    for end in (0, -1):
+        while all(len(rest) > 1 for rest in parts) and len({rest[end] for rest in parts}) == 1:
+            for rest in parts:
+                del rest[end]
+    # A run's checkpoints always lie in a folder of this name.
+    told = [[part for part in rest if part != "checkpoints"] for rest in parts]
+    for count in range(1, max(map(len, told)) + 1):
+        labels = ["/".join(rest[-count:]) for rest in told]
+        if all(labels) and len(set(labels)) == len(labels):
+            return labels
+    return ["/".join(rest) for rest in parts]

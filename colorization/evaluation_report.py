@@ -1,0 +1,175 @@
+"""What an evaluation leaves behind: tables, files and pictures."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from colorization.bootstrap import GRAY, TRUTH, difference_intervals, means
+from colorization.evaluation import Evaluation, ShownPicture
+from colorization.imagefiles import write_picture
+from colorization.metrics import METRICS
+from colorization.panels import make_titled_grid
+from colorization.report import Cells, console, markdown_table, paired_table, print_table, score_table, write_csv
+
+
+class EvaluationReport:
+    """The report of an evaluation that is over.
+
+    Args:
+        evaluation: its scores.
+        metrics: the keys of `METRICS` that are reported.
+        title: what was scored, and how.
+        notes: lines about what was left out.
+
+    Attributes:
+        results: by label of a checkpoint, what `metrics.json` says about it.
+    """
+
+    def __init__(self, evaluation: Evaluation, metrics: Sequence[str], title: str, notes: Sequence[str]) -> None:
+        assert evaluation.pictures is not None
+        self.evaluation = evaluation
+        self.pictures = evaluation.pictures
+        self.title = title
+        self.notes = notes
+        self.results = self._summarize(metrics)
+        self.first, *self.others = self.results
+
+    def _summarize(self, metrics: Sequence[str]) -> dict[str, dict[str, Any]]:
+        first, *others = labels = [candidate.label for candidate in self.evaluation.candidates]
+        found = {label: means(self.pictures, label) for label in (GRAY, TRUTH, *labels)}
+        for label, distance in self.evaluation.fids.items():
+            found[label]["fid"] = distance
+        pairs = [(label, GRAY) for label in labels] + [(label, first) for label in others]
+        intervals = difference_intervals(self.pictures, pairs) if len(self.pictures.names) > 1 else {}
+        kept = [key for key in METRICS if key in metrics and key in found[first]]
+
+        def of_pair(one: str, other: str) -> dict[str, Any]:
+            found_ones = intervals.get((one, other), {})
+            return {key: found_ones[key] for key in kept if key in found_ones}
+
+        results: dict[str, dict[str, Any]] = {}
+        for candidate in self.evaluation.candidates:
+            label = candidate.label
+            scores = {name: found[who][key] for key in kept for name, who in ((key, label), (f"gray_{key}", GRAY))}
+            scores |= {f"{key}_truth": found[TRUTH][key] for key in kept if key in found[TRUTH]}
+            results[label] = {
+                "checkpoint": candidate.path,
+                "resolution": candidate.resolution,
+                "metrics": scores,
+                "difference_to_gray_95": of_pair(label, GRAY),
+            }
+            if label != first:
+                results[label]["difference_to_first"] = {key: found[label][key] - found[first][key] for key in kept}
+                results[label]["difference_to_first_95"] = of_pair(label, first)
+        return results
+
+    def tables(self) -> list[tuple[str, Cells]]:
+        """Titles and tables: each checkpoint beside gray, and the others beside the first."""
+        tables = [
+            (
+                f"{label}: {result['checkpoint']}, seen at {result['resolution']} px",
+                score_table(result["metrics"], result["difference_to_gray_95"], label),
+            )
+            for label, result in self.results.items()
+        ]
+        if self.others:
+            paired = {
+                label: (self.results[label]["difference_to_first"], self.results[label]["difference_to_first_95"])
+                for label in self.others
+            }
+            cells = paired_table(self.first, paired, self.results[self.first]["metrics"])
+            tables.append((f"Paired differences to {self.first}", cells))
+        return tables
+
+    def extremes(self) -> dict[str, list[dict[str, Any]]]:
+        """The worst, median and best pictures by name, with the difference in PSNR that makes them so."""
+        gains = self.evaluation.gains()
+        return {
+            kind: [
+                {"name": self.pictures.names[shown.index], "psnr_difference": float(gains[shown.index])}
+                for shown in chosen
+            ]
+            for kind, chosen in self.evaluation.extremes.items()
+        }
+
+    def _extreme_lines(self) -> list[str]:
+        against = f"the PSNR of {self.first}" if self.others else "gray's PSNR"
+        return [
+            f"{kind}: {picture['name']}, {picture['psnr_difference']:+.2f} dB against {against}"
+            for kind, chosen in self.extremes().items()
+            for picture in chosen
+        ]
+
+    def print(self) -> None:
+        """Writes tables and notes to the terminal."""
+        console.print(self.title)
+        for subtitle, cells in self.tables():
+            print_table(cells, subtitle)
+        for line in (*self._extreme_lines(), *self.notes):
+            console.print(line, markup=False)
+
+    def write(self, folder: Path, facts: Mapping[str, Any]) -> list[Path]:
+        """Writes all files into a folder and returns their paths.
+
+        Args:
+            folder: it is made if it does not exist.
+            facts: what `metrics.json` is to say besides the scores.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        scores = {"compare": self.results} if self.others else self.results[self.first]
+        text = json.dumps({**facts, **scores, "extremes": self.extremes()}, indent=2, ensure_ascii=False)
+        (folder / "metrics.json").write_text(text + "\n", encoding="utf-8", errors="surrogateescape")
+        (folder / "report.md").write_text(self._markdown(), encoding="utf-8", errors="surrogateescape")
+        write_csv(folder / "metrics.csv", self._metric_rows())
+        write_csv(folder / "pictures.csv", self._picture_rows())
+        names = [self.pictures.names[shown.index] for shown in self.evaluation.first]
+        self._write_grid(folder / "panel.png", self.evaluation.first, names)
+        extremes = [shown for chosen in self.evaluation.extremes.values() for shown in chosen]
+        self._write_grid(folder / "extremes.png", extremes, self._extreme_lines())
+        files = ("report.md", "metrics.json", "metrics.csv", "pictures.csv", "panel.png", "extremes.png")
+        return [folder / name for name in files]
+
+    def _metric_rows(self) -> list[dict[str, Any]]:
+        rows = []
+        for label, result in self.results.items():
+            scores = result["metrics"]
+            for key in (key for key in METRICS if key in scores):
+                low, high = result["difference_to_gray_95"].get(key, ("", ""))
+                row = {"checkpoint": result["checkpoint"], "label": label, "metric": key, "value": scores[key]}
+                row |= {"gray": scores[f"gray_{key}"], "truth": scores.get(f"{key}_truth", "")}
+                row |= {"difference_to_gray": scores[key] - scores[f"gray_{key}"], "low_95": low, "high_95": high}
+                if self.others:
+                    low, high = result.get("difference_to_first_95", {}).get(key, ("", ""))
+                    difference = result.get("difference_to_first", {}).get(key, "")
+                    row |= {"difference_to_first": difference, "first_low_95": low, "first_high_95": high}
+                rows.append(row)
+        return rows
+
+    def _picture_rows(self) -> list[dict[str, Any]]:
+        kept = self.results[self.first]["metrics"]
+        scores = self.pictures.scores
+        columns: dict[str, Any] = {"name": self.pictures.names}
+        for label in self.results:
+            prefix = f"{label}: " if self.others else ""
+            columns |= {f"{prefix}{key}": values for key, values in scores[label].items() if key in kept}
+        columns |= {f"gray_{key}": values for key, values in scores[GRAY].items() if key in kept}
+        columns |= {f"{key}_truth": values for key, values in scores[TRUTH].items() if f"{key}_truth" in kept}
+        return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+    def _write_grid(self, path: Path, shown: Sequence[ShownPicture], captions: Sequence[str]) -> None:
+        titles = ["gray", *self.results, "truth"]
+        write_picture(make_titled_grid([picture.columns for picture in shown], titles, captions), path)
+
+    def _markdown(self) -> str:
+        parts = [f"# {self.title}"]
+        for subtitle, cells in self.tables():
+            parts += [f"## {subtitle}", markdown_table(cells)]
+        parts += [
+            "An interval is that of the difference before it: 95 %, by bootstrap over pictures. Numbers of another "
+            "protocol or of other pictures can't be set beside these.",
+            "\n".join(f"- {line}" for line in (*self._extreme_lines(), *self.notes)),
+            "![first pictures](panel.png)",
+            "![worst, median and best pictures](extremes.png)",
+        ]
+        return "\n\n".join(parts) + "\n"
