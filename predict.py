@@ -146,7 +146,9 @@ def color_files(jobs: Sequence[Job], config: dict[str, Any], process: Process, t
 def color_batch(colorizer: Colorizer, pictures: list[Picture]) -> list[Picture | Exception]:
     """Colours pictures together or, if that fails, one by one: one picture's trouble is not that of the others."""
     colored = attempting(colorizer.color_many)(pictures)
-    return [attempting(colorizer.color)(picture) for picture in pictures] if isinstance(colored, Exception) else colored
+    if isinstance(colored, Exception):
+        return [attempting(colorizer.color)(picture) for picture in pictures]
+    return [*colored]
 
 
 def attempting(function: Callable[..., _Result]) -> Callable[..., _Result | Exception]:

@@ -20,8 +20,10 @@ from colorization.jobs import expand, matching
 
 _OPTIONS = tuple(field.name for field in fields(PredictConfig))
 _LITERAL = ("checkpoint", "output", "suffix")
-_FLAGS_WITH_A_VALUE = ("--cfg", "-c", "--package", "-p", "--info", "-i", "--config-dir", "-cd")
-_FLAGS_WITH_A_VALUE += ("--config-path", "-cp", "--config-name", "-cn", "--experimental-rerun")
+_FLAGS_WITH_A_VALUE = frozenset(
+    ("--cfg", "-c", "--package", "-p", "--info", "-i", "--experimental-rerun")
+    + ("--config-dir", "-cd", "--config-path", "-cp", "--config-name", "-cn")
+)
 
 
 def to_overrides(words: Sequence[str]) -> list[str]:
