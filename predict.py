@@ -50,7 +50,7 @@ def main(composed: DictConfig) -> None:
     )
     process = this_process()
     title = f"Process {process.index + 1} of {process.count}" if process.count > 1 else None
-    tally = Tally(Path(config["output"]), title, failed=[] if process.index else failures)
+    tally = Tally(expand(config["output"]), title, failed=[] if process.index else failures)
     try:
         color_files(jobs[process.index :: process.count], config, process, tally)
     except KeyboardInterrupt:
@@ -129,17 +129,19 @@ def color_files(jobs: Sequence[Job], config: dict[str, Any], process: Process, t
             save_picture(side_by_side(before, after), job.comparison, quality=config["quality"])
         return save_picture(after, job.target, quality=config["quality"])
 
+    def color(batch: list[Job]) -> None:
+        with warnings.catch_warnings():  # which is undone here: threads that do the same would trip over each other
+            before = tally.sift(batch, pool.map(attempting(read), batch))
+        after = tally.sift(before, color_batch(colorizer, list(before.values())))
+        results = list(pool.map(attempting(write), after, [before[job] for job in after], after.values()))
+        tally.count(tally.sift(after, results))
+        if any(isinstance(result, Exception) for result in results):
+            make_writable(folder)
+
     with progress_bar() as progress, ThreadPoolExecutor(usable_cores(config["batch_size"])) as pool:
         task = progress.add_task("", total=len(left))
         for batch in batches(left, config["batch_size"]):
-            with warnings.catch_warnings():  # which is undone here: threads that do the same would trip over each other
-                before = tally.sift(batch, pool.map(attempting(read), batch))
-            after = tally.sift(before, color_batch(colorizer, list(before.values())))
-            failures = len(tally.failed)
-            written = pool.map(attempting(write), after, [before[job] for job in after], after.values())
-            tally.count(tally.sift(after, written))
-            if len(tally.failed) > failures:
-                make_writable(folder)
+            color(batch)
             progress.advance(task, len(batch))
 
 

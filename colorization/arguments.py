@@ -20,10 +20,8 @@ from colorization.jobs import expand, matching
 
 _OPTIONS = tuple(field.name for field in fields(PredictConfig))
 _LITERAL = ("checkpoint", "output", "suffix")
-_FLAGS_WITH_A_VALUE = frozenset(
-    ("--cfg", "-c", "--package", "-p", "--info", "-i", "--experimental-rerun")
-    + ("--config-dir", "-cd", "--config-path", "-cp", "--config-name", "-cn")
-)
+_FLAGS_WITH_A_VALUE = {"--cfg", "-c", "--package", "-p", "--info", "-i", "--experimental-rerun"}
+_FLAGS_WITH_A_VALUE |= {"--config-dir", "-cd", "--config-path", "-cp", "--config-name", "-cn"}
 
 
 def to_overrides(words: Sequence[str]) -> list[str]:
@@ -46,6 +44,8 @@ def to_overrides(words: Sequence[str]) -> list[str]:
             inputs += rest
         elif word == "-" or exists(word):
             inputs.append(word)
+        elif word.startswith("-") and key.strip("-") in _OPTIONS:
+            raise ConfigError(f"{word}: options have no dashes, write {key.strip('-')}=VALUE")
         elif word.startswith("-"):
             flags += [word, *itertools.islice(rest, int(word in _FLAGS_WITH_A_VALUE))]
         elif key == "input" and equals:

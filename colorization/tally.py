@@ -56,7 +56,9 @@ class Tally:
         self.notes += [Remark(str(job.source), note) for job, notes in written.items() for note in notes]
 
     def print(self) -> None:
-        """A table of counts, and a line for each picture that failed or lost something."""
+        """A table of counts, and a line for each picture that failed or lost something; nothing if nothing was done."""
+        if not (self.colored or self.skipped or self.failed):
+            return
         table = Table(title=self.title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
         table.add_column("")
         table.add_column("pictures", justify="right")

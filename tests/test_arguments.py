@@ -113,6 +113,8 @@ def test_a_pattern_in_brackets_is_a_pattern_if_it_finds_something(tmp_path: Path
         (["+overwrit=true"], ["did you mean overwrite?"]),
         (["batch-size=3"], ["did you mean batch_size?"]),
         (["final=2.jpg"], ["final=2.jpg: there is no such file"]),
+        (["--output", "x"], ["--output: options have no dashes", "output=VALUE"]),
+        (["--output=x"], ["options have no dashes"]),
         (["input="], ["input= is empty"]),
         (["a.jpg", ""], ["input= is empty"]),
     ],
