@@ -9,6 +9,7 @@ import imagecodecs
 import numpy as np
 import tifffile
 from PIL import Image
+from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import BITSPERSAMPLE, ImageFileDirectory_v2, TiffImageFile
 
 from colorization.errors import PictureError
@@ -26,7 +27,9 @@ def is_deep_color(image: Image.Image) -> bool:
     """Whether a file that Pillow opened has 16 bits in each of several channels, of which Pillow would keep 8."""
     if isinstance(image, TiffImageFile):
         return image.mode in ("RGB", "RGBA", "RGBX") and max(image.tag_v2.get(BITSPERSAMPLE, (8,))) == 16
-    return image.format == "PNG" and image.mode in ("RGB", "RGBA", "LA") and "16" in str(image.tile[0].args)
+    if isinstance(image, PngImageFile):
+        return image.mode in ("RGB", "RGBA", "LA") and "16" in str(image.tile[0].args)
+    return False
 
 
 def read_png(file: BinaryIO) -> tuple[Pixels, Pixels | None]:
@@ -136,7 +139,7 @@ def write_tiff(picture: Picture, file: BinaryIO) -> None:
             content[tag] = value
         file.write(content.tobytes(offset))
         file.seek(0)
-        with tifffile.TiffFile(file, mode="r+b") as tiff:
+        with tifffile.TiffFile(file, mode="r+") as tiff:
             tiff.pages.first.tags[directory].overwrite(offset)
 
 

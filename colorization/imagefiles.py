@@ -179,7 +179,7 @@ def from_pil(image: Image.Image) -> Picture:
         strip = image.crop((0, top, width, min(top + rows, height)))
         if alpha is not None:
             strip = strip.convert("LA" if mode == "L" else "RGBA")
-            alpha[top : top + rows] = strip.getchannel("A")
+            alpha[top : top + rows] = np.asarray(strip.getchannel("A"))
         numbers = np.asarray(strip.convert(mode))
         pixels[top : top + rows] = to_srgb(numbers, profile) if mode == "CMYK" else numbers
     return _described(pixels, alpha, image)

@@ -161,11 +161,9 @@ class Colorizer:
         for size, members in alike.items():
             lightness = torch.stack([shrink_lightness(pictures[index].pixels, size, self.device) for index in members])
             ab = self.objective.decode(self.network(normalize_lightness(lightness)))
-            for index, seen, colors in zip(members, lightness, ab, strict=True):
-                pixels = pictures[index].pixels
-                guide = guide_colors(seen.unsqueeze(0), colors.unsqueeze(0), pixels.shape[:2])
-                painted = paint(pixels, guide[0], self.saturation)
-                colored[index] = dataclasses.replace(pictures[index], pixels=painted)
+            for index, guide in zip(members, guide_colors(lightness, ab), strict=True):
+                pixels = paint(pictures[index].pixels, guide, self.saturation)
+                colored[index] = dataclasses.replace(pictures[index], pixels=pixels)
         return [colored[index] for index in range(len(pictures))]
 
     def predict_ab(self, lightness: Tensor) -> Tensor:
@@ -196,7 +194,7 @@ def predict_ab(network: ColorizationNetwork, objective: Objective, lightness: Te
         lightness, seen_size(height, width, resolution), mode="bilinear", align_corners=False, antialias=True
     )
     ab = objective.decode(network(normalize_lightness(seen)))
-    return colors_at(guide_colors(seen, ab, (height, width)), lightness)
+    return colors_at(guide_colors(seen, ab), lightness)
 
 
 def seen_size(height: int, width: int, resolution: int) -> tuple[int, int]:

@@ -39,7 +39,7 @@ def profile_space(profile: bytes | None) -> str | None:
     return space
 
 
-def to_srgb(pixels: Pixels, profile: bytes) -> Pixels:
+def to_srgb(pixels: Pixels, profile: bytes | None) -> Pixels:
     """Brings the numbers of a file to sRGB.
 
     Args:
@@ -52,7 +52,8 @@ def to_srgb(pixels: Pixels, profile: bytes) -> Pixels:
         for others.
     """
     space = profile_space(profile)
-    assert space in _CHANNELS
+    assert profile is not None
+    assert space is not None
     channels = 1 if pixels.ndim == 2 else pixels.shape[2]
     if channels != _CHANNELS[space] and (channels, space) != (1, "RGB"):
         return pixels
