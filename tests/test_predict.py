@@ -14,7 +14,6 @@ from typing import IO, Any
 
 import numpy as np
 import pytest
-import torch
 import yaml
 from PIL import Image
 
@@ -23,7 +22,6 @@ from colorization import Colorizer
 from colorization.config import PredictConfig
 from colorization.errors import ColorizationError, PictureError, shown
 from colorization.jobs import Job
-from colorization.processes import Process, this_process
 from tests.conftest import CONF, RunScript, make_photo
 from tests.test_arguments import ODD_NAMES
 
@@ -293,37 +291,6 @@ def test_two_processes_share_the_pictures(checkpoint: str, photos: Path, tmp_pat
         assert f"Process {rank + 1} of 2" in printed
         assert counts(printed) == {"coloured": 3}
     assert files(tmp_path / "colorized") == files(photos)
-
-
-@pytest.mark.parametrize(
-    ("environment", "expected"),
-    [
-        ({}, Process(0, 1, 0)),
-        ({"RANK": "5", "WORLD_SIZE": "8", "LOCAL_RANK": "1"}, Process(5, 8, 1)),
-        ({"SLURM_PROCID": "2", "SLURM_STEP_NUM_TASKS": "3", "SLURM_LOCALID": "0"}, Process(2, 3, 0)),
-        # A batch script: one process for which there is nobody to share with.
-        ({"SLURM_PROCID": "0", "SLURM_NTASKS": "3", "SLURM_LOCALID": "0"}, Process(0, 1, 0)),
-    ],
-)
-def test_the_place_of_a_process(
-    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], expected: Process
-) -> None:
-    for name in [name for name in os.environ if name.startswith("SLURM_")]:
-        monkeypatch.delenv(name)
-    for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"):
-        monkeypatch.delenv(name, raising=False)
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
-    assert this_process() == expected
-
-
-def test_each_process_has_a_gpu_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert Process(3, 8, 3).device("cpu") == "cpu"
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    assert [Process(rank, 3, rank).device("auto") for rank in range(3)] == ["cuda:0", "cuda:1", "cuda:0"]
-    assert Process().device("auto") == "auto"
-    assert Process(1, 2, 1).device("cuda:0") == "cuda:0"
 
 
 def test_batches_are_bounded_in_number_and_pixels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
