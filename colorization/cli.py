@@ -16,14 +16,21 @@ from omegaconf import DictConfig
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
 
 from colorization.config import TRUSTED_PACKAGES, did_you_mean, locate, parameters, register
-from colorization.errors import ColorizationError
+from colorization.errors import ColorizationError, shown
 
 _CONF = Path(__file__).parent.parent / "conf"
 _FULL_ERROR = "HYDRA_FULL_ERROR"
 
 
-def script(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callable[[], None]]:
-    """Makes a function of a composed configuration the main function of a script."""
+def script(
+    config_name: str, to_overrides: Callable[[list[str]], list[str]] | None = None
+) -> Callable[[Callable[[DictConfig], Any]], Callable[[], None]]:
+    """Makes a function of a composed configuration the main function of a script.
+
+    Args:
+        config_name: the root of the configuration.
+        to_overrides: turns the words on the command line into what Hydra is to see; by default they stay as they are.
+    """
 
     def decorate(task: Callable[[DictConfig], Any]) -> Callable[[], None]:
         def main() -> None:
@@ -42,6 +49,8 @@ def script(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callable
 
             # Hydra then raises its errors instead of printing them.
             with _environment(_FULL_ERROR, "1"), _one_sentence(asked_for_traceback):
+                if to_overrides is not None:
+                    sys.argv[1:] = to_overrides(sys.argv[1:])
                 hydra.main(version_base="1.3", config_path=str(_CONF), config_name=config_name)(run)()
 
         return main
@@ -51,13 +60,19 @@ def script(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callable
 
 @contextmanager
 def _one_sentence(asked_for_traceback: bool) -> Iterator[None]:
-    """Ends the program with one sentence and exit code 1 on a user's mistake, unless a traceback is asked for."""
+    """Ends the program with one sentence and exit code 1 on a user's mistake, unless a traceback is asked for.
+
+    Ctrl-C ends it with exit code 130, as a shell has it for a program that an interrupt ended.
+    """
     try:
         yield
+    except KeyboardInterrupt as stop:
+        print(f"Stopped{f': {stop}' if stop.args else ''}", file=sys.stderr)
+        sys.exit(130)
     except (ColorizationError, HydraException, OmegaConfBaseException, OSError) as error:
         if asked_for_traceback or not _is_a_users_mistake(error):
             raise
-        sys.exit(f"Error: {explain(error)}")
+        sys.exit(f"Error: {shown(explain(error))}")
 
 
 @contextmanager

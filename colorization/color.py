@@ -25,6 +25,9 @@ EPSILON = (6 / 29) ** 3
 SLOPE = (29 / 6) ** 2 / 3
 OFFSET = 4 / 29
 
+# How far linear RGB may leave 0..1 and count as shown: a twelfth of an 8-bit level at the dark end.
+GAMUT_MARGIN = 1e-4
+
 # Networks see L/50 - 1 and ab/110, so that both lie in about -1..1.
 LIGHTNESS_SCALE = 50.0
 AB_SCALE = 110.0
@@ -43,9 +46,9 @@ def _in_float32(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
     """Runs `function` on float32 copies of its tensors, with autocast off on their device."""
 
     @wraps(function)
-    def run(*tensors: Tensor) -> Tensor:
+    def run(*tensors: Tensor, **options: int) -> Tensor:
         with torch.autocast(device_type=tensors[0].device.type, enabled=False):
-            return function(*(tensor.float() for tensor in tensors))
+            return function(*(tensor.float() for tensor in tensors), **options)
 
     return run
 
@@ -54,6 +57,19 @@ def _mix_channels(matrix: Tensor, picture: Tensor) -> Tensor:
     # Sums of products instead of matmul: TF32 and bfloat16 settings for matmul must not touch colours.
     first, second, third = picture.unbind(-3)
     return torch.stack([row[0] * first + row[1] * second + row[2] * third for row in matrix], dim=-3)
+
+
+def _to_linear(rgb: Tensor) -> Tensor:
+    return torch.where(rgb > 0.04045, ((rgb + 0.055) / 1.055).clamp(min=0) ** 2.4, rgb / 12.92)
+
+
+def _from_linear(linear: Tensor) -> Tensor:
+    return torch.where(linear > 0.0031308, 1.055 * linear.clamp(min=0.0031308) ** (1 / 2.4) - 0.055, 12.92 * linear)
+
+
+def _compress(xyz: Tensor) -> Tensor:
+    """The f of CIE Lab's definition, of XYZ over the white's."""
+    return torch.where(xyz > EPSILON, xyz.clamp(min=EPSILON) ** (1 / 3), SLOPE * xyz + OFFSET)
 
 
 @_in_float32
@@ -66,10 +82,8 @@ def rgb_to_lab(rgb: Tensor) -> Tensor:
     Returns:
         Lab, float32 `(..., 3, H, W)`: L in 0..100.
     """
-    linear = torch.where(rgb > 0.04045, ((rgb + 0.055) / 1.055).clamp(min=0) ** 2.4, rgb / 12.92)
-    xyz = _mix_channels(rgb.new_tensor(RGB_TO_XYZ), linear) / rgb.new_tensor(WHITE_D65).view(3, 1, 1)
-    f = torch.where(xyz > EPSILON, xyz.clamp(min=EPSILON) ** (1 / 3), SLOPE * xyz + OFFSET)
-    x, y, z = f.unbind(-3)
+    xyz = _mix_channels(rgb.new_tensor(RGB_TO_XYZ), _to_linear(rgb)) / rgb.new_tensor(WHITE_D65).view(3, 1, 1)
+    x, y, z = _compress(xyz).unbind(-3)
     return torch.stack((116 * y - 16, 500 * (x - y), 200 * (y - z)), dim=-3)
 
 
@@ -88,14 +102,34 @@ def lab_to_rgb(lab: Tensor) -> Tensor:
 @_in_float32
 def lab_to_unclipped_rgb(lab: Tensor) -> Tensor:
     """As `lab_to_rgb`, but colours that sRGB cannot show lie outside 0..1."""
+    return _from_linear(_lab_to_linear(lab))
+
+
+def _lab_to_linear(lab: Tensor) -> Tensor:
+    """Lab to linear sRGB, which leaves 0..1 where sRGB can't show the colour."""
     lightness, a, b = lab.unbind(-3)
     y = (lightness + 16) / 116
     # z is kept from turning negative, as in scikit-image, so that imaginary blues come out alike.
     f = torch.stack((y + a / 500, y, (y - b / 200).clamp(min=0)), dim=-3)
     xyz = torch.where(f > 6 / 29, f**3, (f - OFFSET) / SLOPE) * lab.new_tensor(WHITE_D65).view(3, 1, 1)
     to_linear = torch.linalg.inv(torch.tensor(RGB_TO_XYZ, dtype=torch.float64)).to(xyz)
-    linear = _mix_channels(to_linear, xyz)
-    return torch.where(linear > 0.0031308, 1.055 * linear.clamp(min=0.0031308) ** (1 / 2.4) - 0.055, 12.92 * linear)
+    return _mix_channels(to_linear, xyz)
+
+
+@_in_float32
+def rgb_to_lightness(rgb: Tensor) -> Tensor:
+    """L of CIE Lab alone.
+
+    Args:
+        rgb: `(..., 3, H, W)`, or `(..., 1, H, W)` for gray, 0..1.
+
+    Returns:
+        float32 `(..., 1, H, W)`, 0..100.
+    """
+    linear = _to_linear(rgb)
+    if rgb.shape[-3] == 3:
+        linear = _mix_channels(rgb.new_tensor(RGB_TO_XYZ[1:2]), linear)
+    return 116 * _compress(linear) - 16
 
 
 def clipped_share(lab: Tensor) -> Tensor:
@@ -109,6 +143,68 @@ def clipped_share(lab: Tensor) -> Tensor:
     """
     outside = (lab_to_unclipped_rgb(lab) - 0.5).abs() > 0.5 + 0.5 / 255
     return outside.any(dim=-3).float().mean(dim=(-2, -1))
+
+
+@_in_float32
+def reduce_chroma(lab: Tensor) -> Tensor:
+    """Brings colours that sRGB can't show back to its border, at the same L and hue.
+
+    Args:
+        lab: `(..., 3, H, W)`, L in 0..100.
+
+    Returns:
+        Lab of the same shape: colours that sRGB can show are as they were, the others have just so much less chroma
+        that they can be shown. The border is found within 1/1000 of a colour's chroma, by halving.
+    """
+    outside = ~_is_shown(lab)
+    if not outside.any():
+        return lab
+    # (3, N, 1): a picture that is made of the pixels in question.
+    colors = lab.movedim(-3, 0)[:, outside].unsqueeze(-1)
+    shown, not_shown = torch.zeros_like(colors[:1]), torch.ones_like(colors[:1])
+    for _ in range(10):
+        middle = (shown + not_shown) / 2
+        fits = _is_shown(torch.cat((colors[:1], colors[1:] * middle)))
+        shown, not_shown = torch.where(fits, middle, shown), torch.where(fits, not_shown, middle)
+    result = lab.clone()
+    result.movedim(-3, 0)[1:, outside] = (colors[1:] * shown).squeeze(-1)
+    return result
+
+
+def _is_shown(lab: Tensor) -> Tensor:
+    """Whether sRGB can show colours, `(..., H, W)`. The margin is that of the matrices, which are rounded: by it, white
+    itself would be outside.
+    """
+    linear = _lab_to_linear(lab)
+    return ((linear >= -GAMUT_MARGIN) & (linear <= 1 + GAMUT_MARGIN)).all(dim=-3)
+
+
+@_in_float32
+def lab_to_levels(lab: Tensor, *, highest: int) -> Tensor:
+    """Lab to the whole numbers of a picture file, rounded so that L changes as little as it can.
+
+    Green, which weighs most in L, is rounded first; red and then blue are shifted, by no more than one level, by what
+    the rounding before them took from L. Against rounding each alone, the mean error of L falls to a third.
+
+    Args:
+        lab: `(..., 3, H, W)`, L in 0..100.
+        highest: the level of full brightness: 255 for 8 bits, 65535 for 16.
+
+    Returns:
+        RGB, float32 `(..., 3, H, W)`, whole numbers in 0..highest.
+    """
+    linear = _lab_to_linear(lab).clamp(0, 1)
+    red_weight, green_weight, blue_weight = RGB_TO_XYZ[1]
+    levels, missing = [], torch.zeros_like(linear[..., 0, :, :])
+    for channel, weight in ((1, green_weight), (0, red_weight), (2, blue_weight)):
+        wanted = linear[..., channel, :, :]
+        own = _from_linear(wanted) * highest
+        shifted = _from_linear((wanted + missing / weight).clamp(0, 1)) * highest
+        level = shifted.clamp(own - 1, own + 1).round()
+        missing = missing + weight * (wanted - _to_linear(level / highest))
+        levels.append(level)
+    green, red, blue = levels
+    return torch.stack((red, green, blue), dim=-3)
 
 
 def to_float(rgb: Tensor) -> Tensor:

@@ -80,11 +80,20 @@ class PredictConfig:
     """The root of `predict.py`."""
 
     checkpoint: str = MISSING
-    input: str = MISSING
+    input: list[str] = MISSING
     output: str = "colorized"
-    resolution: int | None = None
-    device: str = "auto"
+    recursive: bool = True
+    suffix: str | None = None
+    format: str | None = None
+    quality: int | None = None
+    compare: bool = False
     overwrite: bool = False
+    resolution: int | None = None
+    saturation: float = 1.0
+    temperature: float | None = None
+    device: str = "auto"
+    batch_size: int = 8
+    max_pixels: int = 200_000_000
 
 
 @dataclass

@@ -1,5 +1,7 @@
 """Errors whose message is written for the person at the keyboard."""
 
+import re
+
 
 class ColorizationError(ValueError):
     """A mistake that the user can mend. The message is one sentence that names the file or key and the mend.
@@ -31,3 +33,9 @@ class TrainingError(ColorizationError):
 def first_line(error: BaseException) -> str:
     """The first line of what an error says."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def shown(text: str) -> str:
+    """Text as one line that any terminal can show: a file's name may hold line breaks, escapes and broken bytes."""
+    whole = text.encode(errors="surrogateescape").decode(errors="replace")
+    return re.sub(r"[\x00-\x1f\x7f-\x9f]", lambda match: repr(match[0])[1:-1], whole)

@@ -1,27 +1,52 @@
-"""Picture files of the real world: found, read as upright 8-bit sRGB, and written whole or not at all."""
+"""Picture files of the real world: found, and read as upright sRGB."""
 
 import contextlib
 import io
 import os
+import threading
 import warnings
 from collections.abc import Iterator
-from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-import tifffile
-from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
-from PIL.TiffImagePlugin import BITSPERSAMPLE, TiffImageFile
+from PIL import Image, UnidentifiedImageError
 
-from colorization.errors import PictureError
+from colorization.deepfiles import check_size, is_deep_color, read_png, read_tiff
+from colorization.errors import PictureError, first_line
+from colorization.imagesaving import on_white, output_name, save_picture, to_8_bits, to_pil, write_picture
+from colorization.picture import Picture, Pixels, jpeg_quality, kept_exif, orientation, resolution, turn_upright
+from colorization.profiles import profile_space, to_srgb
+
+__all__ = [
+    "MAX_PIXELS",
+    "SUFFIXES",
+    "Picture",
+    "find_pictures",
+    "from_pil",
+    "is_gray_mode",
+    "is_picture",
+    "open_picture",
+    "output_name",
+    "read_picture",
+    "save_picture",
+    "to_rgb",
+    "write_picture",
+]
 
 SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".ppm", ".pgm", ".pnm", ".jp2", ".avif"}
 )
+# What Pillow may try. The others are rare, and one of them, EPS, runs a program on the file.
+FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "PPM", "JPEG2000", "AVIF")
+# A file that says it has more pixels may be a decompression bomb. The largest cameras have 150 million.
+MAX_PIXELS = 200_000_000
 
-_SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
 _GRAY_MODES = ("1", "L", "LA", "La", "I", "F")
+_ALPHA_MODES = ("LA", "PA", "La", "RGBA", "RGBa")
+# Pixels leave Pillow in strips of about this many, so that little more than one copy is in memory beside its own.
+_STRIP = 2**20
+_pillows_limit = threading.Lock()
 
 
 def is_picture(name: str) -> bool:
@@ -48,6 +73,34 @@ def is_gray_mode(image: Image.Image) -> bool:
     return image.mode in _GRAY_MODES or image.mode.startswith("I;")
 
 
+def read_picture(source: Path | BinaryIO, max_pixels: int = MAX_PIXELS) -> Picture:
+    """Reads the first frame or page of a picture as upright sRGB, with what is to be kept when it is written again.
+
+    Args:
+        source: a path, or an open binary file.
+        max_pixels: a picture that says it has more is refused before anything is decoded.
+
+    Returns:
+        The picture: gray with one channel, and 16 bits a channel if the file has more than 8.
+
+    Raises:
+        PictureError: it can't be read, is truncated, or has more than `max_pixels`.
+    """
+    with _opened(source) as file, _quiet():
+        try:
+            with _own_limit():
+                image = Image.open(file, formats=FORMATS)
+        except UnidentifiedImageError:
+            if file.seek(0, os.SEEK_END) == 0:
+                raise PictureError("is empty") from None
+            return Picture(*read_tiff(file, max_pixels), format="TIFF")
+        check_size(*image.size, max_pixels)
+        if not is_deep_color(image):
+            return from_pil(image)
+        pixels, alpha = read_png(file) if image.format == "PNG" else read_tiff(file, max_pixels)
+        return _described(pixels, alpha, image)
+
+
 def open_picture(source: Path | BinaryIO) -> Image.Image:
     """Opens and decodes a picture; still in the mode, size and orientation of the file.
 
@@ -57,104 +110,112 @@ def open_picture(source: Path | BinaryIO) -> Image.Image:
     Raises:
         PictureError: it can't be read, is truncated, or is so large that it looks like a decompression bomb.
     """
-    with warnings.catch_warnings():
-        # Pillow's size warning comes at half the size that it refuses; the refusal is enough.
-        warnings.simplefilter("ignore")
+    with _opened(source) as file, _quiet():
         try:
-            image = Image.open(source)
-            if (
-                isinstance(image, TiffImageFile)
-                and image.mode == "RGB"
-                and max(image.tag_v2.get(BITSPERSAMPLE, (8,))) > 8
-            ):
-                return _open_tiff(source)  # Pillow garbles 16-bit colour whose channels lie one behind the other
-            image.load()
-            return image
+            image = Image.open(file, formats=FORMATS)
         except UnidentifiedImageError:
-            return _open_tiff(source)
+            return to_pil(to_8_bits(Picture(*read_tiff(file, MAX_PIXELS))))
         except Image.DecompressionBombError as error:
             raise PictureError(f"too large to be trusted: {error}") from error
-        except Exception as error:  # Pillow's decoders raise what they like on damaged files
-            raise PictureError(f"can't be decoded: {error}") from error
+        if image.format == "TIFF" and is_deep_color(image):
+            # Pillow garbles 16-bit colour whose channels lie one behind the other.
+            return to_pil(to_8_bits(Picture(*read_tiff(file, MAX_PIXELS))))
+        image.load()
+        return image
 
 
-def _open_tiff(source: Path | BinaryIO) -> Image.Image:
-    """The TIFFs that Pillow does not know: 16-bit colour, for one. Brought to 8 bits."""
+@contextlib.contextmanager
+def _opened(source: Path | BinaryIO) -> Iterator[BinaryIO]:
+    if not isinstance(source, Path):
+        yield source if source.seekable() else io.BytesIO(source.read())
+        return
     try:
-        if not isinstance(source, Path):
-            source.seek(0)
-        pixels = np.squeeze(tifffile.imread(source))
-        if pixels.ndim == 3 and pixels.shape[0] in (3, 4):
-            pixels = np.moveaxis(pixels, 0, -1)
-        if pixels.dtype == np.uint16:
-            pixels = np.round(pixels / 257).astype(np.uint8)
-        return Image.fromarray(np.ascontiguousarray(pixels))
-    except Exception as error:
-        raise PictureError("is not a picture of a known format") from error
+        if source.exists() and not source.is_file():  # opening a pipe would wait for ever
+            raise PictureError("is not a file")
+        file = source.open("rb")
+    except OSError as error:
+        raise PictureError(f"can't be read: {error.strerror or error}") from error
+    with file:
+        yield file
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """What Pillow's decoders raise becomes a `PictureError`; what they warn of is of no use to anyone here."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            yield
+        except PictureError:
+            raise
+        except Exception as error:  # on damaged files they raise what they like
+            raise PictureError(f"can't be decoded: {first_line(error)}") from error
+
+
+@contextlib.contextmanager
+def _own_limit() -> Iterator[None]:
+    """Sets Pillow's limit of pixels, a global, aside while the head of a file is read."""
+    with _pillows_limit:
+        before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            yield
+        finally:
+            Image.MAX_IMAGE_PIXELS = before
+
+
+def from_pil(image: Image.Image) -> Picture:
+    """A picture of Pillow's, of any mode, as upright sRGB. Raises what Pillow raises on a damaged file."""
+    image.load()
+    if image.mode == "F" or image.mode.startswith("I"):
+        return _described(_to_16_bits(image), None, image)
+    profile = image.info.get("icc_profile")
+    mode = "L" if is_gray_mode(image) else "CMYK" if (image.mode, profile_space(profile)) == ("CMYK", "CMYK") else "RGB"
+    width, height = image.size
+    pixels = np.empty((height, width) if mode == "L" else (height, width, 3), np.uint8)
+    has_alpha = image.mode in _ALPHA_MODES or "transparency" in image.info
+    alpha = np.empty((height, width), np.uint8) if has_alpha else None
+    rows = max(_STRIP // width, 1)
+    for top in range(0, height, rows):
+        strip = image.crop((0, top, width, min(top + rows, height)))
+        if alpha is not None:
+            strip = strip.convert("LA" if mode == "L" else "RGBA")
+            alpha[top : top + rows] = np.asarray(strip.getchannel("A"))
+        numbers = np.asarray(strip.convert(mode))
+        pixels[top : top + rows] = to_srgb(numbers, profile) if mode == "CMYK" else numbers
+    return _described(pixels, alpha, image)
+
+
+def _to_16_bits(image: Image.Image) -> Pixels:
+    pixels = np.asarray(image)
+    if image.mode.startswith("I"):
+        return np.clip(pixels, 0, 65535).astype(np.uint16)
+    highest = 1.0 if pixels.max() <= 1 else 255.0
+    return (np.nan_to_num(np.clip(pixels / np.float32(highest), 0, 1)) * 65535).round().astype(np.uint16)
+
+
+def _described(pixels: Pixels, alpha: Pixels | None, image: Image.Image) -> Picture:
+    """Gray or RGB pixels brought to sRGB and turned upright, with what the file says about them."""
+    profile, turn = image.info.get("icc_profile"), orientation(image)
+    space = profile_space(profile)
+    if space in ("RGB", "GRAY") and image.mode != "CMYK":
+        pixels = to_srgb(pixels, profile)
+    pixels = turn_upright(pixels, turn)
+    frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)  # MPO: a photo and previews of it
+    return Picture(
+        pixels,
+        None if alpha is None else turn_upright(alpha, turn),
+        "JPEG" if image.format == "MPO" else image.format,
+        exif=kept_exif(image, (pixels.shape[1], pixels.shape[0])),
+        dpi=resolution(image, turn),
+        has_profile=space is not None,
+        quality=jpeg_quality(image),
+        notes=(f"only the first of its {frames} frames or pages was taken",) if frames > 1 else (),
+    )
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
     """Any decoded picture as upright 8-bit sRGB (mode `RGB`): EXIF orientation and ICC profile applied, transparent
     parts laid on white, 16 bits brought to 8.
     """
-    profile = image.info.get("icc_profile")
-    with contextlib.suppress(Exception):  # a damaged EXIF block says nothing about orientation
-        image = ImageOps.exif_transpose(image)
-    if image.mode.startswith("I") or image.mode == "F":
-        return _gray_to_8_bits(image).convert("RGB")
-    if image.mode in ("LA", "PA", "La", "RGBa") or "transparency" in image.info:
-        image = image.convert("RGBA")
-    if image.mode == "RGBA":
-        white = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(white, image).convert("RGB")
-    if image.mode not in ("RGB", "CMYK"):
-        image = image.convert("RGB")
-    if profile is not None:
-        image = _to_srgb(image, profile)
-    return image if image.mode == "RGB" else image.convert("RGB")
-
-
-def _to_srgb(image: Image.Image, profile: bytes) -> Image.Image:
-    """Converts from an embedded profile. A profile that is damaged or of another mode says nothing, and is ignored."""
-    try:
-        transform = _transform_to_srgb(profile, image.mode)
-        return image if transform is None else transform.apply(image)
-    except (ImageCms.PyCMSError, OSError, ValueError):
-        return image
-
-
-@lru_cache(maxsize=16)
-def _transform_to_srgb(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
-    source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-    if ImageCms.getProfileDescription(source).startswith("sRGB"):
-        return None
-    return ImageCms.ImageCmsTransform(source, _SRGB, mode, "RGB", ImageCms.Intent.RELATIVE_COLORIMETRIC)
-
-
-def _gray_to_8_bits(image: Image.Image) -> Image.Image:
-    pixels = np.asarray(image, dtype=np.float64)
-    highest = 65535.0 if image.mode.startswith("I") else 1.0 if pixels.max() <= 1 else 255.0
-    return Image.fromarray(np.clip(np.round(pixels / highest * 255), 0, 255).astype(np.uint8))
-
-
-def write_picture(image: Image.Image, path: Path) -> None:
-    """Writes a picture in the format that its name's ending says, by way of a temporary file beside it.
-
-    Raises:
-        PictureError: the folder or the format can't be written.
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file_format = Image.registered_extensions().get(path.suffix.lower())
-        if file_format is None:
-            raise ValueError(f"{path.suffix or 'a name without ending'} names no picture format")
-        # 4:4:4: halving the colour's resolution is no way to keep colours.
-        options = {"quality": 95, "subsampling": 0} if file_format == "JPEG" else {}
-        image.save(temporary, format=file_format, **options)
-        temporary.replace(path)
-    except (OSError, ValueError) as error:
-        raise PictureError(f"{path} can't be written: {error}") from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
+    picture = to_8_bits(on_white(from_pil(image)))
+    return to_pil(picture).convert("RGB")

@@ -1,25 +1,33 @@
 """The public Python API: colour pictures with a trained network. Imports neither Lightning nor wandb."""
 
+import dataclasses
+import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
+from colorization.arrays import as_picture, like
 from colorization.checkpoint import read_checkpoint, rebuild, trained_size
-from colorization.color import lab_to_rgb, merge_lab, normalize_lightness, rgb_to_lab, to_float, to_uint8
+from colorization.color import normalize_lightness
 from colorization.errors import ConfigError, PictureError
-from colorization.imagefiles import to_rgb
 from colorization.network import ColorizationNetwork
 from colorization.objectives.base import Objective
+from colorization.picture import Picture
+from colorization.tiles import colors_at, guide_colors, paint, shrink_lightness
 
-Picture = TypeVar("Picture", Image.Image, NDArray[np.uint8])
+log = logging.getLogger(__name__)
+
+# The network pads a picture to at least this many pixels a side, so one that is thin may not be as long as it likes.
+_LEAST_SIDE = 32
+
+
+# How many pictures of a list the network sees together.
+_TOGETHER = 8
 
 
 class Colorizer:
@@ -29,63 +37,139 @@ class Colorizer:
         network: lightness to the objective's map.
         objective: the map to ab.
         resolution: the network sees a picture at about `resolution * resolution` pixels, whatever its shape.
-        device: where the network runs.
+        device: where the network runs. If its memory does not suffice even for a single picture, the CPU takes over,
+            and the log of this module says so.
+        saturation: what chroma is multiplied by; 1 leaves it as the network sees it, 0 is gray.
     """
 
     def __init__(
-        self, network: ColorizationNetwork, objective: Objective, resolution: int, device: str | torch.device = "cpu"
+        self,
+        network: ColorizationNetwork,
+        objective: Objective,
+        resolution: int,
+        device: str | torch.device = "cpu",
+        saturation: float = 1.0,
     ) -> None:
-        self.device = torch.device(device)
-        self.network = network.eval().to(self.device)
-        self.objective = objective.eval().to(self.device)
+        if not (math.isfinite(saturation) and saturation >= 0):
+            raise ConfigError(f"saturation={saturation:g} makes no colours: give 0 or more, 1 for those of the network")
+        self.network = network.eval()
+        self.objective = objective.eval()
         self.resolution = resolution
+        self.saturation = saturation
+        self._move(torch.device(device))
 
     @classmethod
-    def from_checkpoint(cls, path: str | Path, device: str = "auto", resolution: int | None = None) -> "Colorizer":
+    def from_checkpoint(
+        cls,
+        path: str | Path,
+        device: str = "auto",
+        resolution: int | None = None,
+        saturation: float = 1.0,
+        temperature: float | None = None,
+    ) -> "Colorizer":
         """Loads what `train.py` wrote. Needs nothing besides the file.
 
         Args:
             path: a checkpoint.
             device: `auto` (a GPU if there is one), `cpu`, `cuda` or `mps`.
             resolution: see the class; None means the size that the network was trained at.
+            saturation: see the class.
+            temperature: in place of the objective's own, if it has one.
 
         Raises:
             CheckpointError: the checkpoint is missing, damaged, too new, or names foreign code.
-            ConfigError: the device is not there, or the resolution is too small.
+            ConfigError: the device is not there, the resolution is too small, or the objective has no temperature.
         """
         checkpoint = read_checkpoint(path)
         network, objective = rebuild(checkpoint, path)
-        return cls(network, objective, seen_resolution(checkpoint, resolution), find_device(device))
+        if temperature is not None:
+            set_temperature(objective, temperature)
+        return cls(network, objective, seen_resolution(checkpoint, resolution), find_device(device), saturation)
 
-    def __call__(self, image: Picture) -> Picture:
-        """Colours one picture.
+    def __call__(self, image: Any) -> Any:
+        """Colours one picture or several.
 
         Args:
-            image: a PIL picture of any mode, or a uint8 array `(H, W)` (gray) or `(H, W, 3)` (RGB). Colours it has are
-                not looked at.
+            image: a picture, or a list or tuple of them. Colours it has are not looked at. It may be
+
+                - a PIL picture of any mode;
+                - an array `(H, W)`, `(H, W, 1)` (gray), `(H, W, 3)` (RGB) or `(H, W, 4)` (RGB and alpha), of uint8,
+                  uint16 or floats in 0..1;
+                - a tensor `(1, H, W)`, `(3, H, W)` or `(4, H, W)`, or a batch of such, of uint8 or floats in 0..1.
 
         Returns:
-            The coloured picture, of the kind and size that was given: mode `RGB`, or uint8 `(H, W, 3)`.
+            What was given, coloured, of the same kind, type, size and device: mode `RGB`, arrays `(H, W, 3)`, tensors
+            `(..., 3, H, W)`, a list for a list. Alpha is kept (mode `RGBA`, a fourth channel). A PIL picture comes back
+            upright, in sRGB and with 8 bits.
 
         Raises:
-            PictureError: the array is of another type or shape.
+            PictureError: it is of another type or shape.
         """
-        if isinstance(image, Image.Image):
-            return Image.fromarray(self(np.asarray(to_rgb(image))))
-        if image.dtype != np.uint8 or image.ndim not in (2, 3) or image.shape[2:] not in ((), (3,)) or not image.size:
+        if isinstance(image, Tensor) and image.ndim == 4:
+            return torch.stack(self(list(image)))
+        if not isinstance(image, list | tuple):
+            return like(image, self.color(as_picture(image)))
+        colored: list[Any] = []
+        for start in range(0, len(image), _TOGETHER):
+            group = image[start : start + _TOGETHER]
+            colored += map(like, group, self.color_many([as_picture(each) for each in group]))
+        return colored
+
+    def color(self, picture: Picture) -> Picture:
+        """Colours a picture that was read from a file; what else is known of it stays.
+
+        Raises:
+            PictureError: there is not enough memory, on the CPU either.
+        """
+        return self.color_many([picture])[0]
+
+    def color_many(self, pictures: Sequence[Picture]) -> list[Picture]:
+        """Colours several pictures; those that the network sees at the same size, it sees together.
+
+        Raises:
+            PictureError: there is not enough memory for a single one, on the CPU either.
+        """
+        try:
+            return self._color_many(pictures)
+        except (RuntimeError, MemoryError) as error:
+            if not _is_out_of_memory(error):
+                raise
+        # Outside of the handler, where the error no longer holds what filled the memory.
+        if len(pictures) > 1:
+            log.warning("%s has not enough memory for %d pictures at once: trying fewer", self.device, len(pictures))
+            middle = len(pictures) // 2
+            return [*self.color_many(pictures[:middle]), *self.color_many(pictures[middle:])]
+        if self.device.type == "cpu":
             raise PictureError(
-                f"an array of {image.dtype} with shape {image.shape} is no picture: give uint8 (H, W) or (H, W, 3)"
+                f"there is not enough memory to colour it at resolution={self.resolution}: give a smaller one"
             )
-        pixels = torch.tensor(image, device=self.device)
-        if pixels.ndim == 2:
-            pixels = pixels.unsqueeze(-1).expand(-1, -1, 3)
-        lightness = rgb_to_lab(to_float(pixels.permute(2, 0, 1).unsqueeze(0)))[:, :1]
-        rgb = lab_to_rgb(merge_lab(lightness, self.predict_ab(lightness)))
-        return to_uint8(rgb)[0].permute(1, 2, 0).cpu().numpy()
+        log.warning("%s has not enough memory: going on with the CPU", self.device)
+        self._move(torch.device("cpu"))
+        return self.color_many(pictures)
+
+    @torch.inference_mode()
+    def _color_many(self, pictures: Sequence[Picture]) -> list[Picture]:
+        alike: dict[tuple[int, int], list[int]] = {}
+        for index, picture in enumerate(pictures):
+            height, width = picture.pixels.shape[:2]
+            alike.setdefault(seen_size(height, width, self.resolution), []).append(index)
+        colored: dict[int, Picture] = {}
+        for size, members in alike.items():
+            lightness = torch.stack([shrink_lightness(pictures[index].pixels, size, self.device) for index in members])
+            ab = self.objective.decode(self.network(normalize_lightness(lightness)))
+            for index, guide in zip(members, guide_colors(lightness, ab), strict=True):
+                pixels = paint(pictures[index].pixels, guide, self.saturation)
+                colored[index] = dataclasses.replace(pictures[index], pixels=pixels)
+        return [colored[index] for index in range(len(pictures))]
 
     def predict_ab(self, lightness: Tensor) -> Tensor:
         """Lightness `(B, 1, H, W)` in 0..100 to ab in Lab units, float32 `(B, 2, H, W)`."""
         return predict_ab(self.network, self.objective, lightness, self.resolution)
+
+    def _move(self, device: torch.device) -> None:
+        self.device = device
+        self.network.to(device)
+        self.objective.to(device)
 
 
 @torch.inference_mode()
@@ -101,12 +185,41 @@ def predict_ab(network: ColorizationNetwork, objective: Objective, lightness: Te
     Returns:
         Ab in Lab units, float32 `(B, 2, H, W)`.
     """
-    size = lightness.shape[-2:]
-    scale = resolution / math.sqrt(size[0] * size[1])
-    seen_size = [max(round(side * scale), 1) for side in size]
-    seen = F.interpolate(lightness, seen_size, mode="bilinear", align_corners=False, antialias=True)
+    height, width = lightness.shape[-2:]
+    seen = F.interpolate(
+        lightness, seen_size(height, width, resolution), mode="bilinear", align_corners=False, antialias=True
+    )
     ab = objective.decode(network(normalize_lightness(seen)))
-    return F.interpolate(ab, size, mode="bilinear", align_corners=False)
+    return colors_at(guide_colors(seen, ab), lightness)
+
+
+def seen_size(height: int, width: int, resolution: int) -> tuple[int, int]:
+    """Height and width at which a network sees a picture: its shape, with about `resolution * resolution` pixels."""
+    scale = resolution / math.sqrt(height * width)
+    longest = max(resolution**2 // _LEAST_SIDE, resolution)
+    tall, wide = (min(max(round(side * scale), 1), longest) for side in (height, width))
+    return tall, wide
+
+
+def set_temperature(objective: Objective, temperature: float) -> None:
+    """Puts another temperature in the place of the objective's own.
+
+    Raises:
+        ConfigError: it has none, or this is no temperature.
+    """
+    if objective.temperature is None:
+        raise ConfigError(
+            f"temperature={temperature:g}: this checkpoint's objective has no temperature, leave the option out"
+        )
+    objective.temperature = temperature
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    # MPS and the CPU's allocator raise plain RuntimeErrors.
+    said = str(error).lower()
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or (
+        "out of memory" in said or "can't allocate memory" in said
+    )
 
 
 def seen_resolution(checkpoint: Mapping[str, Any], wanted: int | None) -> int:

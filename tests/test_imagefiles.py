@@ -2,6 +2,7 @@
 
 import io
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import pytest
@@ -160,8 +161,8 @@ def test_a_picture_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: p
     write_picture(make_photo(), tmp_path / "new" / "photo.png")
     assert distance(to_rgb(open_picture(tmp_path / "new" / "photo.png")), make_photo()) == 0
 
-    def fail_midway(self: Image.Image, path: Path, **options: object) -> None:
-        path.write_bytes(b"half")
+    def fail_midway(self: Image.Image, file: BinaryIO, **options: object) -> None:
+        file.write(b"half")
         raise OSError("No space left on device")
 
     monkeypatch.setattr(Image.Image, "save", fail_midway)

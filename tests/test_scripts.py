@@ -1,4 +1,4 @@
-"""predict.py and the Python class behind it."""
+"""The Python class behind predict.py."""
 
 import subprocess
 import sys
@@ -13,69 +13,9 @@ from PIL import Image
 import train
 from colorization import Colorizer
 from colorization.errors import ConfigError
-from tests.conftest import RunScript, make_photo
+from tests.conftest import make_photo
 
 Fails = Callable[..., str]
-
-
-def test_predict_a_folder(trained: Path, tmp_path: Path, photos: Path, run_script: RunScript) -> None:
-    make_photo(31, 77).convert("L").save(photos / "IMG (1), final=2.jpg")
-    run_script("predict", f"checkpoint={trained}/checkpoints/best.ckpt", f"input={photos}", f"output={tmp_path}/out")
-    originals = {path.relative_to(photos) for path in photos.rglob("*.*")}
-    colored = {path.relative_to(tmp_path / "out") for path in (tmp_path / "out").rglob("*.*")}
-    assert originals == colored
-    for name in originals:
-        with Image.open(photos / name) as before, Image.open(tmp_path / "out" / name) as after:
-            assert before.size == after.size
-
-
-def test_predict_goes_on_after_a_broken_picture_and_exits_with_1(
-    trained: Path, tmp_path: Path, photos: Path, run_script: RunScript, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (photos / "a broken one.jpg").write_text("not a picture")
-    arguments = [f"checkpoint={trained}/checkpoints/best.ckpt", f"input={photos}", f"output={tmp_path}/out"]
-    with pytest.raises(SystemExit) as stop:
-        run_script("predict", *arguments)
-    assert stop.value.code == 1
-    assert len(list((tmp_path / "out").rglob("*.png"))) == 6
-    assert "failed: " in capsys.readouterr().out
-
-
-def test_predict_leaves_what_is_there(trained: Path, tmp_path: Path, photos: Path, run_script: RunScript) -> None:
-    (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "photo 0.png").write_text("mine")
-    arguments = [f"checkpoint={trained}/checkpoints/best.ckpt", f"input={photos}", f"output={tmp_path}/out"]
-    run_script("predict", *arguments)
-    assert (tmp_path / "out" / "photo 0.png").read_text() == "mine"
-    run_script("predict", *arguments, "overwrite=true")
-    assert Image.open(tmp_path / "out" / "photo 0.png").size == (48, 40)
-
-
-def test_predict_into_a_folder_within_the_input(
-    trained: Path, photos: Path, run_script: RunScript, capsys: pytest.CaptureFixture[str]
-) -> None:
-    for _ in range(2):
-        arguments = [f"checkpoint={trained}/checkpoints/best.ckpt", f"input={photos}", f"output={photos}/colorized"]
-        run_script("predict", *arguments)
-    assert not (photos / "colorized" / "colorized").exists()
-    assert len(list((photos / "colorized").rglob("*.png"))) == 6
-
-
-def test_predict_s_mistakes(trained: Path, tmp_path: Path, photos: Path, fails: Fails) -> None:
-    good = f"checkpoint={trained}/checkpoints/best.ckpt"
-    (tmp_path / "nothing").mkdir()
-    for arguments, part in (
-        ([good, "input=nowhere"], "input=nowhere does not exist"),
-        ([good, f"input={tmp_path}/nothing"], "holds no pictures"),
-        ([good, f"input={photos}", f"output={photos}"], "would overwrite the input"),
-        ([good, f"input={photos}", "device=cuda:77"], "device=cuda:77"),
-        ([good, f"input={photos}", "resolution=1"], "resolution=1"),
-        ([good, f"input={photos}", "outptu=here"], "did you mean output?"),
-        ([f"input={photos}"], "checkpoint is missing"),
-        (["checkpoint=nowhere.ckpt", f"input={photos}"], "there is no such file"),
-    ):
-        assert part in fails("predict", *arguments)
-    assert not (tmp_path / "colorized").exists()
 
 
 @pytest.mark.parametrize("mode", ["RGB", "L", "RGBA", "P", "1", "CMYK", "I;16"])

@@ -1,0 +1,67 @@
+"""Pictures as programs hold them (Pillow, NumPy, PyTorch) to `Picture` and back."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from colorization.errors import PictureError
+from colorization.imagefiles import from_pil
+from colorization.imagesaving import to_8_bits, to_pil
+from colorization.picture import Picture
+from colorization.profiles import SRGB_PROFILE
+
+
+def as_picture(image: Any) -> Picture:
+    """One picture; floats stay floats.
+
+    Args:
+        image: a PIL picture; an array `(H, W)`, `(H, W, 1)`, `(H, W, 3)` or `(H, W, 4)` of uint8, uint16 or floats in
+            0..1; a tensor of the same types, `(1, H, W)`, `(3, H, W)` or `(4, H, W)`.
+
+    Raises:
+        PictureError: it is none of these.
+    """
+    if isinstance(image, Image.Image):
+        try:
+            return to_8_bits(from_pil(image))
+        except Exception as error:  # Pillow's decoders raise what they like on damaged files
+            raise PictureError(f"the picture can't be decoded: {error}") from error
+    if isinstance(image, Tensor):
+        what = f"a tensor of {image.dtype} with shape {tuple(image.shape)}"
+        tensor = image.detach().cpu()
+        pixels: NDArray[Any] = (tensor.float() if tensor.is_floating_point() else tensor).numpy()
+        pixels = pixels.transpose(1, 2, 0) if pixels.ndim == 3 else pixels[..., None, None]
+        shapes = "(1, H, W), (3, H, W) or (4, H, W), or a batch of such"
+    elif isinstance(image, np.ndarray):
+        what = f"an array of {image.dtype} with shape {image.shape}"
+        pixels = image.astype(np.float32) if image.dtype.kind == "f" else image
+        pixels = pixels[..., None] if pixels.ndim == 2 else pixels
+        shapes = "(H, W), (H, W, 1), (H, W, 3) or (H, W, 4)"
+    else:
+        raise PictureError(f"{type(image).__name__} is no picture: give a PIL picture, an array, a tensor or a list")
+    known = pixels.dtype in (np.uint8, np.uint16, np.float32)
+    if not known or pixels.ndim != 3 or pixels.shape[2] not in (1, 3, 4) or not pixels.size:
+        raise PictureError(f"{what} is no picture: give uint8, uint16 or floats in 0..1 of shape {shapes}")
+    if pixels.dtype.kind == "f" and not ((pixels >= 0) & (pixels <= 1)).all():
+        raise PictureError(f"{what} is no picture: its numbers leave 0..1, so divide by the highest")
+    alpha = pixels[..., 3] if pixels.shape[2] == 4 else None
+    return Picture(pixels[..., 0] if pixels.shape[2] == 1 else pixels[..., :3], alpha)
+
+
+def like(image: Any, colored: Picture) -> Any:
+    """A coloured picture as the kind and type that its original was given to `as_picture` as."""
+    if isinstance(image, Image.Image):
+        result = to_pil(colored)
+        kept = {"dpi": colored.dpi, "exif": colored.exif, "icc_profile": SRGB_PROFILE if colored.has_profile else None}
+        result.info.update({key: value for key, value in kept.items() if value is not None})
+        return result
+    pixels = colored.pixels
+    if colored.alpha is not None:
+        pixels = np.concatenate((pixels, colored.alpha[..., None]), axis=2)
+    if isinstance(image, Tensor):
+        return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1))).to(image.device, image.dtype)
+    return pixels.astype(image.dtype, copy=False)

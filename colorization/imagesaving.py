@@ -1,0 +1,179 @@
+"""Pictures written whole or not at all, with everything that their format can hold."""
+
+import contextlib
+import dataclasses
+import io
+import os
+import uuid
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from PIL import Image
+
+from colorization.deepfiles import write_png, write_tiff
+from colorization.errors import PictureError
+from colorization.picture import Picture, Pixels
+from colorization.profiles import SRGB_PROFILE
+
+# What each format is asked for. Halving the colour's resolution (4:2:0) is no way to keep colours.
+_OPTIONS: dict[str, dict[str, Any]] = {
+    "JPEG": {"quality": 95, "subsampling": 0},
+    "PNG": {},
+    "TIFF": {"compression": "tiff_adobe_deflate"},
+    "WEBP": {"lossless": True, "quality": 50, "exact": True},  # with loss it would be 4:2:0; here 50 is the effort
+    "AVIF": {"quality": 95, "subsampling": "4:4:4"},
+    "JPEG2000": {"irreversible": False},
+    "BMP": {},
+    "PPM": {},
+}
+_WITH_ALPHA = frozenset({"PNG", "TIFF", "WEBP", "AVIF", "JPEG2000"})
+_WITH_16_BITS = frozenset({"PNG", "TIFF"})
+# Endings that can't hold a coloured picture, and what takes their place.
+_ENDINGS = {".gif": ".png", ".pgm": ".ppm"}
+
+
+def output_name(name: str) -> str:
+    """The name that a coloured picture gets, if it keeps its own: a GIF, which has but 256 colours, becomes a PNG."""
+    stem, ending = os.path.splitext(name)
+    return stem + _ENDINGS.get(ending.lower(), ending)
+
+
+def file_format(ending: str) -> str:
+    """Pillow's name of the format that a name's ending says, such as `.jpg` or `jpg`.
+
+    Raises:
+        PictureError: it says none that coloured pictures can be written in.
+    """
+    found = Image.registered_extensions().get("." + ending.lower().removeprefix("."))
+    if found not in _OPTIONS:
+        what = f"{ending} is" if ending else "a name without ending names"
+        raise PictureError(f"{what} no format that coloured pictures are written in: give one of jpg, png, tif, webp")
+    return found
+
+
+def save_picture(
+    picture: Picture, target: Path | BinaryIO, format: str | None = None, quality: int | None = None
+) -> list[str]:
+    """Writes a picture with its EXIF, resolution, profile, transparency and depth, as far as the format has them.
+
+    A file is written under another, hidden name in the same folder and renamed when it is whole, so that nothing is
+    ever found under its own name but the whole picture. What was there before is replaced.
+
+    Args:
+        picture: what to write.
+        target: a path, whose folder is made if need be, or an open binary file.
+        format: an ending such as `jpg`; by default that of the path, and for an open file that of the picture.
+        quality: 1..100 for JPEG, AVIF and lossy WebP. By default WebP is lossless, AVIF gets 95 and JPEG 95 or as much
+            as the picture's own file had, if that is more. JPEG and AVIF keep the full resolution of colour (4:4:4).
+
+    Returns:
+        Sentences about what could not be kept: those of the picture, and for instance transparency in a JPEG.
+
+    Raises:
+        PictureError: it can't be written there.
+    """
+    if isinstance(target, Path):
+        try:
+            chosen = file_format(target.suffix if format is None else format)
+        except PictureError as error:
+            raise PictureError(f"{target} can't be written: {error}") from error
+    else:
+        chosen = file_format(format) if format is not None else picture.format if picture.format in _OPTIONS else "PNG"
+    notes = list(picture.notes)
+    if picture.alpha is not None and chosen not in _WITH_ALPHA:
+        picture = on_white(picture)
+        notes.append(f"{chosen} has no transparency: transparent parts are white")
+    if picture.pixels.dtype == np.uint16 and chosen not in _WITH_16_BITS:
+        picture = to_8_bits(picture)
+        notes.append(f"{chosen} holds 8 of the 16 bits of a channel")
+    if isinstance(target, Path):
+        _write_whole(picture, target, chosen, quality)
+    else:
+        whole = io.BytesIO()
+        try:
+            _write(picture, whole, chosen, quality)
+        except Exception as error:  # encoders raise what they like
+            raise PictureError(f"can't be written as {chosen}: {error}") from error
+        target.write(whole.getbuffer())
+    return notes
+
+
+def write_picture(image: Image.Image, path: Path) -> None:
+    """Writes a picture of Pillow's in the format that its name's ending says, whole or not at all.
+
+    Raises:
+        PictureError: the folder or the format can't be written.
+    """
+    alpha = np.asarray(image.getchannel("A")) if image.mode == "RGBA" else None
+    color = image if image.mode in ("L", "RGB") else image.convert("RGB")
+    save_picture(Picture(np.asarray(color), alpha), path)
+
+
+def _write_whole(picture: Picture, path: Path, file_format: str, quality: int | None) -> None:
+    temporary = path.with_name(f".{uuid.uuid4().hex}.part")  # a name's length does not grow beyond what folders allow
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("x+b") as file:
+            _write(picture, file, file_format, quality)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except Exception as error:  # encoders raise what they like
+        raise PictureError(f"{path} can't be written: {error}") from error
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def _write(picture: Picture, file: BinaryIO, file_format: str, quality: int | None) -> None:
+    if picture.pixels.dtype == np.uint16:
+        (write_png if file_format == "PNG" else write_tiff)(picture, file)
+        return
+    options = dict(_OPTIONS[file_format])
+    if quality is not None and file_format == "WEBP":
+        options = {"quality": quality, "exact": True}
+    elif "quality" in options:
+        options["quality"] = max(options["quality"], picture.quality or 0) if quality is None else quality
+    if picture.dpi is not None:
+        options["dpi"] = picture.dpi
+    if picture.exif is not None:
+        options["exif"] = picture.exif
+    if picture.has_profile:
+        options["icc_profile"] = SRGB_PROFILE
+    to_pil(picture).save(file, format=file_format, **options)
+
+
+def to_pil(picture: Picture) -> Image.Image:
+    """An 8-bit picture as one of Pillow's: mode `L`, `LA`, `RGB` or `RGBA`."""
+    image = Image.fromarray(np.ascontiguousarray(picture.pixels))
+    if picture.alpha is not None:
+        image.putalpha(Image.fromarray(np.ascontiguousarray(picture.alpha)))
+    return image
+
+
+def on_white(picture: Picture) -> Picture:
+    """The picture without transparency: laid on white."""
+    if picture.alpha is None:
+        return picture
+    highest = np.iinfo(picture.pixels.dtype).max
+    pixels = np.empty_like(picture.pixels)
+    for color, alpha, row in zip(picture.pixels, picture.alpha, pixels, strict=True):
+        opacity = alpha.reshape(len(alpha), *(1,) * (color.ndim - 1)) / np.float32(highest)
+        row[...] = (highest + (color.astype(np.float32) - highest) * opacity).round()
+    return dataclasses.replace(picture, pixels=pixels, alpha=None)
+
+
+def to_8_bits(picture: Picture) -> Picture:
+    """The picture with 8 bits a channel."""
+    if picture.pixels.dtype == np.uint8:
+        return picture
+    alpha = None if picture.alpha is None else _rounded(picture.alpha)
+    return dataclasses.replace(picture, pixels=_rounded(picture.pixels), alpha=alpha)
+
+
+def _rounded(deep: Pixels) -> Pixels:
+    shallow = np.empty(deep.shape, np.uint8)
+    for row, target in zip(deep, shallow, strict=True):
+        target[...] = (row.astype(np.uint32) + 128) // 257
+    return shallow
