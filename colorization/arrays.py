@@ -25,6 +25,7 @@ def as_picture(image: Any) -> Picture:
     Raises:
         PictureError: it is none of these.
     """
+    pixels: NDArray[Any]
     if isinstance(image, Image.Image):
         try:
             return to_8_bits(from_pil(image))
@@ -33,7 +34,7 @@ def as_picture(image: Any) -> Picture:
     if isinstance(image, Tensor):
         what = f"a tensor of {image.dtype} with shape {tuple(image.shape)}"
         tensor = image.detach().cpu()
-        pixels: NDArray[Any] = (tensor.float() if tensor.is_floating_point() else tensor).numpy()
+        pixels = (tensor.float() if tensor.is_floating_point() else tensor).numpy()
         pixels = pixels.transpose(1, 2, 0) if pixels.ndim == 3 else pixels[..., None, None]
         shapes = "(1, H, W), (3, H, W) or (4, H, W), or a batch of such"
     elif isinstance(image, np.ndarray):
@@ -55,13 +56,13 @@ def as_picture(image: Any) -> Picture:
 def like(image: Any, colored: Picture) -> Any:
     """A coloured picture as the kind and type that its original was given to `as_picture` as."""
     if isinstance(image, Image.Image):
-        result = to_pil(colored)
+        drawn = to_pil(colored)
         kept = {"dpi": colored.dpi, "exif": colored.exif, "icc_profile": SRGB_PROFILE if colored.has_profile else None}
-        result.info.update({key: value for key, value in kept.items() if value is not None})
-        return result
-    pixels = colored.pixels
-    if colored.alpha is not None:
-        pixels = np.concatenate((pixels, colored.alpha[..., None]), axis=2)
+        drawn.info.update({key: value for key, value in kept.items() if value is not None})
+        return drawn
+    pixels: NDArray[Any] = colored.pixels
     if isinstance(image, Tensor):
-        return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1))).to(image.device, image.dtype)
-    return pixels.astype(image.dtype, copy=False)
+        result = torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1))).to(image.device, image.dtype)
+        return result if colored.alpha is None else torch.cat((result, image[3:]))
+    pixels = pixels.astype(image.dtype, copy=False)
+    return pixels if colored.alpha is None else np.concatenate((pixels, image[..., 3:]), axis=2)

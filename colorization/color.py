@@ -25,8 +25,9 @@ EPSILON = (6 / 29) ** 3
 SLOPE = (29 / 6) ** 2 / 3
 OFFSET = 4 / 29
 
-# How far linear RGB may leave 0..1 and count as shown: a twelfth of an 8-bit level at the dark end.
-GAMUT_MARGIN = 1e-4
+# How far linear RGB may leave 0..1 at both ends and count as shown: the rounding of float32, and that of the matrices,
+# by which white itself is outside.
+GAMUT_MARGIN = (2e-6, 1e-4)
 
 # Networks see L/50 - 1 and ab/110, so that both lie in about -1..1.
 LIGHTNESS_SCALE = 50.0
@@ -172,11 +173,9 @@ def reduce_chroma(lab: Tensor) -> Tensor:
 
 
 def _is_shown(lab: Tensor) -> Tensor:
-    """Whether sRGB can show colours, `(..., H, W)`. The margin is that of the matrices, which are rounded: by it, white
-    itself would be outside.
-    """
-    linear = _lab_to_linear(lab)
-    return ((linear >= -GAMUT_MARGIN) & (linear <= 1 + GAMUT_MARGIN)).all(dim=-3)
+    """Whether sRGB can show colours, `(..., H, W)`."""
+    linear, (below, above) = _lab_to_linear(lab), GAMUT_MARGIN
+    return ((linear >= -below) & (linear <= 1 + above)).all(dim=-3)
 
 
 @_in_float32
@@ -193,14 +192,14 @@ def lab_to_levels(lab: Tensor, *, highest: int) -> Tensor:
     Returns:
         RGB, float32 `(..., 3, H, W)`, whole numbers in 0..highest.
     """
-    linear = _lab_to_linear(lab).clamp(0, 1)
+    linear = _lab_to_linear(lab)
     red_weight, green_weight, blue_weight = RGB_TO_XYZ[1]
     levels, missing = [], torch.zeros_like(linear[..., 0, :, :])
     for channel, weight in ((1, green_weight), (0, red_weight), (2, blue_weight)):
         wanted = linear[..., channel, :, :]
-        own = _from_linear(wanted) * highest
+        own = _from_linear(wanted.clamp(0, 1)) * highest
         shifted = _from_linear((wanted + missing / weight).clamp(0, 1)) * highest
-        level = shifted.clamp(own - 1, own + 1).round()
+        level = shifted.clamp(own - 1, own + 1).round().clamp(0, highest)
         missing = missing + weight * (wanted - _to_linear(level / highest))
         levels.append(level)
     green, red, blue = levels

@@ -16,12 +16,12 @@ from torch.nn import functional as F
 
 from colorization.color import lab_to_levels, lab_to_rgb, merge_lab, reduce_chroma, rgb_to_lightness
 
-# The side of a tile. What is computed for a tile of this size takes some 100 MB.
-TILE = 1024
+# The side of a tile. What is computed for one takes some 50 MB.
+TILE = 512
 
 # Windows of 3 x 3 pixels of what the network saw, and how much L has to vary in one, in Lab units, to be an edge that
-# colours follow and not grain. Of windows of 3, 5 and 7 and contrasts of 1, 2, 4 and 8, these brought the colours of 17
-# photos back best that had been shrunk 4 times: mean square error of ab 12.6, against 15.0 of bilinear interpolation.
+# colours follow and not grain. Of contrasts from 1 to 8 and windows up to 7 this brought the colours of 13 photos, that
+# had been shrunk 4 times, back well (mean square error of ab 12.8; bilinear interpolation 14.9) and sharply at edges.
 _SIDE = 3
 _CONTRAST = 4.0
 
@@ -107,7 +107,9 @@ def guide_colors(lightness: Tensor, ab: Tensor) -> Tensor:
     level = lightness - 50
     mean_level, mean_ab = _window_mean(level), _window_mean(ab)
     variance = (_window_mean(level * level) - mean_level * mean_level).clamp(min=0)
-    slope = _window_mean((_window_mean(level * ab) - mean_level * mean_ab) / (variance + _CONTRAST**2))
+    covariance = _window_mean(level * ab) - mean_level * mean_ab
+    # Mean over mean, not the mean of slopes: windows without an edge have no say in those that touch one.
+    slope = _window_mean(covariance) / (_window_mean(variance) + _CONTRAST**2)
     highest = F.max_pool2d(ab, _SIDE, stride=1, padding=_SIDE // 2)
     lowest = -F.max_pool2d(-ab, _SIDE, stride=1, padding=_SIDE // 2)
     return torch.cat((ab, slope, lowest, highest, lightness), dim=1)
@@ -133,19 +135,25 @@ def colors_at(
     """
     height, width = size or lightness.shape[-2:]
     rows, columns = place or (slice(0, height), slice(0, width))
-    down = _interpolate(guide.transpose(-1, -2), rows, height).transpose(-1, -2)
-    ab, slope, lowest, highest, seen = _interpolate(down, columns, width).split(2, dim=-3)
+    above, below, down = _neighbors(rows, height, guide.shape[-2], guide.device)
+    left, right, across = _neighbors(columns, width, guide.shape[-1], guide.device)
+    first = int(above[0])
+    near = guide[..., first : int(below[-1]) + 1, :]
+    wide = torch.lerp(near[..., left], near[..., right], across)
+    above, below = wide.index_select(-2, above - first), wide.index_select(-2, below - first)
+    ab, slope, lowest, highest, seen = torch.lerp(above, below, down.unsqueeze(1)).split(2, dim=-3)
     return torch.clamp(ab + slope * (lightness - seen), lowest, highest)
 
 
-def _interpolate(small: Tensor, part: slice, length: int) -> Tensor:
-    """Linear interpolation along the last axis, to a part of a row of `length` pixels."""
-    count = small.shape[-1]
+def _neighbors(part: slice, length: int, count: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+    """For linear interpolation of `count` values to a part of a row of `length` pixels: the values before and after
+    each pixel, and its place between them, 0..1.
+    """
     places = (torch.arange(part.start, part.stop, dtype=torch.float64) + 0.5) * (count / length) - 0.5
     places = places.clamp(0, count - 1)
-    before = places.long().to(small.device)
-    fraction = (places - places.floor()).to(small)
-    return torch.lerp(small[..., before], small[..., (before + 1).clamp(max=count - 1)], fraction)
+    before = places.long()
+    fraction = (places - before).to(device, torch.float32)
+    return before.to(device), (before + 1).clamp(max=count - 1).to(device), fraction
 
 
 def paint(pixels: NDArray[Any], guide: Tensor, saturation: float) -> NDArray[Any]:

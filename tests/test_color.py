@@ -205,3 +205,75 @@ def test_colorless() -> None:
 def test_gray_ab_has_two_channels() -> None:
     assert color.gray_ab(torch.rand(2, 1, 3, 4)).shape == (2, 2, 3, 4)
     assert color.merge_lab(torch.rand(2, 1, 3, 4), torch.rand(2, 2, 3, 4)).shape == (2, 3, 3, 4)
+
+
+def test_lightness_alone_is_that_of_lab() -> None:
+    rgb = torch.rand(2, 3, 40, 50)
+    assert torch.allclose(color.rgb_to_lightness(rgb), color.rgb_to_lab(rgb)[:, :1], atol=1e-4)
+    gray = torch.linspace(0, 1, 256).view(1, 1, 1, -1)
+    as_rgb = color.rgb_to_lab(gray.expand(-1, 3, -1, -1))[:, :1]
+    assert torch.allclose(color.rgb_to_lightness(gray), as_rgb, atol=1e-4)
+
+
+def unclipped(lab: torch.Tensor) -> torch.Tensor:
+    """Linear sRGB of colours that it may not be able to show, in double precision and by scikit-image's definition."""
+    lightness, a, b = lab.double().unbind(-3)
+    y = (lightness + 16) / 116
+    f = torch.stack((y + a / 500, y, y - b / 200), dim=-3)
+    xyz = torch.where(f > 6 / 29, f**3, (f - 4 / 29) * 3 * (6 / 29) ** 2)
+    xyz = xyz * torch.tensor(color.WHITE_D65, dtype=torch.float64).view(3, 1, 1)
+    matrix = torch.linalg.inv(torch.tensor(color.RGB_TO_XYZ, dtype=torch.float64))
+    return torch.einsum("ij,...jhw->...ihw", matrix, xyz)
+
+
+def test_reduced_chroma_is_shown_with_the_same_lightness_and_hue() -> None:
+    generator = torch.Generator().manual_seed(0)
+    lightness = torch.rand(2, 1, 64, 64, generator=generator) * 100
+    ab = torch.randn(2, 2, 64, 64, generator=generator) * 60
+    lab = color.merge_lab(lightness, ab)
+    reduced = color.reduce_chroma(lab)
+    assert torch.equal(reduced[:, :1], lightness)
+    linear = unclipped(reduced)
+    assert linear.min() > -2e-4
+    assert linear.max() < 1 + 2e-4
+    before, after = ab.norm(dim=1), reduced[:, 1:].norm(dim=1)
+    assert torch.all(after <= before)
+    # The same direction: the products of the lengths are the products of the vectors.
+    assert torch.allclose((ab * reduced[:, 1:]).sum(1), before * after, rtol=1e-4, atol=1e-3)
+    # Just so much: with 1 % more chroma the colour would be outside, if it was changed at all.
+    changed = before != after
+    assert 0.2 < changed.float().mean() < 0.9
+    more = unclipped(color.merge_lab(lightness, reduced[:, 1:] * 1.01 + 0.01 * ab.sign()))
+    outside = ((more < -3e-6) | (more > 1 + 1e-4)).any(dim=1)
+    assert outside[changed & (after > 1)].float().mean() > 0.95
+
+
+def test_colors_that_srgb_can_show_keep_their_chroma() -> None:
+    levels = torch.arange(0, 256, 15)
+    rgb = torch.stack(torch.meshgrid(levels, levels, levels, indexing="ij")).flatten(2).float() / 255
+    lab = color.rgb_to_lab(rgb)
+    assert torch.allclose(color.reduce_chroma(lab), lab, atol=0.15)
+
+
+def test_clipping_would_have_changed_what_reducing_keeps() -> None:
+    lab = torch.tensor([60.0, 90.0, -90.0]).view(3, 1, 1)
+    clipped = color.rgb_to_lab(color.lab_to_rgb(lab))
+    reduced = color.rgb_to_lab(color.lab_to_rgb(color.reduce_chroma(lab)))
+    assert abs(float(clipped[0] - lab[0])) > 1
+    assert abs(float(reduced[0] - lab[0])) < 0.02
+
+
+@pytest.mark.parametrize(("highest", "mean", "most"), [(255, 0.03, 0.25), (65535, 2e-4, 4e-3)])
+def test_levels_keep_lightness_better_than_rounding_each_alone(highest: int, mean: float, most: float) -> None:
+    generator = torch.Generator().manual_seed(0)
+    lightness = torch.rand(1, 1, 256, 256, generator=generator) * 100
+    lab = color.reduce_chroma(color.merge_lab(lightness, torch.randn(1, 2, 256, 256, generator=generator) * 30))
+    alone = (color.lab_to_rgb(lab) * highest).round()
+    levels = color.lab_to_levels(lab, highest=highest)
+    assert torch.equal(levels, levels.round())
+    assert (levels - alone).abs().max() <= 2
+    error, error_alone = ((color.rgb_to_lab(each / highest)[:, :1] - lightness).abs() for each in (levels, alone))
+    assert error.mean() < mean
+    assert error.max() < most
+    if highest == 255:
+        assert error.mean() < 0.4 * error_alone.mean()
