@@ -18,7 +18,7 @@ from colorization.deep_metrics import Fid, Lpips, UnavailableError
 from colorization.errors import ConfigError, first_line
 from colorization.evaluation import Candidate, Evaluation, distinct_labels
 from colorization.evaluation_report import EvaluationReport
-from colorization.inference import seen_resolution
+from colorization.inference import seen_resolution, set_temperature
 from colorization.metrics import METRICS
 from colorization.protocols import SMALLEST, Protocol
 from colorization.report import console
@@ -51,6 +51,8 @@ def main(composed: DictConfig) -> None:
         Candidate(label, path, *rebuild(checkpoint, path), resolution)
         for label, path, checkpoint, resolution in zip(labels, paths, checkpoints, resolutions, strict=True)
     ]
+    if config["temperature"] is not None:
+        set_temperatures(candidates, config["temperature"])
     evaluation = Evaluation(candidates, metrics, lpips, fid, config["panel_pictures"])
     trainer = instantiate(config["trainer"], "trainer", logger=False, enable_checkpointing=False)
     try:
@@ -73,6 +75,7 @@ def main(composed: DictConfig) -> None:
     photos = "1 photo" if count == 1 else f"{count} photos"
     title = f"{photos} ({data.test_split}) of {data}, protocol {protocol_name}: {protocol}"
     facts = {
+        "temperature": config["temperature"],
         "protocol": {"name": protocol_name, **{k: v for k, v in config["protocol"].items() if k != "_target_"}},
         "data": str(data),
         "split": data.test_split,
@@ -108,6 +111,17 @@ def checkpoint_paths(composed: DictConfig) -> list[str]:
         if files.count(file) > 1:
             raise ConfigError(f"compare names {path} twice: name each checkpoint once")
     return paths
+
+
+def set_temperatures(candidates: Sequence[Candidate], temperature: float) -> None:
+    """Sets the temperature of every checkpoint whose objective has one.
+
+    Raises:
+        ConfigError: none has, or this is no temperature.
+    """
+    having = [candidate.objective for candidate in candidates if candidate.objective.temperature is not None]
+    for objective in having or [candidates[0].objective]:
+        set_temperature(objective, temperature)
 
 
 def set_size(composed: DictConfig, protocol: str, trained: int) -> None:

@@ -64,6 +64,7 @@ class EvaluateConfig:
     compare: list[str] | None = None
     protocol: _Node = _group()
     resolution: int | None = None
+    temperature: float | None = None
     metrics: list[str] | None = None
     lpips_weights: str | None = None
     fid_weights: str | None = None

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from colorization import color
+from colorization.color.conversion import RGB_TO_XYZ, WHITE_D65, lab_to_unclipped_rgb
 from tests.conftest import make_photo
 
 # Sharma, Wu and Dalal (2005), table 1: two Lab colours and their CIEDE2000. It holds the cases that go wrong easily.
@@ -166,7 +167,7 @@ def test_clipped_share_counts_what_srgb_can_not_show() -> None:
     assert float(color.clipped_share(inside)) == 0
     lab = torch.tensor([[50.0, 0, 0], [50, 120, 0], [100, 0, 0], [100, 0, 20]]).T.view(3, 2, 2)
     assert float(color.clipped_share(lab)) == 0.5
-    rgb = color.lab_to_unclipped_rgb(lab)
+    rgb = lab_to_unclipped_rgb(lab)
     assert torch.equal(rgb.clamp(0, 1), color.lab_to_rgb(lab))
     assert rgb[:, 0, 1].min() < 0 < 1 < rgb[:, 0, 1].max()
 
@@ -221,8 +222,8 @@ def unclipped(lab: torch.Tensor) -> torch.Tensor:
     y = (lightness + 16) / 116
     f = torch.stack((y + a / 500, y, y - b / 200), dim=-3)
     xyz = torch.where(f > 6 / 29, f**3, (f - 4 / 29) * 3 * (6 / 29) ** 2)
-    xyz = xyz * torch.tensor(color.WHITE_D65, dtype=torch.float64).view(3, 1, 1)
-    matrix = torch.linalg.inv(torch.tensor(color.RGB_TO_XYZ, dtype=torch.float64))
+    xyz = xyz * torch.tensor(WHITE_D65, dtype=torch.float64).view(3, 1, 1)
+    matrix = torch.linalg.inv(torch.tensor(RGB_TO_XYZ, dtype=torch.float64))
     return torch.einsum("ij,...jhw->...ihw", matrix, xyz)
 
 

@@ -3,8 +3,8 @@
 import io
 import os
 import signal
-import subprocess
 import struct
+import subprocess
 import sys
 import time
 import zlib
@@ -77,7 +77,7 @@ def ycck() -> bytes:
 
 
 # Files by name, with the pixels that a viewer shows.
-CORPUS: dict[str, tuple[bytes, np.ndarray]] = {
+CORPUS: dict[str, tuple[bytes | bytearray, np.ndarray]] = {
     "one pixel.png": (encoded(GRAY[:1, :1], "PNG"), GRAY[:1, :1]),
     "tall 1x5000.png": (encoded(np.resize(GRAY, (5000, 1)), "PNG"), np.resize(GRAY, (5000, 1))),
     "wide 8000x2.jpg": (encoded(np.full((2, 8000), 90, np.uint8), "JPEG"), np.full((2, 8000), 90, np.uint8)),
@@ -225,7 +225,8 @@ def test_orientation_is_applied_once_and_exif_and_resolution_stay(
     turn = TURNS[orientation]
     stored = PHOTO if turn is None else PHOTO.transpose(turn)
     source, target = tmp_path / f"in.{ending}", tmp_path / f"out.{ending}"
-    stored.save(source, exif=oriented(orientation), dpi=(300, 200), **({"quality": 98} if ending == "jpg" else {}))
+    options: dict[str, Any] = {"quality": 98} if ending == "jpg" else {}
+    stored.save(source, exif=oriented(orientation), dpi=(300, 200), **options)
     result, _ = color_file(source, target)
     assert result.size == (90, 60)
     assert np.abs(lab_of(result.pixels)[..., 0] - lab_of(RGB)[..., 0]).mean() < 1.2
@@ -323,9 +324,9 @@ def test_jpeg_quality_is_at_least_the_inputs_and_colors_keep_their_resolution(qu
     assert read_picture(tmp_path / "in.jpg").quality == pytest.approx(quality, abs=1)
     color_file(tmp_path / "in.jpg", tmp_path / "out.jpg")
     with Image.open(tmp_path / "in.jpg") as before, Image.open(tmp_path / "out.jpg") as after:
-        for old, new in zip(before.quantization.values(), after.quantization.values(), strict=True):
+        for old, new in zip(before.quantization.values(), after.quantization.values(), strict=True):  # type: ignore[attr-defined]
             assert all(theirs >= ours for theirs, ours in zip(old, new, strict=True))
-        assert after.layer[0][1:3] == (1, 1)
+        assert after.layer[0][1:3] == (1, 1)  # type: ignore[attr-defined]
     save_picture(read_picture(tmp_path / "in.jpg"), tmp_path / "asked.jpg", quality=40)
     assert read_picture(tmp_path / "asked.jpg").quality == 40
 

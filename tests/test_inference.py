@@ -2,6 +2,9 @@
 
 import io
 import logging
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,12 +13,15 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+import train
 from colorization.errors import ConfigError, PictureError
 from colorization.imagefiles import read_picture
-from colorization.inference import Colorizer, seen_size
+from colorization.inference import Colorizer, seen_size, set_temperature
+from colorization.objectives.classification import Classification
+from colorization.objectives.regression import Regression
 from colorization.picture import Picture
 from tests.conftest import make_photo
-from tests.pictures import AB, gray_levels, lab_of, painter
+from tests.pictures import AB, Painter, gray_levels, lab_of, painter
 
 PHOTO = np.asarray(make_photo(50, 37))
 
@@ -170,6 +176,7 @@ def test_pictures_that_are_seen_at_the_same_size_are_seen_together() -> None:
     colorize = painter()
     pictures = [Picture(PHOTO), Picture(PHOTO[:, ::-1]), Picture(PHOTO[:20])]
     together = colorize.color_many(pictures)
+    assert isinstance(colorize.network, Painter)
     assert [shape[0] for shape in colorize.network.seen] == [2, 1]
     for picture, colored in zip(pictures, together, strict=True):
         assert np.array_equal(colorize.color(picture).pixels, colored.pixels)
@@ -236,16 +243,14 @@ def test_saturation_that_makes_no_sense_is_refused() -> None:
             Colorizer(painter().network, painter().objective, 64, saturation=wrong)
 
 
-def test_temperature_is_set_where_the_objective_has_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    made = painter()
-    monkeypatch.setattr("colorization.inference.read_checkpoint", lambda path: {})
-    monkeypatch.setattr("colorization.inference.rebuild", lambda checkpoint, path: (made.network, made.objective))
+def test_temperature_is_set_where_the_objective_has_one() -> None:
     with pytest.raises(ConfigError, match=r"temperature=0\.5: this checkpoint's objective has no temperature"):
-        Colorizer.from_checkpoint("some.ckpt", "cpu", 64, temperature=0.5)
-    made.objective.temperature = 0.38  # type: ignore[assignment]
+        set_temperature(Regression(), 0.5)
+    objective = Classification()
     with pytest.raises(ConfigError, match="above 0"):
-        Colorizer.from_checkpoint("some.ckpt", "cpu", 64, temperature=0.0)
-    assert Colorizer.from_checkpoint("some.ckpt", "cpu", 64, temperature=0.5).objective.temperature == 0.5
+        set_temperature(objective, 0.0)
+    set_temperature(objective, 0.5)
+    assert objective.temperature == 0.5
 
 
 def test_what_is_read_from_a_file_stays_on_the_colored_picture() -> None:
@@ -254,3 +259,20 @@ def test_what_is_read_from_a_file_stays_on_the_colored_picture() -> None:
     picture = read_picture(buffer)
     colored = painter().color(picture)
     assert (colored.dpi, colored.format, colored.quality) == (picture.dpi, "JPEG", 97)
+
+
+def test_inference_imports_neither_lightning_nor_wandb() -> None:
+    code = (
+        "import sys, colorization; print([m for m in ('pytorch_lightning', 'lightning', 'wandb') if m in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=Path(train.__file__).parent
+    )
+    assert done.stdout.strip() == "[]"
+
+
+def test_unknown_device_is_an_error() -> None:
+    from colorization.inference import find_device
+
+    with pytest.raises(ConfigError, match="device=gpu7"):
+        find_device("gpu7")
