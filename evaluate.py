@@ -9,15 +9,15 @@ from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning import seed_everything
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
-from colorization.bootstrap import GRAY
 from colorization.checkpoint import ENTRY, read_checkpoint, rebuild, trained_size
 from colorization.cli import script
 from colorization.config import did_you_mean, instantiate, resolve
 from colorization.data.datamodule import PhotoDataModule, Split, absolute_root
-from colorization.deep_metrics import Fid, Lpips, UnavailableError
 from colorization.errors import ConfigError, first_line
-from colorization.evaluation import Candidate, Evaluation, distinct_labels
-from colorization.evaluation_report import EvaluationReport
+from colorization.evaluation.bootstrap import GRAY
+from colorization.evaluation.deep_metrics import Fid, Lpips, UnavailableError
+from colorization.evaluation.report import EvaluationReport
+from colorization.evaluation.scoring import Candidate, Evaluation, distinct_labels
 from colorization.inference import seen_resolution, set_temperature
 from colorization.metrics import METRICS
 from colorization.protocols import SMALLEST, Protocol

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from colorization.bootstrap import GRAY, TRUTH, PictureScores, difference_intervals, means
+from colorization.evaluation.bootstrap import GRAY, TRUTH, PictureScores, difference_intervals, means
 
 COLORS = 5
 

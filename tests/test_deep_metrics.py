@@ -9,8 +9,8 @@ import torchvision
 from torch import Tensor
 
 from colorization import deep_metrics
-from colorization.deep_metrics import Fid, Lpips, UnavailableError
 from colorization.errors import ConfigError
+from colorization.evaluation.deep_metrics import Fid, Lpips, UnavailableError
 
 
 @pytest.fixture(scope="module")

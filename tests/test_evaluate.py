@@ -14,7 +14,7 @@ import torchvision
 from PIL import Image
 from skimage.metrics import peak_signal_noise_ratio
 
-from colorization.evaluation import choose_extremes, distinct_labels
+from colorization.evaluation.scoring import choose_extremes, distinct_labels
 from colorization.metrics import METRICS
 from tests.conftest import RunScript, make_photo, train_in
 

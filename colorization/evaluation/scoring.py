@@ -11,10 +11,10 @@ import torch
 from pytorch_lightning import LightningModule
 from torch import Tensor, nn
 
-from colorization.bootstrap import GRAY, TRUTH, PictureScores
 from colorization.color import clipped_share, gray_ab, merge_lab, rgb_to_lab, to_float
-from colorization.deep_metrics import Fid, Lpips
 from colorization.errors import DataError
+from colorization.evaluation.bootstrap import GRAY, TRUTH, PictureScores
+from colorization.evaluation.deep_metrics import Fid, Lpips
 from colorization.inference import predict_ab
 from colorization.metrics import pixel_auc, render, score_pictures, score_truth, sums_by_color
 from colorization.network import ColorizationNetwork

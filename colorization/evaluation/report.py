@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from colorization.bootstrap import GRAY, TRUTH, difference_intervals, means
-from colorization.evaluation import Evaluation, ShownPicture
+from colorization.evaluation.bootstrap import GRAY, TRUTH, difference_intervals, means
+from colorization.evaluation.scoring import Evaluation, ShownPicture
 from colorization.imagefiles import write_picture
 from colorization.metrics import METRICS
 from colorization.panels import make_titled_grid

@@ -1,0 +1,1 @@
+"""Scoring checkpoints: beside gray and each other, with intervals, tables and pictures."""
