@@ -66,7 +66,7 @@ def oriented(orientation: int) -> Image.Exif:
 
 
 def ycck() -> bytes:
-    """A CMYK JPEG whose colours are stored as YCCK, as Photoshop writes them: Pillow's CMYK with Adobe's transform 2."""
+    """A CMYK JPEG whose colours are stored as YCCK, as Photoshop does it: Pillow's CMYK with Adobe's transform 2."""
     inks = 255 - np.dstack((RGB, np.full((60, 90), 255, np.uint8)))
     yccs = np.dstack((np.asarray(Image.fromarray(255 - inks[..., :3]).convert("YCbCr")), 255 - inks[..., 3]))
     data = bytearray(encoded(Image.fromarray(yccs, mode="CMYK"), "JPEG", quality=97, subsampling=0))

@@ -8,8 +8,8 @@ import torch
 import torchvision
 from torch import Tensor
 
-from colorization import deep_metrics
 from colorization.errors import ConfigError
+from colorization.evaluation import deep_metrics
 from colorization.evaluation.deep_metrics import Fid, Lpips, UnavailableError
 
 
