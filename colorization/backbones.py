@@ -23,7 +23,7 @@ import torchvision
 from torch import Tensor, nn
 from torchvision.models.feature_extraction import create_feature_extractor
 
-from colorization.errors import ConfigError, first_line
+from colorization.errors import ColorizationError, ConfigError, first_line
 
 # Mean and standard deviation of ImageNet's RGB in 0..1, which torchvision's pretrained weights expect to be removed.
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -160,6 +160,8 @@ class TimmBackbone(Backbone):
                 return timm.create_model(name, features_only=True, pretrained=pretrained, **options)
             except TypeError:
                 continue
+            except ColorizationError:
+                raise
             except Exception as error:
                 if pretrained:
                     raise _no_pretrained_weights(name, f"the weights of timm's {name}", "any folder") from error
