@@ -16,8 +16,6 @@ from colorization.errors import CheckpointError
 # The entry of a checkpoint, and of an exported file's metadata, that says what the file is.
 ENTRY = "colorization"
 
-_DAMAGED = "take another one, for instance last.ckpt of the same run"
-
 
 def load(path: Path) -> Any:
     """Reads what `train.py` or `colorization.export` wrote, onto the CPU.
@@ -44,9 +42,13 @@ def load(path: Path) -> Any:
         raise
     except Exception as error:  # whatever a library raises about damaged bytes
         raise CheckpointError(
-            f"checkpoint {path} is damaged or not a checkpoint ({type(error).__name__}); {_DAMAGED}"
+            f"checkpoint {path} is damaged or not a checkpoint ({type(error).__name__}); take another one, "
+            "for instance last.ckpt of the same run"
         ) from error
-    raise CheckpointError(f"checkpoint {path} is damaged or not a checkpoint; {_DAMAGED}")
+    raise CheckpointError(
+        f"checkpoint {path} is damaged or not a checkpoint; give a .ckpt that train.py wrote, or a .safetensors of "
+        "colorization.export"
+    )
 
 
 def _refuse_bomb(path: Path) -> None:
@@ -81,11 +83,11 @@ def save_safetensors(state: Mapping[str, Tensor], description: Mapping[str, Any]
         description: what goes into `colorization`: of JSON's types, tuples becoming lists.
         path: the file.
     """
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     # Copies, because the format knows neither strides nor weights that share memory.
     copies = {key: value.detach().clone(memory_format=torch.contiguous_format) for key, value in state.items()}
-    save_file(copies, path, {ENTRY: json.dumps(description)})
+    path.write_bytes(save(copies, {ENTRY: json.dumps(description)}))
 
 
 def stored_bytes(state: Mapping[str, Tensor]) -> int:

@@ -45,7 +45,7 @@ class UNetDecoder(Decoder):
             x = step(torch.cat((_resize(x, skip.shape[-2:]), skip), dim=1))
         full = tuple(side * self.reductions[0] for side in x.shape[-2:])
         for halvings, step in zip(reversed(range(len(self.tail))), self.tail, strict=True):
-            x = step(_resize(x, [math.ceil(side / 2**halvings) for side in full]))
+            x = step(_resize(x, [-(-side // 2**halvings) for side in full]))
         return self.output(x)
 
 
