@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from omegaconf import DictConfig
 from torch import Tensor, nn
-from torch.fx.experimental import _config as shapes_config
+from torch.fx.experimental import _config as _shapes
 
 from colorization.checkpoint import describe, read_checkpoint, rebuild, trained_size
 from colorization.cli import script
@@ -151,7 +151,8 @@ def _program(model: LightnessToAb) -> torch.export.ExportedProgram:
     # The sizes of the example must not count for sizes in general: none is 1, none is even by chance.
     example = torch.zeros(2, 1, 70, 90)
     axes = dict(zip((0, 2, 3), (torch.export.Dim(name, min=1) for name in _AXES), strict=True))
-    with shapes_config.patch(backed_size_oblivious=True):  # no special cases for sizes of 1
+    # No special cases for sizes of 1.
+    with _shapes.patch(backed_size_oblivious=True):  # type: ignore[attr-defined]
         return torch.export.export(model, (example,), dynamic_shapes={"lightness": axes})
 
 

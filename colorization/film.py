@@ -104,7 +104,7 @@ class _Recolor:
         videos = [stream for stream in reader.streams.video if not stream.disposition & Disposition.attached_pic]
         if not videos:
             raise PictureError("holds no moving pictures")
-        self.colorizer, self.reader, self.writer = colorizer, reader, writer
+        self.colorizer, self.reader, self.writer, self.target = colorizer, reader, writer, target
         self.video = videos[0]
         self.video.thread_type = "AUTO"
         codec = next((name for name in _ENCODERS if name in writer.supported_codecs), None)
@@ -121,6 +121,8 @@ class _Recolor:
                 if stream.codec_context.codec.canonical_name in writer.supported_codecs:
                     self.copies[stream.index] = writer.add_stream_from_template(stream)
                     self.copies[stream.index].metadata.update(stream.metadata)
+                elif stream.type == "audio":
+                    raise PictureError(f"has {name}, which {target} can't hold: give an output that ends in .mkv")
                 else:
                     self.left_out.append(name)
             elif stream is not self.video:
@@ -167,7 +169,7 @@ class _Recolor:
         for packet in self.reader.demux():
             if packet.stream is self.video:
                 yield from packet.decode()
-            elif packet.stream.index in self.copies and packet.dts is not None:
+            elif packet.stream.index in self.copies and packet.size:  # the empty ones are PyAV's end marks
                 if packet.pts is not None and packet.duration and not self.video.duration:
                     self.end = max(self.end, (packet.pts + packet.duration) * packet.time_base - self._start())
                 packet.stream = self.copies[packet.stream.index]
@@ -228,7 +230,13 @@ class _Recolor:
         if ratio:
             context.sample_aspect_ratio = 1 / ratio if round(frame.rotation / 90) % 2 else ratio
         stream.metadata.update({key: value for key, value in self.video.metadata.items() if key != "rotate"})
-        self.writer.start_encoding()
+        try:
+            self.writer.start_encoding()
+        except ValueError as error:  # how FFmpeg says that streams and container do not go together
+            held = ", ".join(stream.codec_context.codec.canonical_name for stream in self.writer.streams)
+            raise PictureError(
+                f"has streams that {self.target} can't hold ({held}): give an output that ends in .mkv"
+            ) from error
         self.started = True
         for packet in self.waiting:
             self.writer.mux(packet)

@@ -73,7 +73,7 @@ def sound_of(path: Path) -> list[tuple[Fraction, bytes]]:
     """Time and bytes of every packet of sound."""
     with av.open(path) as reader:
         packets = [packet for packet in reader.demux(audio=0) if packet.dts is not None]
-        return [(packet.pts * packet.time_base, bytes(packet)) for packet in packets]
+        return [(Fraction(packet.pts or 0) * packet.time_base, bytes(packet)) for packet in packets]
 
 
 def lightness_of(rgb: np.ndarray[Any, Any]) -> Tensor:
@@ -231,6 +231,7 @@ def test_what_is_no_film_is_refused(colorizer: Colorizer, tmp_path: Path, monkey
     assert "can't be coloured as a film: " in refusal(tmp_path / "empty.mp4")
     film = make_film(tmp_path / "clip.mkv", stamps=list(range(0, 3000, 20)))
     assert "give an output that ends in .mp4 or .mkv" in refusal(film, "out.mpg")
+    assert "has audio (aac), which " in refusal(film, "out.webm")
     content = film.read_bytes()
     (tmp_path / "short.mkv").write_bytes(content[: len(content) // 2])
     assert "is cut off after " in refusal(tmp_path / "short.mkv")
