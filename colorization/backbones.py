@@ -20,7 +20,7 @@ import torchvision
 from torch import Tensor, nn
 from torchvision.models.feature_extraction import create_feature_extractor
 
-from colorization.errors import ConfigError, first_line
+from colorization.errors import ColorizationError, ConfigError, first_line
 from colorization.weights import download_imagenet_weights, load_weights, no_pretrained_weights
 
 # Mean and standard deviation of ImageNet's RGB in 0..1, which torchvision's pretrained weights expect to be removed.
@@ -165,6 +165,8 @@ class TimmBackbone(Backbone):
                 return timm.create_model(name, features_only=True, pretrained=pretrained, **options)
             except TypeError:
                 continue
+            except ColorizationError:
+                raise
             except Exception as error:
                 if pretrained:
                     raise no_pretrained_weights(

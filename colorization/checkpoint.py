@@ -1,25 +1,37 @@
 """Checkpoints: what they say of themselves, and how a network is rebuilt from one without anything else.
 
 A checkpoint is Lightning's, with one more entry, `colorization`: the format's version and the resolved configuration
-as a plain dict. It loads with `torch.load(weights_only=True)`, and building the network downloads nothing.
+as a plain dict. It loads with `torch.load(weights_only=True)`, and building the network downloads nothing. A
+safetensors file that `colorization.export` wrote is as good: it holds that entry and the weights.
+
+Either may come from a stranger, who can neither run code nor claim memory: see `weightfiles` and `budget`.
 """
 
+import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from colorization import weightfiles
 from colorization.backbones import Backbone
+from colorization.budget import Budget
 from colorization.config import CHECKPOINT_PACKAGES, TRUSTED_PACKAGES, instantiate, locate
 from colorization.decoders.base import Decoder
 from colorization.errors import CheckpointError, ConfigError
 from colorization.network import ColorizationNetwork
 from colorization.objectives.base import Objective
+from colorization.weightfiles import ENTRY
 
-ENTRY = "colorization"
 FORMAT = 1
+
+# A crop that a network is trained on can't be larger; it is also how large a network sees pictures.
+_MOST_SIZE = 4096
+# Building takes the weights' memory up to three times over (their layout changes, frameworks build heads that are cut
+# off) and this many bytes for what is not stored: constants, and what an objective needs for training alone.
+_BUDGET_TIMES, _BUDGET_BYTES = 3, 512 * 2**20
 
 
 def describe(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -37,24 +49,22 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     if not path.is_file():
         what = "is a folder" if path.is_dir() else "there is no such file"
         raise CheckpointError(f"checkpoint {path}: {what}; give the path of a .ckpt that train.py wrote")
-    try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        raise CheckpointError(
-            f"checkpoint {path} is damaged or not a checkpoint ({type(error).__name__}); take another one, "
-            "for instance last.ckpt of the same run"
-        ) from error
+    checkpoint = weightfiles.load(path)
     entry = checkpoint.get(ENTRY) if isinstance(checkpoint, dict) else None
     if not isinstance(entry, dict) or not isinstance(entry.get("config"), dict):
         raise CheckpointError(f"checkpoint {path} was not written by this project: it says nothing about its network")
     if not isinstance(entry.get("format"), int) or entry["format"] > FORMAT:
         raise CheckpointError(
-            f"checkpoint {path} has format {entry.get('format')}, newer than the {FORMAT} that this version reads; "
-            "update colorization"
+            f"checkpoint {path} has format {str(entry.get('format'))[:20]}, newer than the {FORMAT} that this version "
+            "reads; update colorization"
         )
     data, weights = entry["config"].get("data"), checkpoint.get("state_dict")
     if not isinstance(data, dict) or not isinstance(data.get("size"), int) or not isinstance(weights, dict):
         raise CheckpointError(f"checkpoint {path} is incomplete: it holds no weights, or says nothing about its data")
+    if not 1 <= data["size"] <= _MOST_SIZE:
+        raise CheckpointError(f"checkpoint {path} is refused: its data.size is not within 1..{_MOST_SIZE}")
+    if not all(isinstance(key, str) and _is_plain(value) for key, value in weights.items()):
+        raise CheckpointError(f"checkpoint {path} is refused: its weights are not names with plain tensors")
     return checkpoint
 
 
@@ -164,18 +174,18 @@ def rebuild(checkpoint: Mapping[str, Any], path: str | Path) -> tuple[Colorizati
     Raises:
         CheckpointError: it names something foreign, or its weights do not fit its configuration.
     """
-    config = checkpoint[ENTRY]["config"]
+    config, weights = checkpoint[ENTRY]["config"], checkpoint["state_dict"]
     if isinstance(config.get("backbone"), Mapping):
         config = without_download(config)
     if isinstance(config.get("objective"), Mapping):
         config = without_terms(config)
     try:
-        network, objective = build_network(config, CHECKPOINT_PACKAGES)
-        weights = checkpoint["state_dict"]
+        with Budget(_BUDGET_TIMES * weightfiles.stored_bytes(weights) + _BUDGET_BYTES):
+            network, objective = build_network(config, CHECKPOINT_PACKAGES)
         _load(network, weights, "network.")
         _load(objective, weights, "objective.")
-    except (ConfigError, RuntimeError, TypeError) as error:
-        reason = " ".join(line.strip() for line in str(error).splitlines()[:2])
+    except Exception as error:  # a stranger's configuration can go wrong in any way
+        reason = textwrap.shorten(" ".join(str(error).splitlines()[:2]) or type(error).__name__, 400)
         raise CheckpointError(f"checkpoint {path} can't be rebuilt: {reason}") from error
     return network.eval(), objective.eval()
 
@@ -183,3 +193,8 @@ def rebuild(checkpoint: Mapping[str, Any], path: str | Path) -> tuple[Colorizati
 def _load(module: nn.Module, weights: Mapping[str, Any], prefix: str) -> None:
     own = {key.removeprefix(prefix): value for key, value in weights.items() if key.startswith(prefix)}
     module.load_state_dict({key: value for key, value in own.items() if not key.startswith("terms.")})
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether a value is a tensor in memory: neither sparse, which may claim any size, nor on the meta device."""
+    return type(value) is Tensor and value.layout is torch.strided and value.device.type == "cpu"

@@ -118,6 +118,16 @@ class AuditConfig:
     paths: _Node = _group()
 
 
+@dataclass
+class ExportConfig:
+    """The root of `python -m colorization.export`."""
+
+    checkpoint: str = MISSING
+    format: str = "safetensors"
+    output: str | None = None
+    overwrite: bool = False
+
+
 def register() -> None:
     """Makes schemas and resolvers known to Hydra. To be called before composing."""
     from hydra.core.config_store import ConfigStore  # not above: inference does without Hydra
@@ -127,6 +137,7 @@ def register() -> None:
     store.store(name="evaluate_schema", node=EvaluateConfig)
     store.store(name="predict_schema", node=PredictConfig)
     store.store(name="audit_schema", node=AuditConfig)
+    store.store(name="export_schema", node=ExportConfig)
     OmegaConf.register_new_resolver("fastest_precision", fastest_precision, replace=True)
     OmegaConf.register_new_resolver("usable_cores", usable_cores, replace=True)
     OmegaConf.register_new_resolver("better", better, replace=True)

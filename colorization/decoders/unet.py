@@ -62,7 +62,7 @@ class UNetPyramid(Decoder):
             maps.append(x)
         full = tuple(side * self.reductions[0] for side in x.shape[-2:])
         for halvings, step in zip(reversed(range(len(self.tail))), self.tail, strict=True):
-            x = step(_resize(x, [math.ceil(side / 2**halvings) for side in full]))
+            x = step(_resize(x, [-(-side // 2**halvings) for side in full]))
             maps.append(x)
         return maps or [x]
 

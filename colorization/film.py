@@ -1,0 +1,275 @@
+"""Films: decoded, coloured and encoded frame by frame, with the sound and the timing of the original.
+
+Needs the extra `film` (PyAV, which brings FFmpeg's libraries along).
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from colorization.color import lab_to_rgb, merge_lab, rgb_to_lab, to_float, to_uint8
+from colorization.errors import ConfigError, PictureError, first_line
+from colorization.files import whole_file
+from colorization.inference import Colorizer
+from colorization.stabilize import Flicker, Stabilizer
+
+SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".mts", ".wmv", ".3gp"})
+
+# How films are encoded: each codec with its encoder and the options for a quality that the eye can't tell from the
+# original's, in the order of preference where the container takes several.
+_ENCODERS = {
+    "h264": ("libx264", {"crf": "17", "preset": "medium"}),
+    "vp9": ("libvpx-vp9", {"crf": "20", "b:v": "0", "row-mt": "1"}),
+}
+# Frames are coloured together up to this many pixels, which take about 1.5 GB.
+_PIXELS_TOGETHER = 2**24
+_BT709 = 1  # the number of colour space, primaries and transfer alike in the H.264 standard, annex E
+_LIMITED = 1  # luma in 16..235
+
+Progress = Callable[[int, int | None], object]
+
+
+@dataclass(frozen=True)
+class FilmReport:
+    """What became of a film.
+
+    Attributes:
+        frames: how many were coloured.
+        seconds: how long the film is.
+        flicker_before: see `stabilize.flicker`, in Lab units: of the network's colours.
+        flicker_after: of the colours that were written.
+        copied: the streams that went along as they were, for instance `audio (aac)`.
+        left_out: those that the container can't hold.
+    """
+
+    frames: int
+    seconds: float
+    flicker_before: float
+    flicker_after: float
+    copied: tuple[str, ...]
+    left_out: tuple[str, ...]
+
+
+def is_film(path: Path) -> bool:
+    """Whether a file's name ends like a film's and the file is not hidden."""
+    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+
+
+def color_film(
+    colorizer: Colorizer, source: Path, target: Path, batch_size: int = 8, progress: Progress | None = None
+) -> FilmReport:
+    """Colours a film.
+
+    The picture is encoded anew, as H.264 or VP9, at the original's size, upright and with the original's time stamps;
+    sound and subtitles are copied packet by packet. `target` appears only once it is whole.
+
+    Args:
+        colorizer: what colours.
+        source: the film.
+        target: where it goes; its ending says in which container, which is best the one of the original.
+        batch_size: how many frames the network sees at once, fewer if they are large.
+        progress: called after each batch with the number of frames so far, and how many there are if that is known.
+
+    Raises:
+        ConfigError: PyAV is not installed.
+        PictureError: it is no film, is damaged or cut off, or can't be written. The message leaves the name of the
+            source to the caller.
+    """
+    try:
+        import av
+    except ImportError:
+        raise ConfigError("films need the package av: pip install 'colorization[film]'") from None
+    try:
+        with whole_file(target) as part, av.open(source) as reader:
+            with av.open(part, "w") as writer:
+                work = _Recolor(colorizer, reader, writer, target)
+                work.run(batch_size, progress)
+            return work.report()
+    except av.error.FFmpegError as error:
+        raise PictureError(f"can't be coloured as a film: {first_line(error)}") from error
+
+
+class _Recolor:
+    """One film on its way from a PyAV container to another."""
+
+    def __init__(self, colorizer: Colorizer, reader: Any, writer: Any, target: Path) -> None:
+        from av.stream import Disposition
+
+        videos = [stream for stream in reader.streams.video if not stream.disposition & Disposition.attached_pic]
+        if not videos:
+            raise PictureError("holds no moving pictures")
+        self.colorizer, self.reader, self.writer, self.target = colorizer, reader, writer, target
+        self.video = videos[0]
+        self.video.thread_type = "AUTO"
+        codec = next((name for name in _ENCODERS if name in writer.supported_codecs), None)
+        if codec is None:
+            raise PictureError(f"can't be written to {target}: give an output that ends in .mp4 or .mkv")
+        encoder, options = _ENCODERS[codec]
+        # Its size is known with the first frame.
+        self.encoder = writer.add_stream(encoder, rate=self.video.average_rate or 25, options=dict(options))
+        self.copies: dict[int, Any] = {}
+        self.left_out: list[str] = []
+        for stream in reader.streams:
+            if stream.type in ("audio", "subtitle"):
+                name = f"{stream.type} ({stream.codec_context.codec.canonical_name})"
+                if stream.codec_context.codec.canonical_name in writer.supported_codecs:
+                    self.copies[stream.index] = writer.add_stream_from_template(stream)
+                    self.copies[stream.index].metadata.update(stream.metadata)
+                elif stream.type == "audio":
+                    raise PictureError(f"has {name}, which {target} can't hold: give an output that ends in .mkv")
+                else:
+                    self.left_out.append(name)
+            elif stream is not self.video:
+                self.left_out.append(f"{stream.type} (stream {stream.index})")
+        writer.metadata.update(reader.metadata)
+        self.started = False
+        self.waiting: list[Any] = []  # packets that came before the first frame
+        self.stabilizer = Stabilizer()
+        self.before, self.after = Flicker(), Flicker()
+        self.frames = 0
+        self.end = Fraction(0)
+
+    def run(self, batch_size: int, progress: Progress | None) -> None:
+        """Colours all frames and copies all packets.
+
+        Raises:
+            PictureError: the film is cut off, or has no frames.
+        """
+        batch: list[Any] = []
+        for frame in self._frames():
+            batch.append(frame)
+            if len(batch) >= min(batch_size, max(_PIXELS_TOGETHER // (frame.width * frame.height), 1)):
+                self._color(batch)
+                batch = []
+                if progress is not None:
+                    progress(self.frames, self._expected())
+        if batch:
+            self._color(batch)
+        if not self.started:
+            raise PictureError("holds no frame that can be decoded")
+        self.writer.mux(self.encoder.encode())
+        if progress is not None:
+            progress(self.frames, self.frames)
+        promised = self.video.duration * self.video.time_base if self.video.duration else None
+        if promised is None and self.reader.duration:
+            promised = Fraction(self.reader.duration, 1_000_000)
+        if promised and self.end < promised - max(Fraction(1, 2), promised / 50):
+            raise PictureError(
+                f"is cut off after {float(self.end):.1f} of {float(promised):.1f} seconds: get a whole copy"
+            )
+
+    def _frames(self) -> Iterator[Any]:
+        """The frames of the picture; packets of other streams go over to the writer on the way."""
+        for packet in self.reader.demux():
+            if packet.stream is self.video:
+                yield from packet.decode()
+            elif packet.stream.index in self.copies and packet.size:  # the empty ones are PyAV's end marks
+                if packet.pts is not None and packet.duration and not self.video.duration:
+                    self.end = max(self.end, (packet.pts + packet.duration) * packet.time_base - self._start())
+                packet.stream = self.copies[packet.stream.index]
+                self._mux(packet)
+
+    def _mux(self, packet: Any) -> None:
+        if self.started:
+            self.writer.mux(packet)
+        else:
+            self.waiting.append(packet)
+
+    def _start(self) -> Fraction:
+        return (self.video.start_time or 0) * self.video.time_base
+
+    def _expected(self) -> int | None:
+        if self.video.frames:
+            return int(self.video.frames)
+        if self.reader.duration and self.video.average_rate:
+            return max(round(self.reader.duration / 1_000_000 * self.video.average_rate), self.frames)
+        return None
+
+    @torch.inference_mode()
+    def _color(self, batch: list[Any]) -> None:
+        pictures = [self._upright(frame) for frame in batch]
+        if len({picture.shape for picture in pictures}) > 1:
+            raise PictureError("changes its size in the middle: split it there")
+        if not self.started:
+            self._start_encoder(batch[0], *pictures[0].shape[:2])
+        pixels = torch.from_numpy(np.stack(pictures)).to(self.colorizer.device).permute(0, 3, 1, 2)
+        lightness = rgb_to_lab(to_float(pixels))[:, :1]
+        ab = self.colorizer.predict_ab(lightness)
+        for frame, frame_lightness, frame_ab in zip(batch, lightness, ab, strict=True):
+            stable = self.stabilizer(frame_lightness, frame_ab)
+            self.before.update(frame_lightness, frame_ab)
+            self.after.update(frame_lightness, stable)
+            self._write(frame, lab_to_rgb(merge_lab(frame_lightness, stable)))
+
+    def _upright(self, frame: Any) -> np.ndarray[Any, Any]:
+        """RGB `(H, W, 3)`, uint8, turned as a player would turn it."""
+        from av.video.reformatter import Colorspace
+
+        said = [space for space in Colorspace if space.value == frame.colorspace]
+        # Films that do not say what their colours mean follow the norm of their size.
+        usual = Colorspace.ITU709 if frame.height >= 720 else Colorspace.ITU601
+        picture = frame.to_ndarray(format="rgb24", src_colorspace=said[0] if said else usual)
+        return np.ascontiguousarray(np.rot90(picture, round(frame.rotation / 90)))
+
+    def _start_encoder(self, frame: Any, height: int, width: int) -> None:
+        stream = self.encoder
+        stream.width, stream.height = width, height
+        # Colours at half the resolution, which every player knows, need sides that can be halved.
+        stream.pix_fmt = "yuv444p" if width % 2 or height % 2 else "yuv420p"
+        context = stream.codec_context
+        context.time_base = self.video.time_base
+        context.colorspace = context.color_primaries = context.color_trc = _BT709
+        context.color_range = _LIMITED
+        ratio = self.video.sample_aspect_ratio
+        if ratio:
+            context.sample_aspect_ratio = 1 / ratio if round(frame.rotation / 90) % 2 else ratio
+        stream.metadata.update({key: value for key, value in self.video.metadata.items() if key != "rotate"})
+        try:
+            self.writer.start_encoding()
+        except ValueError as error:  # how FFmpeg says that streams and container do not go together
+            held = ", ".join(stream.codec_context.codec.canonical_name for stream in self.writer.streams)
+            raise PictureError(
+                f"has streams that {self.target} can't hold ({held}): give an output that ends in .mkv"
+            ) from error
+        self.started = True
+        for packet in self.waiting:
+            self.writer.mux(packet)
+        self.waiting.clear()
+
+    def _write(self, frame: Any, rgb: Tensor) -> None:
+        from av import VideoFrame
+        from av.video.reformatter import ColorRange, Colorspace
+
+        picture = VideoFrame.from_ndarray(np.ascontiguousarray(to_uint8(rgb).permute(1, 2, 0).cpu().numpy()))
+        colored = picture.reformat(
+            format=self.encoder.pix_fmt, dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG
+        )
+        colored.pts = frame.pts if frame.pts is not None else frame.dts
+        if colored.pts is None:
+            raise PictureError("does not say when its frames are to be shown")
+        colored.time_base = frame.time_base
+        self.writer.mux(self.encoder.encode(colored))
+        self.frames += 1
+        shown_until = (colored.pts + (frame.duration or 0)) * frame.time_base - self._start()
+        self.end = max(self.end, shown_until)
+
+    def report(self) -> FilmReport:
+        copied = [
+            f"{stream.type} ({stream.codec_context.codec.canonical_name})"
+            for stream in self.reader.streams
+            if stream.index in self.copies
+        ]
+        return FilmReport(
+            self.frames,
+            float(self.end),
+            self.before.compute(),
+            self.after.compute(),
+            tuple(copied),
+            tuple(self.left_out),
+        )

@@ -1,0 +1,88 @@
+"""Colours that hold still in time: how much those of a film flicker, and how that is stopped."""
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+# Of a still pixel's colour, this share comes from the frame before: at 25 frames a second a change takes 0.4 seconds.
+KEEP = 0.9
+# A pixel moves by as much as its lightness changes, in Lab units: at this value, a third of KEEP is left.
+MOTION = 2.0
+# Frames whose lightness differs by this much on average, in Lab units, belong to different scenes.
+CUT = 12.0
+# Motion is judged on pictures of at most this many pixels a side, in which the grain of a film averages out.
+_SIDE = 256
+# For measuring flicker, a pixel is still if its lightness changes by less than this, in Lab units.
+STILL = 1.0
+
+
+class Stabilizer:
+    """Averages the colours of a film over time where its lightness stays the same, and nowhere else.
+
+    Each pixel follows `ab + w (before - ab)`, an exponential average, with `before` its stabilized colour in the frame
+    before and `w = KEEP exp(-(dL / MOTION)^2)` for the change dL of its lightness. A new scene begins anew.
+    """
+
+    def __init__(self) -> None:
+        self._small: Tensor | None = None
+        self._before: Tensor | None = None
+
+    def __call__(self, lightness: Tensor, ab: Tensor) -> Tensor:
+        """The stabilized colours of the next frame.
+
+        Args:
+            lightness: `(1, H, W)` in 0..100.
+            ab: `(2, H, W)` in Lab units.
+
+        Returns:
+            Ab in Lab units, `(2, H, W)`.
+        """
+        scale = min(_SIDE / max(lightness.shape[-2:]), 1.0)
+        size = [max(round(side * scale), 1) for side in lightness.shape[-2:]]
+        small = F.interpolate(lightness.unsqueeze(0), size, mode="bilinear", align_corners=False, antialias=True)
+        if self._small is not None and self._before is not None and self._small.shape == small.shape:
+            change = (small - self._small).abs()
+            if change.mean() < CUT:
+                weight = KEEP * torch.exp(-((change / MOTION) ** 2))
+                weight = F.interpolate(weight, lightness.shape[-2:], mode="bilinear", align_corners=False)[0]
+                ab = torch.lerp(ab, self._before, weight)
+        self._small, self._before = small, ab
+        return ab
+
+
+class Flicker:
+    """How much colours change from frame to frame where lightness does not, over the frames that it is given."""
+
+    def __init__(self) -> None:
+        self._last: tuple[Tensor, Tensor] | None = None
+        self._sum = 0.0
+        self._pixels = 0
+
+    def update(self, lightness: Tensor, ab: Tensor) -> None:
+        """Takes the next frame: lightness `(1, H, W)` in 0..100 and ab `(2, H, W)` in Lab units."""
+        if self._last is not None and self._last[0].shape == lightness.shape:
+            still = (lightness - self._last[0]).abs()[0] < STILL
+            self._sum += (ab - self._last[1]).norm(dim=0)[still].sum(dtype=torch.float64).item()
+            self._pixels += int(still.sum())
+        self._last = (lightness, ab)
+
+    def compute(self) -> float:
+        """The mean distance between the colours of a still pixel in two frames, in Lab units; 0 if none is still."""
+        return self._sum / self._pixels if self._pixels else 0.0
+
+
+def flicker(lightness: Tensor, ab: Tensor) -> float:
+    """How much the colours of a film change from frame to frame where its lightness does not.
+
+    Args:
+        lightness: `(T, 1, H, W)` in 0..100.
+        ab: `(T, 2, H, W)` in Lab units.
+
+    Returns:
+        The mean of the distances `|ab(t) - ab(t - 1)|` over all pixels whose L changes by less than `STILL`, in Lab
+        units; 0 if there are none.
+    """
+    meter = Flicker()
+    for frame_lightness, frame_ab in zip(lightness, ab, strict=True):
+        meter.update(frame_lightness, frame_ab)
+    return meter.compute()
