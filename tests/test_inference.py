@@ -170,7 +170,7 @@ def test_pictures_that_are_seen_at_the_same_size_are_seen_together() -> None:
     colorize = painter()
     pictures = [Picture(PHOTO), Picture(PHOTO[:, ::-1]), Picture(PHOTO[:20])]
     together = colorize.color_many(pictures)
-    assert [shape[0] for shape in colorize.network.seen] == [2, 1]
+    assert [shape[0] for shape in colorize.network.seen] == [2, 1]  # type: ignore[union-attr]
     for picture, colored in zip(pictures, together, strict=True):
         assert np.array_equal(colorize.color(picture).pixels, colored.pixels)
 
