@@ -1,4 +1,4 @@
-"""PNG and TIFF with 16 bits a colour, which Pillow cuts down to 8, and the TIFFs that it does not know at all."""
+"""PNG and TIFF where Pillow is not enough: it cuts 16 bits a colour down to 8, and loses EXIF of compressed TIFFs."""
 
 import os
 import struct
@@ -108,20 +108,22 @@ def _chunk(name: bytes, content: bytes) -> bytes:
 
 
 def write_tiff(picture: Picture, file: BinaryIO) -> None:
-    """Writes a TIFF with 16 bits a channel, compressed without loss, with profile, resolution and EXIF."""
+    """Writes a TIFF of any depth, compressed without loss, with profile, resolution and EXIF."""
     exif = Image.Exif()
     exif.load(picture.exif or b"")
     nested = {directory: exif.get_ifd(directory) for directory in (_EXIF_DIRECTORY, _GPS_DIRECTORY)}
     nested = {directory: entries for directory, entries in nested.items() if entries}
-    tags: list[tuple[int, int, int, Any, bool]] = [(directory, 4, 1, 0, True) for directory in nested]
+    # tifffile writes no nested directories: the number before each is free, and keeps the place.
+    tags: list[tuple[int, int, int, Any, bool]] = [(directory - 1, 4, 1, 0, True) for directory in nested]
     tags += [(tag, 2, 0, value, True) for tag, value in exif.items() if isinstance(value, str)]
-    options: dict[str, Any] = {"extrasamples": "unassalpha"} if picture.alpha is not None else {}
+    options: dict[str, Any] = {"extrasamples": ["unassalpha"]} if picture.alpha is not None else {}
     if picture.dpi is not None:
         options |= {"resolution": picture.dpi, "resolutionunit": "INCH"}
     tifffile.imwrite(
         file,
         _joined(picture),
         photometric="rgb" if picture.pixels.ndim == 3 else "minisblack",
+        planarconfig="contig" if picture.pixels.ndim == 3 or picture.alpha is not None else None,
         compression="zlib",
         predictor=True,
         rowsperstrip=64,
@@ -133,14 +135,17 @@ def write_tiff(picture: Picture, file: BinaryIO) -> None:
         **options,
     )
     for directory, entries in nested.items():
-        offset = file.seek(0, os.SEEK_END)
         content = ImageFileDirectory_v2()
         for tag, value in entries.items():
             content[tag] = value
-        file.write(content.tobytes(offset))
         file.seek(0)
-        with tifffile.TiffFile(file, mode="r+") as tiff:
-            tiff.pages.first.tags[directory].overwrite(offset)
+        with tifffile.TiffFile(file) as tiff:
+            place = tiff.pages.first.tags[directory - 1].offset
+        end = file.seek(0, os.SEEK_END)
+        end += file.write(bytes(end % 2))  # directories begin at even places (TIFF 6.0, page 14)
+        file.write(content.tobytes(end))
+        file.seek(place)
+        file.write(struct.pack("<HHII", directory, 4, 1, end))
 
 
 def _joined(picture: Picture) -> Pixels:

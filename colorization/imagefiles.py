@@ -7,7 +7,7 @@ import threading
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -15,7 +15,16 @@ from PIL import Image, UnidentifiedImageError
 from colorization.deepfiles import check_size, is_deep_color, read_png, read_tiff
 from colorization.errors import PictureError, first_line
 from colorization.imagesaving import on_white, output_name, save_picture, to_8_bits, to_pil, write_picture
-from colorization.picture import Picture, Pixels, jpeg_quality, kept_exif, orientation, resolution, turn_upright
+from colorization.picture import (
+    Picture,
+    Pixels,
+    exif_block,
+    jpeg_quality,
+    kept_exif,
+    orientation,
+    resolution,
+    turn_upright,
+)
 from colorization.profiles import profile_space, to_srgb
 
 __all__ = [
@@ -98,7 +107,7 @@ def read_picture(source: Path | BinaryIO, max_pixels: int = MAX_PIXELS) -> Pictu
         if not is_deep_color(image):
             return from_pil(image)
         pixels, alpha = read_png(file) if image.format == "PNG" else read_tiff(file, max_pixels)
-        return _described(pixels, alpha, image)
+        return _described(pixels, alpha, image, _Head.of(image))
 
 
 def open_picture(source: Path | BinaryIO) -> Image.Image:
@@ -165,9 +174,10 @@ def _own_limit() -> Iterator[None]:
 
 def from_pil(image: Image.Image) -> Picture:
     """A picture of Pillow's, of any mode, as upright sRGB. Raises what Pillow raises on a damaged file."""
+    head = _Head.of(image)
     image.load()
     if image.mode == "F" or image.mode.startswith("I"):
-        return _described(_to_16_bits(image), None, image)
+        return _described(_to_16_bits(image), None, image, head)
     profile = image.info.get("icc_profile")
     mode = "L" if is_gray_mode(image) else "CMYK" if (image.mode, profile_space(profile)) == ("CMYK", "CMYK") else "RGB"
     width, height = image.size
@@ -182,7 +192,7 @@ def from_pil(image: Image.Image) -> Picture:
             alpha[top : top + rows] = np.asarray(strip.getchannel("A"))
         numbers = np.asarray(strip.convert(mode))
         pixels[top : top + rows] = to_srgb(numbers, profile) if mode == "CMYK" else numbers
-    return _described(pixels, alpha, image)
+    return _described(pixels, alpha, image, head)
 
 
 def _to_16_bits(image: Image.Image) -> Pixels:
@@ -193,23 +203,35 @@ def _to_16_bits(image: Image.Image) -> Pixels:
     return (np.nan_to_num(np.clip(pixels / np.float32(highest), 0, 1)) * 65535).round().astype(np.uint16)
 
 
-def _described(pixels: Pixels, alpha: Pixels | None, image: Image.Image) -> Picture:
+class _Head(NamedTuple):
+    """What has to be asked of a file before it is decoded: Pillow turns TIFFs upright and closes them."""
+
+    exif: Image.Exif
+    dpi: tuple[float, float] | None
+    frames: int
+
+    @classmethod
+    def of(cls, image: Image.Image) -> "_Head":
+        frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)  # MPO: a photo and previews of it
+        return cls(kept_exif(image), resolution(image, orientation(image)), frames)
+
+
+def _described(pixels: Pixels, alpha: Pixels | None, image: Image.Image, head: _Head) -> Picture:
     """Gray or RGB pixels brought to sRGB and turned upright, with what the file says about them."""
     profile, turn = image.info.get("icc_profile"), orientation(image)
     space = profile_space(profile)
     if space in ("RGB", "GRAY") and image.mode != "CMYK":
         pixels = to_srgb(pixels, profile)
     pixels = turn_upright(pixels, turn)
-    frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)  # MPO: a photo and previews of it
     return Picture(
         pixels,
         None if alpha is None else turn_upright(alpha, turn),
         "JPEG" if image.format == "MPO" else image.format,
-        exif=kept_exif(image, (pixels.shape[1], pixels.shape[0])),
-        dpi=resolution(image, turn),
+        exif=exif_block(head.exif, (pixels.shape[1], pixels.shape[0])),
+        dpi=head.dpi,
         has_profile=space is not None,
         quality=jpeg_quality(image),
-        notes=(f"only the first of its {frames} frames or pages was taken",) if frames > 1 else (),
+        notes=(f"only the first of its {head.frames} frames or pages was taken",) if head.frames > 1 else (),
     )
 
 

@@ -20,7 +20,7 @@ from colorization.profiles import SRGB_PROFILE
 _OPTIONS: dict[str, dict[str, Any]] = {
     "JPEG": {"quality": 95, "subsampling": 0},
     "PNG": {},
-    "TIFF": {"compression": "tiff_adobe_deflate"},
+    "TIFF": {},
     "WEBP": {"lossless": True, "quality": 50, "exact": True},  # with loss it would be 4:2:0; here 50 is the effort
     "AVIF": {"quality": 95, "subsampling": "4:4:4"},
     "JPEG2000": {"irreversible": False},
@@ -127,8 +127,11 @@ def _write_whole(picture: Picture, path: Path, file_format: str, quality: int | 
 
 
 def _write(picture: Picture, file: BinaryIO, file_format: str, quality: int | None) -> None:
+    if file_format == "TIFF":
+        write_tiff(picture, file)
+        return
     if picture.pixels.dtype == np.uint16:
-        (write_png if file_format == "PNG" else write_tiff)(picture, file)
+        write_png(picture, file)
         return
     options = dict(_OPTIONS[file_format])
     if quality is not None and file_format == "WEBP":

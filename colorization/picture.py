@@ -1,5 +1,6 @@
 """A picture with everything about it that has to be kept when it is written again."""
 
+import contextlib
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -110,22 +111,32 @@ def resolution(image: Image.Image, orientation: int) -> tuple[float, float] | No
     return (down, across) if orientation >= 5 else (across, down)
 
 
-def kept_exif(image: Image.Image, size: tuple[int, int]) -> bytes | None:
-    """What is worth keeping of a file's EXIF, without orientation and preview, for sRGB pixels of `size` (W, H)."""
-    try:
-        old, new = image.getexif(), Image.Exif()
-        for tag in _KEPT_TAGS & old.keys():
-            new[tag] = old[tag]
+def kept_exif(image: Image.Image) -> Image.Exif:
+    """What is worth keeping of a file's EXIF, without orientation and preview. Has to be asked for before a TIFF is
+    decoded, because Pillow then closes it.
+    """
+    kept = Image.Exif()
+    with contextlib.suppress(Exception):  # a damaged block is kept as far as it can be read
+        exif = image.getexif()
+        for tag in _KEPT_TAGS & exif.keys():
+            kept[tag] = exif[tag]
         for directory in (_EXIF_DIRECTORY, _GPS_DIRECTORY):
-            entries = {tag: value for tag, value in old.get_ifd(directory).items() if tag != _INTEROPERABILITY}
-            if directory == _EXIF_DIRECTORY and entries:
-                entries |= {_COLOR_SPACE: 1, _WIDTH: size[0], _HEIGHT: size[1]}
+            entries = {tag: value for tag, value in exif.get_ifd(directory).items() if tag != _INTEROPERABILITY}
             if entries:
-                new.get_ifd(directory).update(entries)
-        if not new and not new.get_ifd(_EXIF_DIRECTORY) and not new.get_ifd(_GPS_DIRECTORY):
-            return None
-        return new.tobytes()
-    except Exception:  # a damaged block is not worth keeping
+                kept.get_ifd(directory).update(entries)
+    return kept
+
+
+def exif_block(exif: Image.Exif, size: tuple[int, int]) -> bytes | None:
+    """An EXIF block to be written with sRGB pixels of `size` (W, H). None if there is nothing in it."""
+    details = exif.get_ifd(_EXIF_DIRECTORY)
+    if details:
+        details.update({_COLOR_SPACE: 1, _WIDTH: size[0], _HEIGHT: size[1]})
+    elif not exif and not exif.get_ifd(_GPS_DIRECTORY):
+        return None
+    try:
+        return exif.tobytes()
+    except Exception:  # what a damaged block held need not be writable
         return None
 
 

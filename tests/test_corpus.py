@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import tifffile
 from PIL import Image
+from PIL.JpegImagePlugin import JpegImageFile, get_sampling
 
 from colorization.errors import PictureError
 from colorization.imagefiles import find_pictures, output_name, read_picture, save_picture
@@ -45,10 +46,19 @@ def encoded(image: Image.Image | np.ndarray, file_format: str, **options: Any) -
     return buffer.getvalue()
 
 
+def png(pixels: np.ndarray) -> bytes:
+    return bytes(imagecodecs.png_encode(pixels))
+
+
 def tiff(pixels: np.ndarray, **options: Any) -> bytes:
     buffer = io.BytesIO()
     tifffile.imwrite(buffer, pixels, **options)
     return buffer.getvalue()
+
+
+def listed(folder: Path) -> list[str]:
+    """All names in a folder, hidden ones too."""
+    return sorted(path.name for path in folder.iterdir())
 
 
 def with_alpha(image: Image.Image) -> Image.Image:
@@ -66,10 +76,10 @@ def oriented(orientation: int) -> Image.Exif:
 
 
 def ycck() -> bytes:
-    """A CMYK JPEG whose colours are stored as YCCK, as Photoshop does it: Pillow's CMYK with Adobe's transform 2."""
-    inks = 255 - np.dstack((RGB, np.full((60, 90), 255, np.uint8)))
-    yccs = np.dstack((np.asarray(Image.fromarray(255 - inks[..., :3]).convert("YCbCr")), 255 - inks[..., 3]))
-    data = bytearray(encoded(Image.fromarray(yccs, mode="CMYK"), "JPEG", quality=97, subsampling=0))
+    """A CMYK JPEG that stores its inks as YCCK, as Photoshop does: Adobe's marker says transform 2."""
+    inks = np.asarray(Image.fromarray(255 - RGB).convert("YCbCr"))
+    stored = Image.frombytes("CMYK", (90, 60), np.dstack((255 - inks, np.zeros((60, 90), np.uint8))).tobytes())
+    data = bytearray(encoded(stored, "JPEG", quality=97, subsampling=0))  # Pillow inverts on writing
     marker = data.find(b"Adobe\0")
     assert marker > 0
     data[marker + 11] = 2
@@ -77,7 +87,7 @@ def ycck() -> bytes:
 
 
 # Files by name, with the pixels that a viewer shows.
-CORPUS: dict[str, tuple[bytes | bytearray, np.ndarray]] = {
+CORPUS: dict[str, tuple[bytes, np.ndarray]] = {
     "one pixel.png": (encoded(GRAY[:1, :1], "PNG"), GRAY[:1, :1]),
     "tall 1x5000.png": (encoded(np.resize(GRAY, (5000, 1)), "PNG"), np.resize(GRAY, (5000, 1))),
     "wide 8000x2.jpg": (encoded(np.full((2, 8000), 90, np.uint8), "JPEG"), np.full((2, 8000), 90, np.uint8)),
@@ -106,7 +116,7 @@ CORPUS: dict[str, tuple[bytes | bytearray, np.ndarray]] = {
     "cmyk.tif": (encoded(PHOTO.convert("CMYK"), "TIFF"), RGB),
     "16-bit gray.png": (encoded(DEEP_GRAY, "PNG"), DEEP_GRAY),
     "16-bit gray.tif": (encoded(DEEP_GRAY, "TIFF"), DEEP_GRAY),
-    "16-bit rgb.png": (imagecodecs.png_encode(DEEP), DEEP),
+    "16-bit rgb.png": (png(DEEP), DEEP),
     "16-bit rgb.tif": (tiff(DEEP, photometric="rgb"), DEEP),
     "16-bit lzw.tif": (tiff(DEEP, photometric="rgb", compression="lzw", predictor=True), DEEP),
     "16-bit planes.tif": (tiff(np.moveaxis(DEEP, -1, 0).copy(), photometric="rgb", planarconfig="separate"), DEEP),
@@ -138,7 +148,7 @@ def test_a_picture_is_colored_at_its_size_and_depth_with_its_lightness(name: str
     result, notes = color_file(source, target)
     assert notes == []
     assert find_pictures(target.parent) == [output_name(name)]
-    assert os.listdir(target.parent) == [output_name(name)]
+    assert listed(target.parent) == [output_name(name)]
     assert source.read_bytes() == content
     assert result.pixels.shape == (*original.shape[:2], 3)
     assert result.alpha is None
@@ -176,9 +186,9 @@ def test_transparency_of_palettes_colors_and_16_bits_is_kept(tmp_path: Path) -> 
         "palette.png": (encoded(palette, "PNG", transparency=palette.getpixel((0, 0))), None),
         "palette.gif": (encoded(palette, "GIF", transparency=palette.getpixel((0, 0))), None),
         "key.png": (encoded(keyed, "PNG", transparency=7), np.where(keyed == 7, 0, 255).astype(np.uint8)),
-        "deep.png": (imagecodecs.png_encode(deep), deep[..., 3]),
+        "deep.png": (png(deep), deep[..., 3]),
         "deep.tif": (tiff(deep, photometric="rgb", extrasamples=["unassalpha"]), deep[..., 3]),
-        "deep gray.png": (imagecodecs.png_encode(deep[..., [0, 3]]), deep[..., 3]),
+        "deep gray.png": (png(deep[..., [0, 3]]), deep[..., 3]),
     }
     for name, (content, alpha) in cases.items():
         (tmp_path / name).write_bytes(content)
@@ -199,7 +209,7 @@ def test_a_format_without_transparency_gets_white_and_says_so(tmp_path: Path) ->
     assert notes == ["JPEG has no transparency: transparent parts are white"]
     assert result.alpha is None
     assert result.pixels[0].min() > 240
-    (tmp_path / "deep.png").write_bytes(imagecodecs.png_encode(DEEP))
+    (tmp_path / "deep.png").write_bytes(png(DEEP))
     result, notes = color_file(tmp_path / "deep.png", tmp_path / "deep.jpg")
     assert notes == ["JPEG holds 8 of the 16 bits of a channel"]
     assert np.abs(lab_of(result.pixels)[..., 0] - lab_of(DEEP)[..., 0]).mean() < 1
@@ -225,8 +235,7 @@ def test_orientation_is_applied_once_and_exif_and_resolution_stay(
     turn = TURNS[orientation]
     stored = PHOTO if turn is None else PHOTO.transpose(turn)
     source, target = tmp_path / f"in.{ending}", tmp_path / f"out.{ending}"
-    options: dict[str, Any] = {"quality": 98} if ending == "jpg" else {}
-    stored.save(source, exif=oriented(orientation), dpi=(300, 200), **options)
+    stored.save(source, exif=oriented(orientation), dpi=(300, 200), quality=98)
     result, _ = color_file(source, target)
     assert result.size == (90, 60)
     assert np.abs(lab_of(result.pixels)[..., 0] - lab_of(RGB)[..., 0]).mean() < 1.2
@@ -278,7 +287,6 @@ def test_the_preview_in_the_exif_block_is_dropped(tmp_path: Path) -> None:
     source = tmp_path / "in.jpg"
     source.write_bytes(encoded(RGB, "JPEG", quality=98, exif=b"Exif\0\0" + body))
     assert preview in source.read_bytes()
-    assert Image.open(source).getexif().get_ifd(1)
     color_file(source, tmp_path / "out.jpg")
     assert_exif_kept(tmp_path / "out.jpg")
     assert (tmp_path / "out.jpg").read_bytes().count(b"\xff\xd8\xff") == 1
@@ -324,9 +332,11 @@ def test_jpeg_quality_is_at_least_the_inputs_and_colors_keep_their_resolution(qu
     assert read_picture(tmp_path / "in.jpg").quality == pytest.approx(quality, abs=1)
     color_file(tmp_path / "in.jpg", tmp_path / "out.jpg")
     with Image.open(tmp_path / "in.jpg") as before, Image.open(tmp_path / "out.jpg") as after:
-        for old, new in zip(before.quantization.values(), after.quantization.values(), strict=True):  # type: ignore[attr-defined]
+        assert isinstance(before, JpegImageFile)
+        assert isinstance(after, JpegImageFile)
+        for old, new in zip(before.quantization.values(), after.quantization.values(), strict=True):
             assert all(theirs >= ours for theirs, ours in zip(old, new, strict=True))
-        assert after.layer[0][1:3] == (1, 1)  # type: ignore[attr-defined]
+        assert get_sampling(after) == 0  # 4:4:4
     save_picture(read_picture(tmp_path / "in.jpg"), tmp_path / "asked.jpg", quality=40)
     assert read_picture(tmp_path / "asked.jpg").quality == 40
 
@@ -357,7 +367,7 @@ def test_truncated_files_are_refused_and_nothing_is_written(ending: str, kept: f
 
 
 def test_truncated_16_bit_files_are_refused(tmp_path: Path) -> None:
-    for content in (imagecodecs.png_encode(DEEP), tiff(DEEP, photometric="rgb", compression="lzw")):
+    for content in (png(DEEP), tiff(DEEP, photometric="rgb", compression="lzw")):
         for kept in (0.3, 0.6, 0.9):
             (tmp_path / "in").write_bytes(content[: int(len(content) * kept)])
             with pytest.raises(PictureError):
@@ -443,7 +453,7 @@ def test_a_place_that_can_not_be_written_to_is_a_sentence(deep: bool, tmp_path: 
     (tmp_path / "folder.png").mkdir()
     with pytest.raises(PictureError, match=r"folder\.png can't be written: "):
         save_picture(picture, tmp_path / "folder.png")
-    assert sorted(os.listdir(tmp_path)) == ["file", "folder.png"]
+    assert listed(tmp_path) == ["file", "folder.png"]
 
 
 def test_what_was_there_is_replaced_only_by_a_whole_picture(tmp_path: Path) -> None:
@@ -464,20 +474,21 @@ from colorization.imagefiles import save_picture
 from colorization.picture import Picture
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
-noise = np.random.default_rng(0).integers(0, 256, (400, 400, 3)).astype(sys.argv[2])
-for ending in ("png", "jpg", "tif", "webp"):
-    try:
-        save_picture(Picture(noise), Path(sys.argv[1], "out." + ending))
-    except PictureError as error:
-        print(error)
+for dtype in (np.uint8, np.uint16):
+    noise = np.random.default_rng(0).integers(0, np.iinfo(dtype).max, (400, 400, 3), dtype=dtype)
+    for ending in ("png", "jpg", "tif", "webp"):
+        try:
+            save_picture(Picture(noise), Path(sys.argv[1], "out." + ending))
+        except PictureError as error:
+            print(error)
 """
 
 
-@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
-def test_a_full_disk_leaves_nothing_behind(dtype: str, tmp_path: Path) -> None:
-    output = run(FILL, str(tmp_path), dtype)
-    assert output.count("can't be written: ") == 4
-    assert os.listdir(tmp_path) == []
+def test_a_full_disk_leaves_nothing_behind(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", FILL, str(tmp_path)]
+    output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert output.count("can't be written: ") == 8
+    assert listed(tmp_path) == []
 
 
 KILL = """
@@ -507,10 +518,4 @@ def test_kill_leaves_only_whole_pictures_under_their_names(tmp_path: Path) -> No
     for name in names:
         assert read_picture(tmp_path / name).size == (300, 300)
     # What was under way is hidden and not called a picture.
-    assert all(name in names or (name.startswith(".") and name.endswith(".part")) for name in os.listdir(tmp_path))
-
-
-def run(code: str, *arguments: str) -> str:
-    return subprocess.run(
-        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True, timeout=120
-    ).stdout
+    assert all(name in names or (name.startswith(".") and name.endswith(".part")) for name in listed(tmp_path))
