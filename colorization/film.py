@@ -91,7 +91,7 @@ def color_film(
                 work = _Recolor(colorizer, reader, writer, target)
                 work.run(batch_size, progress)
             return work.report()
-    except av.error.FFmpegError as error:
+    except (av.error.FFmpegError, OSError) as error:
         raise PictureError(f"can't be coloured as a film: {first_line(error)}") from error
 
 
@@ -194,10 +194,11 @@ class _Recolor:
     @torch.inference_mode()
     def _color(self, batch: list[Any]) -> None:
         pictures = [self._upright(frame) for frame in batch]
-        if len({picture.shape for picture in pictures}) > 1:
-            raise PictureError("changes its size in the middle: split it there")
         if not self.started:
             self._start_encoder(batch[0], *pictures[0].shape[:2])
+        size = (self.encoder.height, self.encoder.width)
+        if any(picture.shape[:2] != size for picture in pictures):
+            raise PictureError("changes its size in the middle: split it there")
         pixels = torch.from_numpy(np.stack(pictures)).to(self.colorizer.device).permute(0, 3, 1, 2)
         lightness = rgb_to_lab(to_float(pixels))[:, :1]
         ab = self.colorizer.predict_ab(lightness)

@@ -235,6 +235,9 @@ def test_what_is_no_film_is_refused(colorizer: Colorizer, tmp_path: Path, monkey
     content = film.read_bytes()
     (tmp_path / "short.mkv").write_bytes(content[: len(content) // 2])
     assert "is cut off after " in refusal(tmp_path / "short.mkv")
+    parts = [make_film(tmp_path / f"{width}.ts", 48, width, sound=False) for width in (64, 128)]
+    (tmp_path / "grows.ts").write_bytes(b"".join(part.read_bytes() for part in parts))
+    assert "changes its size" in refusal(tmp_path / "grows.ts")
     (tmp_path / "start.mkv").write_bytes(content[:1200])
     refusal(tmp_path / "start.mkv")
     with av.open(tmp_path / "sound.mkv", "w") as writer, av.open(film) as reader:
