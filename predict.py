@@ -15,11 +15,13 @@ from typing import Any, TypeVar
 import numpy as np
 from omegaconf import DictConfig
 from PIL import Image
+from rich.progress import Progress
 
 from colorization.arguments import to_overrides
 from colorization.cli import script
 from colorization.config import PredictConfig, did_you_mean, resolve, usable_cores
 from colorization.errors import ColorizationError, ConfigError, PictureError
+from colorization.film import color_film, is_film
 from colorization.imagefiles import read_picture, save_picture
 from colorization.inference import Colorizer
 from colorization.jobs import FORMATS, Job, expand, list_jobs
@@ -138,11 +140,38 @@ def color_files(jobs: Sequence[Job], config: dict[str, Any], process: Process, t
         if any(isinstance(result, Exception) for result in results):
             make_writable(folder)
 
+    films = [job for job in left if is_film(job.source)]
+    pictures = [job for job in left if job not in films]
     with progress_bar() as progress, ThreadPoolExecutor(usable_cores(config["batch_size"])) as pool:
         task = progress.add_task("", total=len(left))
-        for batch in batches(left, config["batch_size"]):
+        for batch in batches(pictures, config["batch_size"]):
             color(batch)
             progress.advance(task, len(batch))
+        for job in films:
+            result = attempting(color_one_film)(colorizer, job, config, progress)
+            tally.count(tally.sift([job], [result]))
+            progress.advance(task)
+
+
+def color_one_film(colorizer: Colorizer, job: Job, config: dict[str, Any], progress: Progress) -> list[str]:
+    """Colours a film, with a bar of its own for the frames, and returns what is to be said about it."""
+    frames = progress.add_task("", total=None)
+    try:
+        report = color_film(
+            colorizer,
+            job.source,
+            job.target,
+            config["batch_size"],
+            lambda done, total: progress.update(frames, completed=done, total=total),
+        )
+    finally:
+        progress.remove_task(frames)
+    said = f"{report.frames} frames; colours flickered by {report.flicker_before:.2f}, and now by "
+    notes = [f"{said}{report.flicker_after:.2f} Lab units"]
+    notes += [f"left out: {stream}" for stream in report.left_out]
+    if config["compare"]:
+        notes.append("before and after side by side are for pictures only")
+    return notes
 
 
 def color_batch(colorizer: Colorizer, pictures: list[Picture]) -> list[Picture | Exception]:

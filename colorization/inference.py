@@ -163,8 +163,8 @@ class Colorizer:
         return [colored[index] for index in range(len(pictures))]
 
     def predict_ab(self, lightness: Tensor) -> Tensor:
-        """Lightness `(B, 1, H, W)` in 0..100 to ab in Lab units, float32 `(B, 2, H, W)`."""
-        return predict_ab(self.network, self.objective, lightness, self.resolution)
+        """Lightness `(B, 1, H, W)` in 0..100 to ab in Lab units, float32 `(B, 2, H, W)`, with `saturation`."""
+        return self.saturation * predict_ab(self.network, self.objective, lightness, self.resolution)
 
     def _move(self, device: torch.device) -> None:
         self.device = device

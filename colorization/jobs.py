@@ -14,6 +14,7 @@ from pathlib import Path
 from PIL import Image
 
 from colorization.errors import ColorizationError, ConfigError
+from colorization.film import is_film
 from colorization.imagefiles import is_picture, output_name
 
 # Formats that keep colours well; the ending is the one that a changed name gets.
@@ -85,7 +86,7 @@ def list_jobs(
         reasons = [f"{failure.name}: {failure.text}" for failure in failures]
         reason = ", ".join(reasons) or f"{', '.join(inputs)} holds no pictures"
         raise ColorizationError(f"input={reason}; give a picture or a folder of pictures")
-    if is_picture(output) and not output.endswith(os.sep) and not folder.is_dir():
+    if (is_picture(output) or is_film(Path(output))) and not output.endswith(os.sep) and not folder.is_dir():
         if len(sources) > 1 or not expand(inputs[0]).is_file():
             raise ConfigError(f"output={output} is the name of one picture: give a folder for what comes of several")
         if suffix is not None or file_format is not None:
@@ -154,7 +155,7 @@ def _matches(pattern: str, output: Path) -> Iterator[Source]:
     forbidden = output.resolve()
     has_output_inside = root.resolve() in forbidden.parents
     for match in map(Path, matching(pattern)):
-        if not is_picture(match.name) or match.is_dir():
+        if not (is_picture(match.name) or is_film(match)) or match.is_dir():
             continue
         if not (has_output_inside and forbidden in (match.parent.resolve() / match.name).parents):
             yield Source(root, match.relative_to(root).as_posix())
@@ -185,14 +186,16 @@ def distinct_names(sources: Sequence[Source], suffix: str, file_format: str | No
 
 
 def _name(source: Source, suffix: str, file_format: str | None, level: int) -> str:
-    """The name of a coloured picture; where the ending says no format that can be written, it becomes a PNG.
+    """The name of a coloured picture or film; where the ending says no format that can be written, it becomes a PNG.
 
     From level 1 on an ending that changes is kept as well, and from level 2 on each adds one folder of the root's path.
     """
     stem, old = os.path.splitext(source.name)
     new = os.path.splitext(output_name(source.name))[1]
     formats = Image.registered_extensions()
-    if file_format is not None and formats.get(old.lower()) != formats[f".{file_format}"]:
+    if is_film(source.path):
+        new = old
+    elif file_format is not None and formats.get(old.lower()) != formats[f".{file_format}"]:
         new = f".{file_format}"
     elif not is_picture(f"_{new}"):
         new = ".png"

@@ -19,6 +19,7 @@ from colorization.color import (
     grid_squares,
     lab_to_rgb,
     merge_lab,
+    reduce_chroma,
     rgb_to_lab,
     to_float,
     to_uint8,
@@ -145,8 +146,10 @@ def sums_by_color(values: Tensor, ab: Tensor) -> Tensor:
 
 
 def render(lightness: Tensor, ab: Tensor) -> Tensor:
-    """Lightness `(B, 1, H, W)` and ab `(B, 2, H, W)` to uint8 RGB `(B, 3, H, W)`."""
-    return to_uint8(lab_to_rgb(merge_lab(lightness, ab)))
+    """Lightness `(B, 1, H, W)` and ab `(B, 2, H, W)` to uint8 RGB `(B, 3, H, W)`, as pictures are coloured: with less
+    chroma where sRGB can't show it.
+    """
+    return to_uint8(lab_to_rgb(reduce_chroma(merge_lab(lightness, ab))))
 
 
 class Scores(nn.Module):

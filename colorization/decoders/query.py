@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from colorization.decoders.unet import UNetPyramid
 from colorization.errors import ConfigError
@@ -12,6 +13,8 @@ from colorization.errors import ConfigError
 # ones would make attention dear.
 _LEVELS = 3
 _LEAST_REDUCTION = 8
+# How many numbers of a query a head of attention has.
+_HEAD = 32
 
 
 class QueryDecoder(UNetPyramid):
@@ -41,22 +44,17 @@ class QueryDecoder(UNetPyramid):
         embedding: int = 256,
     ) -> None:
         super().__init__(channels, reductions, out_channels, width)
-        for key, value, least in (("queries", queries, 1), ("layers", layers, 1), ("embedding", embedding, 32)):
+        for key, value, least in (("queries", queries, 1), ("layers", layers, 1), ("embedding", embedding, _HEAD)):
             if value < least:
                 raise ConfigError(f"decoder.{key}={value} is too small: give {least} or more")
-        if embedding % 32:
-            raise ConfigError(f"decoder.embedding={embedding} is no multiple of 32: give for instance 256")
+        if embedding % _HEAD:
+            raise ConfigError(f"decoder.embedding={embedding} is no multiple of {_HEAD}: give for instance 256")
         coarse = [level for level, reduction in enumerate(self.map_reductions) if reduction >= _LEAST_REDUCTION]
         self.looked_at = (coarse or [0])[:_LEVELS]
         self.queries = nn.Parameter(torch.randn(queries, embedding))
         self.keys = nn.ModuleList(nn.Conv2d(self.map_channels[level], embedding, 1) for level in self.looked_at)
         self.scales = nn.Parameter(torch.randn(len(self.looked_at), embedding) * 0.02)
-        self.layers = nn.ModuleList(
-            nn.TransformerDecoderLayer(
-                embedding, embedding // 32, 4 * embedding, dropout=0.0, batch_first=True, norm_first=True
-            )
-            for _ in range(layers)
-        )
+        self.layers = nn.ModuleList(_Layer(embedding) for _ in range(layers))
         self.norm = nn.LayerNorm(embedding)
         self.colors = nn.Sequential(
             nn.Linear(embedding, embedding), nn.GELU(), nn.Linear(embedding, self.map_channels[-1])
@@ -72,12 +70,53 @@ class QueryDecoder(UNetPyramid):
             (key(maps[level]) + scale.view(-1, 1, 1) + positions(maps[level], len(scale))).flatten(2).transpose(1, 2)
             for key, scale, level in zip(self.keys, self.scales, self.looked_at, strict=True)
         ]
-        queries = self.queries.expand(len(maps[0]), -1, -1)
+        queries = self.queries.expand(maps[0].shape[0], -1, -1)
         for number, layer in enumerate(self.layers):
             queries = layer(queries, keys[number % len(keys)])
         colors = self.colors(self.norm(queries))
-        weights = torch.einsum("oq,bqc->boc", self.mix.weight, colors)
-        return torch.einsum("boc,bchw->bohw", weights, maps[-1]) + self.mix.bias.view(-1, 1, 1)
+        # Spelled so that exported graphs take any batch: einsum, and products of matrices with batches, fix it.
+        weights = F.linear(colors.transpose(1, 2), self.mix.weight).transpose(1, 2)
+        mixed = torch.bmm(weights, maps[-1].flatten(2))
+        return mixed.unflatten(2, maps[-1].shape[-2:]) + self.mix.bias.view(-1, 1, 1)
+
+
+class _Layer(nn.Module):
+    """A transformer's layer with normalization first: queries look at a map, then at each other, then each for itself.
+
+    PyTorch's own has the first two the other way round, and can't be exported for a batch of any size.
+    """
+
+    def __init__(self, embedding: int) -> None:
+        super().__init__()
+        self.norms = nn.ModuleList(nn.LayerNorm(embedding) for _ in range(3))
+        self.look = _Attention(embedding)
+        self.exchange = _Attention(embedding)
+        self.think = nn.Sequential(nn.Linear(embedding, 4 * embedding), nn.GELU(), nn.Linear(4 * embedding, embedding))
+
+    def forward(self, queries: Tensor, keys: Tensor) -> Tensor:
+        """Queries `(B, N, embedding)` and a map's pixels `(B, M, embedding)` to queries."""
+        queries = queries + self.look(self.norms[0](queries), keys)
+        normed = self.norms[1](queries)
+        queries = queries + self.exchange(normed, normed)
+        return queries + self.think(self.norms[2](queries))
+
+
+class _Attention(nn.Module):
+    """Attention with heads of `_HEAD` numbers (Vaswani et al., 2017)."""
+
+    def __init__(self, embedding: int) -> None:
+        super().__init__()
+        self.query = nn.Linear(embedding, embedding)
+        self.key = nn.Linear(embedding, embedding)
+        self.value = nn.Linear(embedding, embedding)
+        self.output = nn.Linear(embedding, embedding)
+
+    def forward(self, queries: Tensor, keys: Tensor) -> Tensor:
+        heads = (
+            projected.unflatten(-1, (-1, _HEAD)).transpose(1, 2)
+            for projected in (self.query(queries), self.key(keys), self.value(keys))
+        )
+        return self.output(F.scaled_dot_product_attention(*heads).transpose(1, 2).flatten(2))
 
 
 def positions(picture: Tensor, channels: int) -> Tensor:
