@@ -47,7 +47,7 @@ def encoded(image: Image.Image | np.ndarray, file_format: str, **options: Any) -
 
 
 def png(pixels: np.ndarray) -> bytes:
-    return bytes(imagecodecs.png_encode(pixels))
+    return bytes(imagecodecs.png_encode(np.ascontiguousarray(pixels)))
 
 
 def tiff(pixels: np.ndarray, **options: Any) -> bytes:
@@ -235,7 +235,7 @@ def test_orientation_is_applied_once_and_exif_and_resolution_stay(
     turn = TURNS[orientation]
     stored = PHOTO if turn is None else PHOTO.transpose(turn)
     source, target = tmp_path / f"in.{ending}", tmp_path / f"out.{ending}"
-    stored.save(source, exif=oriented(orientation), dpi=(300, 200), quality=98)
+    stored.save(source, exif=oriented(orientation).tobytes(), dpi=(300, 200), quality=98)
     result, _ = color_file(source, target)
     assert result.size == (90, 60)
     assert np.abs(lab_of(result.pixels)[..., 0] - lab_of(RGB)[..., 0]).mean() < 1.2
