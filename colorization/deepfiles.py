@@ -1,5 +1,6 @@
 """PNG and TIFF where Pillow is not enough: it cuts 16 bits a colour down to 8, and loses EXIF of compressed TIFFs."""
 
+import logging
 import os
 import struct
 import zlib
@@ -15,6 +16,9 @@ from PIL.TiffImagePlugin import BITSPERSAMPLE, ImageFileDirectory_v2, TiffImageF
 from colorization.errors import PictureError
 from colorization.picture import Picture, Pixels
 from colorization.profiles import SRGB_PROFILE
+
+# What tifffile finds odd in a damaged file goes to the log of those who keep one, not to everyone's terminal.
+logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 _EXIF_DIRECTORY, _GPS_DIRECTORY = 0x8769, 0x8825
 # Photometric interpretations (TIFF 6.0, page 37) whose numbers are brightness or RGB.

@@ -7,7 +7,7 @@ import threading
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -206,7 +206,7 @@ def _to_16_bits(image: Image.Image) -> Pixels:
 class _Head(NamedTuple):
     """What has to be asked of a file before it is decoded: Pillow turns TIFFs upright and closes them."""
 
-    exif: Image.Exif
+    exif: dict[int, dict[int, Any]]
     dpi: tuple[float, float] | None
     frames: int
 

@@ -111,29 +111,33 @@ def resolution(image: Image.Image, orientation: int) -> tuple[float, float] | No
     return (down, across) if orientation >= 5 else (across, down)
 
 
-def kept_exif(image: Image.Image) -> Image.Exif:
+def kept_exif(image: Image.Image) -> dict[int, dict[int, Any]]:
     """What is worth keeping of a file's EXIF, without orientation and preview. Has to be asked for before a TIFF is
     decoded, because Pillow then closes it.
+
+    Returns:
+        Tags and values of the first directory, as number 0, and of those for details and place, by their own numbers.
     """
-    kept = Image.Exif()
+    kept: dict[int, dict[int, Any]] = {}
     with contextlib.suppress(Exception):  # a damaged block is kept as far as it can be read
         exif = image.getexif()
-        for tag in _KEPT_TAGS & exif.keys():
-            kept[tag] = exif[tag]
+        kept[0] = {tag: exif[tag] for tag in _KEPT_TAGS & exif.keys()}
         for directory in (_EXIF_DIRECTORY, _GPS_DIRECTORY):
-            entries = {tag: value for tag, value in exif.get_ifd(directory).items() if tag != _INTEROPERABILITY}
-            if entries:
-                kept.get_ifd(directory).update(entries)
+            entries = exif.get_ifd(directory).items()
+            kept[directory] = {tag: value for tag, value in entries if tag != _INTEROPERABILITY}
     return kept
 
 
-def exif_block(exif: Image.Exif, size: tuple[int, int]) -> bytes | None:
+def exif_block(kept: dict[int, dict[int, Any]], size: tuple[int, int]) -> bytes | None:
     """An EXIF block to be written with sRGB pixels of `size` (W, H). None if there is nothing in it."""
-    details = exif.get_ifd(_EXIF_DIRECTORY)
-    if details:
-        details.update({_COLOR_SPACE: 1, _WIDTH: size[0], _HEIGHT: size[1]})
-    elif not exif and not exif.get_ifd(_GPS_DIRECTORY):
+    if not any(kept.values()):
         return None
+    exif = Image.Exif()
+    for directory, entries in kept.items():
+        if entries:
+            (exif if directory == 0 else exif.get_ifd(directory)).update(entries)
+    if kept.get(_EXIF_DIRECTORY):
+        exif.get_ifd(_EXIF_DIRECTORY).update({_COLOR_SPACE: 1, _WIDTH: size[0], _HEIGHT: size[1]})
     try:
         return exif.tobytes()
     except Exception:  # what a damaged block held need not be writable
