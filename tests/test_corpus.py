@@ -18,7 +18,7 @@ import tifffile
 from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile, get_sampling
 
-from colorization.color import WHITE_D65
+from colorization.color.conversion import WHITE_D65
 from colorization.errors import PictureError
 from colorization.imagefiles import find_pictures, output_name, read_picture, save_picture
 from colorization.picture import Picture
