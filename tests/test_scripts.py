@@ -131,7 +131,7 @@ def test_colorizer_takes_any_mode_and_keeps_the_size(trained: Path, mode: str) -
     photo = Image.new("I;16", photo.size, 30000) if mode == "I;16" else photo.convert(mode)
     colored = colorizer(photo)
     assert colored.size == (57, 33)
-    assert colored.mode == "RGB"
+    assert colored.mode == ("RGBA" if mode == "RGBA" else "RGB")
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 300), (300, 1), (33, 57)])
