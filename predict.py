@@ -17,17 +17,17 @@ from omegaconf import DictConfig
 from PIL import Image
 from rich.progress import Progress
 
-from colorization.arguments import to_overrides
 from colorization.cli import script
 from colorization.config import PredictConfig, did_you_mean, resolve, usable_cores
 from colorization.errors import ColorizationError, ConfigError, PictureError
 from colorization.film import color_film, is_film
 from colorization.imagefiles import read_picture, save_picture
+from colorization.imagefiles.picture import Picture
 from colorization.inference import Colorizer
-from colorization.jobs import FORMATS, Job, expand, list_jobs
-from colorization.picture import Picture
-from colorization.processes import Process, this_process, wait_for_all
-from colorization.tally import Tally, progress_bar
+from colorization.prediction.arguments import to_overrides
+from colorization.prediction.jobs import FORMATS, Job, expand, list_jobs
+from colorization.prediction.processes import Process, this_process, wait_for_all
+from colorization.prediction.tally import Tally, progress_bar
 
 # Pictures are read, coloured and written together up to so many pixels; a larger one is a batch of its own.
 _BATCH_PIXELS = 25_000_000

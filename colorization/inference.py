@@ -11,13 +11,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from colorization.arrays import as_picture, like
 from colorization.checkpoint import read_checkpoint, rebuild, trained_size
 from colorization.color import normalize_lightness
 from colorization.errors import ConfigError, PictureError
+from colorization.imagefiles.arrays import as_picture, like
+from colorization.imagefiles.picture import Picture
 from colorization.network import ColorizationNetwork
 from colorization.objectives.base import Objective
-from colorization.picture import Picture
 from colorization.tiles import colors_at, guide_colors, paint, shrink_lightness
 
 log = logging.getLogger(__name__)

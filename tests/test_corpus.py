@@ -21,8 +21,8 @@ from PIL.JpegImagePlugin import JpegImageFile, get_sampling
 from colorization.color.conversion import WHITE_D65
 from colorization.errors import PictureError
 from colorization.imagefiles import find_pictures, output_name, read_picture, save_picture
-from colorization.picture import Picture
-from colorization.profiles import profile_space
+from colorization.imagefiles.picture import Picture
+from colorization.imagefiles.profiles import profile_space
 from tests.conftest import make_photo
 from tests.pictures import (
     ADOBE_RGB,
@@ -475,8 +475,8 @@ from pathlib import Path
 import numpy as np
 from colorization.errors import PictureError
 from colorization.imagefiles import save_picture
-from colorization.picture import Picture
-from colorization.profiles import profile_space
+from colorization.imagefiles.picture import Picture
+from colorization.imagefiles.profiles import profile_space
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
 for dtype in (np.uint8, np.uint16):
@@ -501,8 +501,8 @@ import sys
 from pathlib import Path
 import numpy as np
 from colorization.imagefiles import save_picture
-from colorization.picture import Picture
-from colorization.profiles import profile_space
+from colorization.imagefiles.picture import Picture
+from colorization.imagefiles.profiles import profile_space
 noise = np.random.default_rng(0).integers(0, 256, (300, 300, 3), dtype=np.uint8)
 print("ready", flush=True)
 for number in range(100_000):

@@ -17,7 +17,7 @@ from colorization import Colorizer
 from colorization.color import rgb_to_lab, to_float
 from colorization.errors import ConfigError, PictureError
 from colorization.film import color_film, is_film
-from colorization.stabilize import CUT, KEEP, Flicker, Stabilizer, flicker
+from colorization.film.stabilize import CUT, KEEP, Flicker, Stabilizer, flicker
 from tests.tiny import write_tiny
 
 # Time stamps of a phone, in 1/600 seconds: some frames last longer than others.

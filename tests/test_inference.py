@@ -16,10 +16,10 @@ from torch import Tensor
 import train
 from colorization.errors import ConfigError, PictureError
 from colorization.imagefiles import read_picture
+from colorization.imagefiles.picture import Picture
 from colorization.inference import Colorizer, seen_size, set_temperature
 from colorization.objectives.classification import Classification
 from colorization.objectives.regression import Regression
-from colorization.picture import Picture
 from tests.conftest import make_photo
 from tests.pictures import AB, Painter, gray_levels, lab_of, painter
 

@@ -21,7 +21,7 @@ import predict
 from colorization import Colorizer
 from colorization.config import PredictConfig
 from colorization.errors import ColorizationError, PictureError, shown
-from colorization.jobs import Job
+from colorization.prediction.jobs import Job
 from tests.conftest import CONF, RunScript, make_photo
 from tests.test_arguments import ODD_NAMES
 

@@ -12,10 +12,9 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from colorization.deepfiles import check_size, is_deep_color, read_png, read_tiff
 from colorization.errors import PictureError, first_line
-from colorization.imagesaving import on_white, output_name, save_picture, to_8_bits, to_pil, write_picture
-from colorization.picture import (
+from colorization.imagefiles.deep import check_size, is_deep_color, read_png, read_tiff
+from colorization.imagefiles.picture import (
     Picture,
     Pixels,
     exif_block,
@@ -25,23 +24,8 @@ from colorization.picture import (
     resolution,
     turn_upright,
 )
-from colorization.profiles import profile_space, to_srgb
-
-__all__ = [
-    "MAX_PIXELS",
-    "SUFFIXES",
-    "Picture",
-    "find_pictures",
-    "from_pil",
-    "is_gray_mode",
-    "is_picture",
-    "open_picture",
-    "output_name",
-    "read_picture",
-    "save_picture",
-    "to_rgb",
-    "write_picture",
-]
+from colorization.imagefiles.profiles import profile_space, to_srgb
+from colorization.imagefiles.saving import on_white, to_8_bits, to_pil
 
 SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".ppm", ".pgm", ".pnm", ".jp2", ".avif"}

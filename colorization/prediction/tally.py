@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from colorization.errors import first_line, shown
-from colorization.jobs import Job, Remark
+from colorization.prediction.jobs import Job, Remark
 
 console = Console(highlight=False, soft_wrap=True)
 _Result = TypeVar("_Result")

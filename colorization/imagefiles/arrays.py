@@ -9,10 +9,10 @@ from PIL import Image
 from torch import Tensor
 
 from colorization.errors import PictureError
-from colorization.imagefiles import from_pil
-from colorization.imagesaving import to_8_bits, to_pil
-from colorization.picture import Picture
-from colorization.profiles import SRGB_PROFILE
+from colorization.imagefiles.picture import Picture
+from colorization.imagefiles.profiles import SRGB_PROFILE
+from colorization.imagefiles.reading import from_pil
+from colorization.imagefiles.saving import to_8_bits, to_pil
 
 
 def as_picture(image: Any) -> Picture:

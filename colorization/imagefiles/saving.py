@@ -11,10 +11,10 @@ from typing import Any, BinaryIO
 import numpy as np
 from PIL import Image
 
-from colorization.deepfiles import write_png, write_tiff
 from colorization.errors import PictureError
-from colorization.picture import Picture, Pixels
-from colorization.profiles import SRGB_PROFILE
+from colorization.imagefiles.deep import write_png, write_tiff
+from colorization.imagefiles.picture import Picture, Pixels
+from colorization.imagefiles.profiles import SRGB_PROFILE
 
 # What each format is asked for. Halving the colour's resolution (4:2:0) is no way to keep colours.
 _OPTIONS: dict[str, dict[str, Any]] = {

@@ -16,8 +16,8 @@ from torch import Tensor
 from colorization.color import lab_to_rgb, merge_lab, reduce_chroma, rgb_to_lab, to_float, to_uint8
 from colorization.errors import ConfigError, PictureError, first_line
 from colorization.files import whole_file
+from colorization.film.stabilize import Flicker, Stabilizer
 from colorization.inference import Colorizer
-from colorization.stabilize import Flicker, Stabilizer
 
 SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".mts", ".wmv", ".3gp"})
 

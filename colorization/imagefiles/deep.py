@@ -14,8 +14,8 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import BITSPERSAMPLE, ImageFileDirectory_v2, TiffImageFile
 
 from colorization.errors import PictureError
-from colorization.picture import Picture, Pixels
-from colorization.profiles import SRGB_PROFILE
+from colorization.imagefiles.picture import Picture, Pixels
+from colorization.imagefiles.profiles import SRGB_PROFILE
 
 # What tifffile finds odd in a damaged file goes to the log of those who keep one, not to everyone's terminal.
 logging.getLogger("tifffile").addHandler(logging.NullHandler())

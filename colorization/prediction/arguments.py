@@ -16,7 +16,7 @@ from hydra.errors import HydraException
 
 from colorization.config import PredictConfig, did_you_mean
 from colorization.errors import ConfigError
-from colorization.jobs import expand, matching
+from colorization.prediction.jobs import expand, matching
 
 _OPTIONS = tuple(field.name for field in fields(PredictConfig))
 _LITERAL = ("checkpoint", "output", "suffix")

@@ -7,7 +7,7 @@ import imagecodecs
 import numpy as np
 from PIL import ImageCms
 
-from colorization.picture import Pixels
+from colorization.imagefiles.picture import Pixels
 
 SRGB_PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 

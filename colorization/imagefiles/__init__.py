@@ -1,0 +1,31 @@
+"""Picture files of the real world: found, read as upright sRGB, and written without losing what was in them."""
+
+from colorization.imagefiles.picture import Picture
+from colorization.imagefiles.reading import (
+    MAX_PIXELS,
+    SUFFIXES,
+    find_pictures,
+    from_pil,
+    is_gray_mode,
+    is_picture,
+    open_picture,
+    read_picture,
+    to_rgb,
+)
+from colorization.imagefiles.saving import output_name, save_picture, write_picture
+
+__all__ = [
+    "MAX_PIXELS",
+    "SUFFIXES",
+    "Picture",
+    "find_pictures",
+    "from_pil",
+    "is_gray_mode",
+    "is_picture",
+    "open_picture",
+    "output_name",
+    "read_picture",
+    "save_picture",
+    "to_rgb",
+    "write_picture",
+]
