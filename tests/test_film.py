@@ -18,6 +18,7 @@ from colorization.color import rgb_to_lab, to_float
 from colorization.errors import ConfigError, PictureError
 from colorization.film import color_film, is_film
 from colorization.film.stabilize import CUT, KEEP, Flicker, Stabilizer, flicker
+from tests.conftest import RunScript, make_photo
 from tests.tiny import write_tiny
 
 # Time stamps of a phone, in 1/600 seconds: some frames last longer than others.
@@ -256,3 +257,38 @@ def test_names_of_films() -> None:
     assert is_film(Path("a/Clip.MP4"))
     assert not is_film(Path("clip.jpg"))
     assert not is_film(Path(".clip.mp4"))
+
+
+def test_the_command_colours_films_beside_pictures(
+    trained: Path, tmp_path: Path, run_script: RunScript, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A film keeps its ending whatever `format` says; a broken one does not stop the others; of a folder, only the
+    pictures are coloured.
+    """
+    (tmp_path / "box").mkdir()
+    make_photo().save(tmp_path / "box" / "photo.png")
+    make_film(tmp_path / "box" / "inside.mp4")
+    make_film(tmp_path / "clip, 1.mp4", stamps=UNEVEN[:6])
+    (tmp_path / "broken.mp4").write_bytes(b"no film")
+    given = [str(tmp_path / name) for name in ("box", "clip, 1.mp4", "broken.mp4")]
+    with pytest.raises(SystemExit) as stop:
+        run_script("predict", f"checkpoint={trained}/checkpoints/best.ckpt", "device=cpu", "format=jpg", *given)
+    assert stop.value.code == 1
+    assert sorted(path.name for path in (tmp_path / "colorized").iterdir()) == ["clip, 1.mp4", "photo.jpg"]
+    frames = frames_of(tmp_path / "colorized" / "clip, 1.mp4")
+    assert len(frames) == 6
+    printed = capsys.readouterr().out
+    assert "6 frames; colours flickered by" in printed
+    assert "broken.mp4: can't be coloured as a film" in printed
+
+
+def test_saturation_counts_in_films_as_well(colorizer: Colorizer, tmp_path: Path) -> None:
+    film = make_film(tmp_path / "clip.mp4", stamps=UNEVEN[:3])
+    pale = Colorizer(colorizer.network, colorizer.objective, colorizer.resolution, saturation=0.0)
+    color_film(pale, film, tmp_path / "pale.mp4")
+    color_film(colorizer, film, tmp_path / "full.mp4")
+    spread = {}
+    for name in ("pale", "full"):
+        _, rgb = frames_of(tmp_path / f"{name}.mp4")[-1]
+        spread[name] = float((rgb.max(axis=-1).astype(int) - rgb.min(axis=-1)).mean())
+    assert spread["pale"] < 3 < spread["full"]
