@@ -1,7 +1,6 @@
 """How often each bin of the ab plane occurs in a list of photos: the prior that rare colours are weighed by."""
 
 import hashlib
-import os
 import pickle
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 from colorization.color import nearest_bins, rgb_to_lab, to_float
 from colorization.data.photos import Photos, open_colored, to_tensor
 from colorization.errors import DataError, PictureError
+from colorization.files import whole_file
 from colorization.report import console
 
 # A photo is looked at in a grid of this many pixels, so that large photos count as much as small ones.
@@ -110,13 +110,8 @@ def cached_prior(photos: Photos, bins: Tensor, folder: Path, num_workers: int) -
     if kept is not None and kept.shape == (len(bins),):
         return kept
     prior = measure_prior(photos, bins, num_workers)
-    folder.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        torch.save(prior, temporary)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with whole_file(path) as part:
+        torch.save(prior, part)
     return prior
 
 
