@@ -67,6 +67,8 @@ def main(composed: DictConfig) -> None:
         )
     if fid is not None and not evaluation.fids:
         left_out["fid"] = "fid needs two pictures or more"
+        if config["metrics"] is not None:
+            raise ConfigError(f"metrics: {left_out['fid']}, and there is one: leave it out, or give more photos")
 
     notes = [f"left out: {reason}" for reason in left_out.values()]
     if skipped := data.skipped.summary():

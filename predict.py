@@ -23,7 +23,7 @@ from colorization.errors import ColorizationError, ConfigError, PictureError
 from colorization.film import color_film, is_film
 from colorization.imagefiles import read_picture, save_picture
 from colorization.imagefiles.picture import Picture
-from colorization.inference import Colorizer
+from colorization.inference import Colorizer, check_resolution, find_device
 from colorization.prediction.arguments import to_overrides
 from colorization.prediction.jobs import FORMATS, Job, expand, list_jobs
 from colorization.prediction.processes import Process, this_process, wait_for_all
@@ -80,6 +80,8 @@ def check(config: dict[str, Any]) -> None:
         raise ConfigError(f"format={config['format']} can't be written{did_you_mean(config['format'], formats)}")
     if config["suffix"] is not None and "/" in config["suffix"]:
         raise ConfigError(f"suffix={config['suffix']} becomes a part of a file's name: leave out /")
+    check_resolution(config["resolution"])
+    find_device(config["device"])
     if "-" in config["input"]:
         if len(config["input"]) > 1:
             raise ConfigError("input=- is a single picture on standard input: leave out other names")

@@ -87,6 +87,12 @@ def check(config: dict[str, Any]) -> None:
         if not least <= value <= most:
             upper = "" if most == math.inf else f" and {most} at the most"
             raise ConfigError(f"{path}={value} can't work: give {least} or more{upper}")
+    precision = str(trainer.get("precision", "32-true"))
+    if precision == "64" or (precision.endswith("-true") and precision != "32-true"):
+        raise ConfigError(
+            f"trainer.precision={precision} can't work, because colours are computed in float32: give 32-true, "
+            "bf16-mixed or 16-mixed"
+        )
     if "checkpoint" not in config["callbacks"]:
         raise ConfigError(
             "callbacks has no checkpoint, so that nothing would be kept: give 'callbacks=[default,...]' with what is "

@@ -47,7 +47,8 @@ class Adversary:
         Raises:
             ConfigError: the strategy shares out parameters, or the optimizer refuses its options.
         """
-        if not isinstance(trainer.strategy, (SingleDeviceStrategy, DDPStrategy)):
+        strategy = trainer.strategy  # DeepSpeed's is a subclass of DDP's
+        if not isinstance(strategy, SingleDeviceStrategy) and type(strategy) is not DDPStrategy:
             raise ConfigError(
                 "an adversarial term needs a whole copy of the network on each device: trainer.strategy=ddp"
             )

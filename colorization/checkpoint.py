@@ -100,18 +100,31 @@ def check_resumable(checkpoint: Mapping[str, Any], config: Mapping[str, Any], pa
         CheckpointError: backbone, decoder or objective differ, or the kind of optimizer or schedule.
     """
     for group in ("backbone", "decoder", "objective", "optimizer", "scheduler"):
-        before, now = ({**node.get(group, {})} for node in (checkpoint[ENTRY]["config"], config))
+        before, now = (_leaves(node.get(group), group) for node in (checkpoint[ENTRY]["config"], config))
         if group in ("optimizer", "scheduler"):
-            before, now = ({"_target_": node.get("_target_")} for node in (before, now))
-        for node in (before, now):
-            node.pop("pretrained", None)
-            node.pop("weights", None)
+            before, now = (
+                {key: value for key, value in node.items() if key.endswith("_target_")} for node in (before, now)
+            )
         for key in sorted(before.keys() | now.keys()):
-            if before.get(key) != now.get(key):
+            first, second = (node.get(key, _LATER.get(key)) for node in (before, now))
+            if key.rpartition(".")[2] not in _MAY_DIFFER and first != second:
                 raise CheckpointError(
-                    f"ckpt_path={path} was trained with {group}.{key}={before.get(key)}, this run has "
-                    f"{now.get(key)}: repeat the command of that run and add ckpt_path"
+                    f"ckpt_path={path} was trained with {key}={first}, this run has {second}: repeat the command of "
+                    "that run and add ckpt_path"
                 )
+
+
+# Where weights began, and how distributions are decoded, says nothing about how a run goes on.
+_MAY_DIFFER = ("pretrained", "weights", "temperature")
+# Options that came after the first checkpoints, with the values that mean what was before.
+_LATER = {"objective.weight": 1.0}
+
+
+def _leaves(value: Any, path: str) -> dict[str, Any]:
+    """All values of a configuration by their whole names."""
+    if not isinstance(value, Mapping):
+        return {} if value is None else {path: value}
+    return {key: leaf for name, below in value.items() for key, leaf in _leaves(below, f"{path}.{name}").items()}
 
 
 def trained_size(checkpoint: Mapping[str, Any]) -> int:

@@ -132,7 +132,7 @@ class Colorizer:
         try:
             return self._color_many(pictures)
         except (RuntimeError, MemoryError) as error:
-            if not _is_out_of_memory(error):
+            if not is_out_of_memory(error):
                 raise
         # Outside of the handler, where the error no longer holds what filled the memory.
         if len(pictures) > 1:
@@ -143,8 +143,7 @@ class Colorizer:
             raise PictureError(
                 f"there is not enough memory to colour it at resolution={self.resolution}: give a smaller one"
             )
-        log.warning("%s has not enough memory: going on with the CPU", self.device)
-        self._move(torch.device("cpu"))
+        self.fall_back()
         return self.color_many(pictures)
 
     @torch.inference_mode()
@@ -157,6 +156,8 @@ class Colorizer:
         for size, members in alike.items():
             lightness = torch.stack([shrink_lightness(pictures[index].pixels, size, self.device) for index in members])
             ab = self.objective.decode(self.network(normalize_lightness(lightness)))
+            if not torch.isfinite(ab).all():
+                raise PictureError("gets colours that are no numbers: the checkpoint is spoiled, take an earlier one")
             for index, guide in zip(members, guide_colors(lightness, ab), strict=True):
                 pixels = paint(pictures[index].pixels, guide, self.saturation)
                 colored[index] = dataclasses.replace(pictures[index], pixels=pixels)
@@ -165,6 +166,11 @@ class Colorizer:
     def predict_ab(self, lightness: Tensor) -> Tensor:
         """Lightness `(B, 1, H, W)` in 0..100 to ab in Lab units, float32 `(B, 2, H, W)`, with `saturation`."""
         return self.saturation * predict_ab(self.network, self.objective, lightness, self.resolution)
+
+    def fall_back(self) -> None:
+        """Goes on with the CPU, and says so in the log."""
+        log.warning("%s has not enough memory: going on with the CPU", self.device)
+        self._move(torch.device("cpu"))
 
     def _move(self, device: torch.device) -> None:
         self.device = device
@@ -214,7 +220,8 @@ def set_temperature(objective: Objective, temperature: float) -> None:
     objective.temperature = temperature
 
 
-def _is_out_of_memory(error: BaseException) -> bool:
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that a device has not enough memory."""
     # MPS and the CPU's allocator raise plain RuntimeErrors.
     said = str(error).lower()
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or (
@@ -228,11 +235,18 @@ def seen_resolution(checkpoint: Mapping[str, Any], wanted: int | None) -> int:
     Raises:
         ConfigError: it is too small.
     """
-    if wanted is None:
-        return trained_size(checkpoint)
-    if wanted < 16:
+    check_resolution(wanted)
+    return trained_size(checkpoint) if wanted is None else wanted
+
+
+def check_resolution(wanted: int | None) -> None:
+    """Refuses what is too small.
+
+    Raises:
+        ConfigError: it is.
+    """
+    if wanted is not None and wanted < 16:
         raise ConfigError(f"resolution={wanted} is too small to see anything: give 16 or more")
-    return wanted
 
 
 def find_device(name: str) -> torch.device:

@@ -53,6 +53,8 @@ class ColorizationModule(LightningModule):
         self.adversary = Adversary.of(objective)
         self.total_steps = 1
         self.resumed = False
+        self.resumed_progress = 0.0
+        self.seen: Sequence[str] = ()
         self.loss = MeanMetric()
         self.scores = Scores()
 
@@ -72,7 +74,8 @@ class ColorizationModule(LightningModule):
             losses["discriminator"] = self.adversary.learn(
                 lightness, self.objective.decode(prediction.detach()), ab, self.trainer.accumulate_grad_batches
             )
-        self._refuse_nonsense(losses, batch["name"])
+        self.seen = batch["name"]
+        self._refuse_nonsense({f"train/{name}": loss for name, loss in losses.items()}, self.seen)
         for name, loss in losses.items():
             self.log(f"train/{name}", loss.detach(), prog_bar=name == "loss")
         return losses["loss"]
@@ -80,9 +83,14 @@ class ColorizationModule(LightningModule):
     @property
     def progress(self) -> float:
         """The share of the training run that is done, 0..1."""
-        return min(self.global_step / self.total_steps, 1.0)
+        return min(max(self.global_step / self.total_steps, self.resumed_progress), 1.0)
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
+        if self.trainer.precision != "16-mixed":  # there, the scaler expects such gradients and skips the step
+            norm = torch.nn.utils.get_total_norm(
+                parameter.grad for parameter in self.parameters() if parameter.grad is not None
+            )
+            self._refuse_nonsense({"the gradient's norm is": norm}, self.seen)
         # As often as the network, also where gradients are accumulated over several batches.
         if self.adversary is not None and self.progress >= self.adversary.term.begin:
             self.adversary.step(self.trainer)
@@ -108,6 +116,7 @@ class ColorizationModule(LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint[ENTRY] = describe(self.config)
+        checkpoint["progress"] = self.progress
         if self.adversary is not None:
             checkpoint["adversary"] = self.adversary.state_dict()
 
@@ -115,6 +124,8 @@ class ColorizationModule(LightningModule):
         if self.trainer.state.fn != TrainerFn.FITTING:
             return
         self.resumed = True
+        # Terms that have begun go on, also if the run is now to be longer.
+        self.resumed_progress = checkpoint.get("progress", 0.0)
         steps = self.trainer.estimated_stepping_batches
         if checkpoint["global_step"] >= steps:
             raise CheckpointError(
@@ -137,21 +148,21 @@ class ColorizationModule(LightningModule):
                 self.objective.set_prior(cached_prior(data.photos_of("train"), ab_bins(), folder, data.num_workers))
             self.trainer.strategy.barrier()
 
-    def _refuse_nonsense(self, losses: Mapping[str, Tensor], names: Sequence[str]) -> None:
-        """Stops before a loss that is no number spoils the network.
+    def _refuse_nonsense(self, numbers: Mapping[str, Tensor], names: Sequence[str]) -> None:
+        """Stops before something that is no number spoils the network or a checkpoint.
 
         Raises:
-            TrainingError: there is one.
+            TrainingError: there is such a number.
         """
-        wrong = [f"{name} {float(loss)}" for name, loss in losses.items() if not torch.isfinite(loss)]
+        wrong = [f"{name} {float(number)}" for name, number in numbers.items() if not torch.isfinite(number)]
         if not wrong:
             return
         # Of the callbacks that write checkpoints, `last.ckpt`'s comes last.
         good = [path for file in self.trainer.checkpoint_callbacks if (path := getattr(file, "best_model_path", ""))]
         go_on = f"the last good checkpoint is {good[-1]}" if good else "no checkpoint was written yet"
         raise TrainingError(
-            f"training stopped at step {self.global_step}, before the network took harm: {', '.join(wrong)} "
-            f"(photos {', '.join(names)}); {go_on}; lower optimizer.lr, or try trainer.precision=32-true"
+            f"training stopped at step {self.global_step}: {', '.join(wrong)} (photos {', '.join(names)}); {go_on}; "
+            "lower optimizer.lr, or try trainer.precision=32-true"
         )
 
     def _score(self, batch: dict[str, Any]) -> dict[str, Any]:
@@ -167,7 +178,10 @@ class ColorizationModule(LightningModule):
 
     def _log_scores(self) -> None:
         # Every process logs, also one that had no photo: they wait for each other here.
-        self.log("val/loss", self.loss.compute(), prog_bar=True, sync_dist=True)
+        loss = self.loss.compute()
+        if self.trainer.state.fn == TrainerFn.FITTING and self.loss.update_called:
+            self._refuse_nonsense({"val/loss": loss}, ["of validation"])  # before a checkpoint is written
+        self.log("val/loss", loss, prog_bar=True, sync_dist=True)
         self.log_dict({f"val/{name}": mean for name, mean in self.scores.compute().items()}, sync_dist=True)
         self.loss.reset()
         self.scores.reset()

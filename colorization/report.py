@@ -71,7 +71,8 @@ def _interval(intervals: Intervals, key: str) -> str:
 
 def print_table(cells: Cells, title: str) -> None:
     """A table for the terminal."""
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    console.print(title, markup=False)  # as a table's title, it would be broken at the table's width
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     for heading in cells[0]:
         table.add_column(heading, justify="right" if heading else "left", no_wrap=True)
     for row in cells[1:]:

@@ -70,6 +70,16 @@ def test_the_discriminator_rests_during_the_warm_up(tmp_path: Path, eight: Path)
     assert last["train/adversarial"]
 
 
+def test_a_term_that_has_begun_goes_on_in_a_longer_run(tmp_path: Path, eight: Path) -> None:
+    options = [*GAN, "objective.terms.adversarial.begin=0.4", "scheduler=constant"]
+    train_in(tmp_path / "run", eight, *options, "trainer.max_epochs=2")
+    train_in(tmp_path / "run", eight, *options, "trainer.max_epochs=8", "ckpt_path=last", "scheduler=constant")
+    steps = [row for row in rows(tmp_path / "run") if row["train/loss"]]
+    first = next(index for index, row in enumerate(steps) if row["train/adversarial"])
+    assert 0 < first < 5
+    assert all(row["train/adversarial"] for row in steps[first:])
+
+
 class _Witness(Callback):
     """Notes both optimizers and the discriminator at the moment when training goes on."""
 

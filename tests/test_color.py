@@ -278,3 +278,12 @@ def test_levels_keep_lightness_better_than_rounding_each_alone(highest: int, mea
     assert error.max() < most
     if highest == 255:
         assert error.mean() < 0.4 * error_alone.mean()
+
+
+def test_chroma_of_any_size_comes_back_to_the_border_of_srgb() -> None:
+    """A saturation of a million is as good as one of a hundred."""
+    lab = torch.tensor([60.0, 30.0, 20.0]).view(3, 1, 1)
+    results = [color.reduce_chroma(torch.cat((lab[:1], lab[1:] * factor))) for factor in (1e2, 1e6, 1e9)]
+    for result in results:
+        assert float(result[1:].norm()) == pytest.approx(float(results[0][1:].norm()), rel=2e-3)
+        assert float(result[1:].norm()) > float(lab[1:].norm())

@@ -285,6 +285,16 @@ def test_extremes_are_never_the_same_picture(count: int) -> None:
         assert chosen["median"] == [23, 24, 25]
 
 
+def test_a_metric_that_needs_another_can_be_asked_for_alone(
+    trained: Path, tmp_path: Path, photos: Path, run_script: RunScript
+) -> None:
+    options = [f"checkpoint={trained}/checkpoints/last.ckpt", "data=folder", f"data.root={photos}", "split=all"]
+    options += ["trainer=cpu", "data.num_workers=0", f"hydra.run.dir={tmp_path}/e"]
+    run_script("evaluate", *options, "metrics=[colorfulness_mean_difference]")
+    found = json.loads((tmp_path / "e" / "metrics.json").read_text())["metrics"]
+    assert found.keys() == {"colorfulness_mean_difference", "gray_colorfulness_mean_difference"}
+
+
 def test_a_temperature_is_for_objectives_that_have_one(
     trained: Path, tmp_path: Path, photos: Path, run_script: RunScript, fails: Fails
 ) -> None:

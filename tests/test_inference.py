@@ -247,7 +247,7 @@ def test_temperature_is_set_where_the_objective_has_one() -> None:
     with pytest.raises(ConfigError, match=r"temperature=0\.5: this checkpoint's objective has no temperature"):
         set_temperature(Regression(), 0.5)
     objective = Classification()
-    with pytest.raises(ConfigError, match="above 0"):
+    with pytest.raises(ConfigError, match=r"from 0\.001"):
         set_temperature(objective, 0.0)
     set_temperature(objective, 0.5)
     assert objective.temperature == 0.5

@@ -89,7 +89,10 @@ def test_a_low_temperature_is_the_mode_and_a_high_one_the_mean() -> None:
     objective.temperature = 100.0
     middle = objective.bins[[10, 200]].mean(dim=0)
     assert torch.allclose(objective.annealed_mean(logits)[0, :, 0, 0], middle, atol=0.5)
-    for wrong in (0.0, -1.0, float("nan"), float("inf")):
+    for lowest in (1e-3, 1e3):
+        objective.temperature = lowest
+        assert bool(torch.isfinite(objective.annealed_mean(logits)).all())
+    for wrong in (0.0, 1e-40, -1.0, float("nan"), float("inf")):
         with pytest.raises(ConfigError, match="temperature"):
             objective.temperature = wrong
 
@@ -320,6 +323,16 @@ def test_validation_leaves_out_what_can_t_be_compared() -> None:
     assert "judge" not in objective.eval().loss(ab / 110, ab, lightness)
 
 
+def test_colours_are_decoded_in_float32_under_autocast() -> None:
+    objective = Classification()
+    logits = torch.randn(1, len(objective.bins), 4, 4, generator=torch.Generator().manual_seed(0)) * 5
+    expected = objective.annealed_mean(logits)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = objective.annealed_mean(logits)
+    assert found.dtype == torch.float32
+    assert torch.equal(found, expected)
+
+
 def test_a_term_is_added_to_any_objective_in_yaml(compose_config: Compose) -> None:
     config = compose_config(
         "backbone=resnet18",
@@ -346,6 +359,14 @@ def test_a_term_can_be_taken_out(compose_config: Compose) -> None:
     ("override", "message"),
     [
         ("objective.weight=-1", "objective.weight=-1"),
+        ("objective.weight=nan", "objective.weight=nan"),
+        ("objective.delta=nan", "delta=nan"),
+        (
+            "objective.terms.loss={_target_: colorization.objectives.terms.colorfulness.Colorfulness}",
+            "name that is taken",
+        ),
+        ("objective.terms.foo={_target_: torch.nn.ReLU}", "objective.terms.foo is no term"),
+        ("objective.terms.foo=3", "objective.terms.foo is no term"),
         ("objective.terms.adversarial.weight=-1", "weight of -1"),
         ("objective.terms.adversarial.begin=1", "begin=1"),
         ("objective.terms.adversarial.width=1", "width=1"),
@@ -355,7 +376,7 @@ def test_a_term_can_be_taken_out(compose_config: Compose) -> None:
 )
 def test_options_of_terms_are_checked(compose_config: Compose, override: str, message: str) -> None:
     build: Callable[[], object] = lambda: instantiate(  # noqa: E731
-        compose_config("objective=adversarial", f"+{override}" if override.endswith("rl=1") else override)["objective"],
+        compose_config("objective=adversarial", f"++{override}")["objective"],
         "objective",
     )
     with pytest.raises(ConfigError, match=message.replace(".", r"\.")):

@@ -14,7 +14,8 @@ import torchvision
 import yaml
 
 import train
-from colorization.checkpoint import read_checkpoint, rebuild
+from colorization.checkpoint import check_resumable, read_checkpoint, rebuild
+from colorization.errors import CheckpointError
 from colorization.loggers import MetricsFile, WandbRun
 from colorization.objectives.regression import Regression
 from tests.conftest import SMALL, Compose, RunScript, make_folder, make_photo, rows, train_in
@@ -126,6 +127,18 @@ def test_what_a_resumed_run_can_t_change_is_named(
     photos = ["data=folder", f"data.root={trained.parent}/photos", "data.val_share=0.4"]
     options = [f"ckpt_path={trained}/checkpoints/last.ckpt", f"hydra.run.dir={tmp_path}/r", override]
     assert part in fails("train", *SMALL, *photos, *options)
+
+
+def test_a_resumed_run_may_find_its_weights_elsewhere(trained: Path) -> None:
+    config = read_checkpoint(trained / "checkpoints" / "last.ckpt")["colorization"]["config"]
+    before, now = (
+        {**config, "objective": {**config["objective"], "terms": {"seen": {"_target_": "x", "weights": path}}}}
+        for path in ("here.pth", "there.pth")
+    )
+    check_resumable({"colorization": {"config": before}}, now, "last.ckpt")
+    now["objective"]["terms"]["seen"]["layers"] = ["relu1_1"]
+    with pytest.raises(CheckpointError, match=r"objective\.terms\.seen\.layers=None, this run has \['relu1_1'\]"):
+        check_resumable({"colorization": {"config": before}}, now, "last.ckpt")
 
 
 def test_a_second_run_does_not_overwrite_the_first(trained: Path, fails: Fails) -> None:
@@ -316,6 +329,18 @@ def test_the_prior_is_measured_once_and_travels_in_the_checkpoint(
     assert torch.equal(weights["objective.prior"], prior)
     _, objective = rebuild(read_checkpoint(tmp_path / "run" / "checkpoints" / "last.ckpt"), "last.ckpt")
     assert torch.equal(objective.get_buffer("class_weights"), weights["objective.class_weights"])
+
+
+def test_a_gradient_that_is_no_number_stops_the_run_before_it_does_harm(
+    tmp_path: Path, photos: Path, fails: Fails, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The square root of 0 has a loss, but no gradient."""
+    monkeypatch.setattr(Regression, "pixel_loss", lambda self, prediction, ab: (prediction * 0).sqrt().mean())
+    message = fails(
+        "train", *SMALL, "data=folder", f"data.root={photos}", "data.val_share=0.4", f"hydra.run.dir={tmp_path}/r"
+    )
+    assert "the gradient's norm is nan" in message
+    assert not (tmp_path / "r" / "checkpoints" / "last.ckpt").exists()
 
 
 def test_a_loss_that_is_no_number_stops_the_run(

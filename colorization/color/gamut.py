@@ -8,6 +8,8 @@ from colorization.color.conversion import in_float32, lab_to_linear, lab_to_uncl
 # How far linear RGB may leave 0..1 at both ends and count as shown: the rounding of float32, and that of the matrices,
 # by which white itself is outside.
 GAMUT_MARGIN = (2e-6, 1e-4)
+# More than the chroma of any colour of sRGB, which is 134 at most.
+_MOST_CHROMA = 150.0
 
 
 def clipped_share(lab: Tensor) -> Tensor:
@@ -39,6 +41,9 @@ def reduce_chroma(lab: Tensor) -> Tensor:
         return lab
     # (3, N, 1): a picture that is made of the pixels in question.
     colors = lab.movedim(-3, 0)[:, outside].unsqueeze(-1)
+    # Beyond anything that sRGB shows, so that the halving has no long way to go.
+    chroma = colors[1:].norm(dim=0)
+    colors = torch.cat((colors[:1], colors[1:] * (_MOST_CHROMA / chroma.clamp(min=_MOST_CHROMA))))
     shown, not_shown = torch.zeros_like(colors[:1]), torch.ones_like(colors[:1])
     for _ in range(10):
         middle = (shown + not_shown) / 2

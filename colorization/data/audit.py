@@ -215,7 +215,9 @@ def write(audit: Audit, excluded: dict[str, str], config: dict[str, Any], data: 
         "exclude": config["exclude"],
         "excluded": len(excluded),
     }
-    (run / "audit.json").write_text(json.dumps(summary, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    (run / "audit.json").write_text(
+        json.dumps(summary, indent=2, ensure_ascii=False) + "\n", encoding="utf-8", errors="surrogateescape"
+    )
 
 
 def print_findings(audit: Audit, exclude: Sequence[str], title: str) -> None:

@@ -16,6 +16,8 @@ from colorization.errors import DataError, PictureError
 from colorization.files import whole_file
 from colorization.report import console
 
+# Part of the name of every file of a prior: to be changed with the way of measuring.
+_METHOD = b"1"
 # A photo is looked at in a grid of this many pixels, so that large photos count as much as small ones.
 _GRID = (32, 32)
 
@@ -104,7 +106,7 @@ def cached_prior(photos: Photos, bins: Tensor, folder: Path, num_workers: int) -
         DataError: none of the photos can be used.
     """
     bins = bins.detach().float().cpu()
-    key = hashlib.sha256(photos.fingerprint().encode() + bins.numpy().tobytes()).hexdigest()
+    key = hashlib.sha256(_METHOD + photos.fingerprint().encode() + bins.numpy().tobytes()).hexdigest()
     path = folder / f"{key}.pt"
     kept = _read(path)
     if kept is not None and kept.shape == (len(bins),):

@@ -50,7 +50,7 @@ class QueryDecoder(UNetPyramid):
         if embedding % _HEAD:
             raise ConfigError(f"decoder.embedding={embedding} is no multiple of {_HEAD}: give for instance 256")
         coarse = [level for level, reduction in enumerate(self.map_reductions) if reduction >= _LEAST_REDUCTION]
-        self.looked_at = (coarse or [0])[:_LEVELS]
+        self.looked_at = (coarse or [0])[: min(_LEVELS, layers)]
         self.queries = nn.Parameter(torch.randn(queries, embedding))
         self.keys = nn.ModuleList(nn.Conv2d(self.map_channels[level], embedding, 1) for level in self.looked_at)
         self.scales = nn.Parameter(torch.randn(len(self.looked_at), embedding) * 0.02)

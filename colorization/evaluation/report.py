@@ -1,6 +1,7 @@
 """What an evaluation leaves behind: tables, files and pictures."""
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -118,7 +119,8 @@ class EvaluationReport:
         """
         folder.mkdir(parents=True, exist_ok=True)
         scores = {"compare": self.results} if self.others else self.results[self.first]
-        text = json.dumps({**facts, **scores, "extremes": self.extremes()}, indent=2, ensure_ascii=False)
+        summary = _without_nan({**facts, **scores, "extremes": self.extremes()})
+        text = json.dumps(summary, indent=2, ensure_ascii=False)
         (folder / "metrics.json").write_text(text + "\n", encoding="utf-8", errors="surrogateescape")
         (folder / "report.md").write_text(self._markdown(), encoding="utf-8", errors="surrogateescape")
         write_csv(folder / "metrics.csv", self._metric_rows())
@@ -173,3 +175,12 @@ class EvaluationReport:
             "![worst, median and best pictures](extremes.png)",
         ]
         return "\n\n".join(parts) + "\n"
+
+
+def _without_nan(value: Any) -> Any:
+    """A value for JSON, which knows neither NaN nor infinity: they become null."""
+    if isinstance(value, Mapping):
+        return {key: _without_nan(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_without_nan(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -89,6 +89,8 @@ class Evaluation(LightningModule):
         self.networks = nn.ModuleList(candidate.network for candidate in candidates)
         self.objectives = nn.ModuleList(candidate.objective for candidate in candidates)
         self.metrics = set(metrics) | {"psnr"}  # by which the shown pictures are chosen
+        if "colorfulness_mean_difference" in metrics:
+            self.metrics.add("colorfulness")
         self.lpips = lpips
         self.fid = fid
         self.shown = shown

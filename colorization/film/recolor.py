@@ -17,7 +17,7 @@ from colorization.color import lab_to_rgb, merge_lab, reduce_chroma, rgb_to_lab,
 from colorization.errors import ConfigError, PictureError, first_line
 from colorization.files import whole_file
 from colorization.film.stabilize import Flicker, Stabilizer
-from colorization.inference import Colorizer
+from colorization.inference import Colorizer, is_out_of_memory
 
 SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".mts", ".wmv", ".3gp"})
 
@@ -199,9 +199,23 @@ class _Recolor:
         size = (self.encoder.height, self.encoder.width)
         if any(picture.shape[:2] != size for picture in pictures):
             raise PictureError("changes its size in the middle: split it there")
-        pixels = torch.from_numpy(np.stack(pictures)).to(self.colorizer.device).permute(0, 3, 1, 2)
-        lightness = rgb_to_lab(to_float(pixels))[:, :1]
-        ab = self.colorizer.predict_ab(lightness)
+        try:
+            pixels = torch.from_numpy(np.stack(pictures)).to(self.colorizer.device).permute(0, 3, 1, 2)
+            lightness = rgb_to_lab(to_float(pixels))[:, :1]
+            ab = self.colorizer.predict_ab(lightness)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error) or (len(batch) == 1 and self.colorizer.device.type == "cpu"):
+                raise
+            ab = None
+        if ab is None:  # outside of the handler, where the error no longer holds what filled the memory
+            if len(batch) == 1:
+                self.colorizer.fall_back()
+            for half in (batch[: len(batch) // 2], batch[len(batch) // 2 :]):
+                if half:
+                    self._color(half)
+            return
+        if not torch.isfinite(ab).all():
+            raise PictureError("gets colours that are no numbers: the checkpoint is spoiled, take an earlier one")
         for frame, frame_lightness, frame_ab in zip(batch, lightness, ab, strict=True):
             stable = self.stabilizer(frame_lightness, frame_ab)
             self.before.update(frame_lightness, frame_ab)

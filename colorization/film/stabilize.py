@@ -41,11 +41,11 @@ class Stabilizer:
         size = [max(round(side * scale), 1) for side in lightness.shape[-2:]]
         small = F.interpolate(lightness.unsqueeze(0), size, mode="bilinear", align_corners=False, antialias=True)
         if self._small is not None and self._before is not None and self._small.shape == small.shape:
-            change = (small - self._small).abs()
+            change = (small - self._small.to(small.device)).abs()
             if change.mean() < CUT:
                 weight = KEEP * torch.exp(-((change / MOTION) ** 2))
                 weight = F.interpolate(weight, lightness.shape[-2:], mode="bilinear", align_corners=False)[0]
-                ab = torch.lerp(ab, self._before, weight)
+                ab = torch.lerp(ab, self._before.to(ab.device), weight)
         self._small, self._before = small, ab
         return ab
 
@@ -61,8 +61,9 @@ class Flicker:
     def update(self, lightness: Tensor, ab: Tensor) -> None:
         """Takes the next frame: lightness `(1, H, W)` in 0..100 and ab `(2, H, W)` in Lab units."""
         if self._last is not None and self._last[0].shape == lightness.shape:
-            still = (lightness - self._last[0]).abs()[0] < STILL
-            self._sum += (ab - self._last[1]).norm(dim=0)[still].sum(dtype=torch.float64).item()
+            before, ab_before = (last.to(ab.device) for last in self._last)
+            still = (lightness - before).abs()[0] < STILL
+            self._sum += (ab - ab_before).norm(dim=0)[still].sum(dtype=torch.float64).item()
             self._pixels += int(still.sum())
         self._last = (lightness, ab)
 

@@ -1,5 +1,6 @@
 """What every objective promises."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 
@@ -7,6 +8,9 @@ from torch import Tensor, nn
 
 from colorization.errors import ConfigError
 from colorization.objectives.terms.base import Term
+
+# What losses are logged as, besides the terms.
+_TAKEN = ("loss", "pixel", "discriminator")
 
 
 class Objective(nn.Module, ABC):
@@ -35,10 +39,18 @@ class Objective(nn.Module, ABC):
 
     def __init__(self, weight: float = 1.0, terms: Mapping[str, Term] | None = None) -> None:
         super().__init__()
-        if weight < 0:
-            raise ConfigError(f"objective.weight={weight:g} is negative: give 0 or more")
+        chosen = {name: term for name, term in (terms or {}).items() if term is not None}
+        if not (0 <= weight < math.inf) or (weight == 0 and not chosen):
+            raise ConfigError(f"objective.weight={weight:g} can't work: give a number above 0, or 0 beside other terms")
+        for name, term in chosen.items():
+            if name in _TAKEN:
+                raise ConfigError(f"objective.terms.{name} bears a name that is taken: give the term another")
+            if not isinstance(term, Term):
+                raise ConfigError(
+                    f"objective.terms.{name} is no term: choose one with +objective/term@objective.terms.NAME=FILE"
+                )
         self.weight = weight
-        self.terms = nn.ModuleDict({name: term for name, term in (terms or {}).items() if term is not None})
+        self.terms = nn.ModuleDict(chosen)
 
     @abstractmethod
     def pixel_loss(self, prediction: Tensor, ab: Tensor) -> Tensor:

@@ -1,6 +1,5 @@
 """Predict a distribution over ab bins for each pixel."""
 
-import math
 from typing import Any
 
 import torch
@@ -65,8 +64,8 @@ class Classification(Objective):
 
     @temperature.setter
     def temperature(self, value: float) -> None:
-        if not (value > 0 and math.isfinite(value)):
-            raise ConfigError(f"temperature={value:g} can't work: give a number above 0, for instance 0.38")
+        if not 1e-3 <= value <= 1e3:
+            raise ConfigError(f"temperature={value:g} can't work: give a number from 0.001 to 1000, for instance 0.38")
         self._temperature = value
 
     def set_prior(self, prior: Tensor) -> None:
@@ -105,8 +104,11 @@ class Classification(Objective):
 
     def annealed_mean(self, logits: Tensor) -> Tensor:
         """Logits `(B, Q, H, W)` to ab in Lab units, `(B, 2, H, W)`: the mean after dividing by the temperature."""
-        shares = torch.softmax(logits.float() / self.temperature, dim=1)
-        return torch.einsum("bqhw,qc->bchw", shares, self.bins)
+        with torch.autocast(logits.device.type, enabled=False):
+            logits = logits.float()
+            # The largest becomes 0, so that no temperature is too low.
+            shares = torch.softmax((logits - logits.amax(dim=1, keepdim=True)) / self.temperature, dim=1)
+            return torch.einsum("bqhw,qc->bchw", shares, self.bins)
 
     def _logits(self, prediction: Tensor) -> Tensor:
         height, width = prediction.shape[-2:]

@@ -1,5 +1,6 @@
 """What every term of a loss promises."""
 
+import math
 from abc import ABC, abstractmethod
 
 from torch import Tensor, nn
@@ -26,8 +27,8 @@ class Term(nn.Module, ABC):
 
     def __init__(self, weight: float = 1.0, begin: float = 0.0) -> None:
         super().__init__()
-        if weight < 0:
-            raise ConfigError(f"objective.terms: a weight of {weight:g} is negative; give 0 or more")
+        if not 0 <= weight < math.inf:
+            raise ConfigError(f"objective.terms: a weight of {weight:g} can't work; give 0 or more")
         if not 0 <= begin < 1:
             raise ConfigError(f"objective.terms: begin={begin:g} is no share of a run; give 0 or more, and less than 1")
         self.weight = weight

@@ -1,5 +1,6 @@
 """The distance between predicted and true ab."""
 
+import math
 from typing import Any, Literal
 
 from torch import Tensor
@@ -22,7 +23,7 @@ class Pixel(Term):
 
     def __init__(self, loss: Literal["mse", "l1", "huber"] = "l1", delta: float = 10.0, **summed: Any) -> None:
         super().__init__(**summed)
-        if delta <= 0:
+        if not 0 < delta < math.inf:
             raise ConfigError(f"objective: delta={delta:g} is too small: give a distance in Lab units, for instance 10")
         self.kind = loss
         self.delta = delta
