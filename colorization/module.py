@@ -154,7 +154,7 @@ class ColorizationModule(LightningModule):
         Raises:
             TrainingError: there is such a number.
         """
-        wrong = [f"{name} {float(number)}" for name, number in numbers.items() if not torch.isfinite(number)]
+        wrong = [f"{name} {number.item()}" for name, number in numbers.items() if not torch.isfinite(number)]
         if not wrong:
             return
         # Of the callbacks that write checkpoints, `last.ckpt`'s comes last.
