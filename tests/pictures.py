@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor, nn
 
 from colorization.color import normalize_ab, rgb_to_lab
@@ -51,6 +52,18 @@ def gray_levels(pixels: np.ndarray) -> np.ndarray:
     above = np.clip(np.searchsorted(ladder, lightness), 1, highest)
     return above - (lightness - ladder[above - 1] < ladder[above] - lightness)
 
+
+# How a camera's picture is stored for each value of EXIF's orientation.
+TURNS = {
+    1: None,
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_90,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_270,
+}
 
 # Chromaticities of red, green and blue: Adobe RGB (1998) 4.3.1, and Display P3 (SMPTE EG 432-1).
 ADOBE_RGB = ((0.64, 0.33), (0.21, 0.71), (0.15, 0.06))

@@ -23,6 +23,7 @@ from tests.conftest import make_photo
 from tests.pictures import (
     ADOBE_RGB,
     DISPLAY_P3,
+    TURNS,
     colorant_matrix,
     gray_levels,
     icc_profile,
@@ -211,18 +212,6 @@ def test_a_format_without_transparency_gets_white_and_says_so(tmp_path: Path) ->
     result, notes = color_file(tmp_path / "deep.png", tmp_path / "deep.jpg")
     assert notes == ["JPEG holds 8 of the 16 bits of a channel"]
     assert np.abs(lab_of(result.pixels)[..., 0] - lab_of(DEEP)[..., 0]).mean() < 1
-
-
-TURNS = {
-    1: None,
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_90,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_270,
-}
 
 
 @pytest.mark.parametrize("orientation", TURNS)

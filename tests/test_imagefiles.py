@@ -12,6 +12,7 @@ from PIL import Image, ImageCms
 from colorization.errors import PictureError
 from colorization.imagefiles import find_pictures, is_gray_mode, open_picture, to_rgb, write_picture
 from tests.conftest import make_photo
+from tests.pictures import TURNS
 
 
 def saved(image: Image.Image, file_format: str, **options: object) -> Image.Image:
@@ -32,16 +33,7 @@ def distance(a: Image.Image, b: Image.Image) -> float:
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_every_exif_orientation_comes_upright(orientation: int) -> None:
     photo = make_photo()
-    turned_by = {
-        1: None,
-        2: Image.Transpose.FLIP_LEFT_RIGHT,
-        3: Image.Transpose.ROTATE_180,
-        4: Image.Transpose.FLIP_TOP_BOTTOM,
-        5: Image.Transpose.TRANSPOSE,
-        6: Image.Transpose.ROTATE_90,
-        7: Image.Transpose.TRANSVERSE,
-        8: Image.Transpose.ROTATE_270,
-    }[orientation]
+    turned_by = TURNS[orientation]
     stored = photo if turned_by is None else photo.transpose(turned_by)
     exif = Image.Exif()
     exif[0x0112] = orientation
