@@ -4,6 +4,7 @@ import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from lightning_utilities.core.rank_zero import rank_zero_only
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.measure import Measurement
@@ -16,6 +17,12 @@ console = Console(highlight=False, soft_wrap=True)
 # A table: its headings, then its rows; the first column is the metric.
 Cells = list[list[str]]
 Intervals = Mapping[str, tuple[float, float]]
+
+
+@rank_zero_only
+def warn(line: str) -> None:
+    """Prints a line that the user should know of, once for all processes."""
+    console.print(f"Warning: {line}", markup=False)
 
 
 def score_table(scores: Mapping[str, float], intervals: Intervals | None = None, model: str = "model") -> Cells:

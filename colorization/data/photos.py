@@ -29,6 +29,13 @@ class Skipped(NamedTuple):
     unreadable: bool
 
 
+class Draw(NamedTuple):
+    """A photo's number, and the seed of its random cut in this epoch."""
+
+    index: int
+    seed: int
+
+
 class ColorlessError(PictureError):
     """A picture that can be read, but holds no colour to learn from."""
 
@@ -64,6 +71,22 @@ class Photos(ABC):
             for part in (self.name(index), self.stamp(index)):
                 digest.update(part.encode("utf-8", "surrogateescape") + b"\0")
         return digest.hexdigest()
+
+    def order(self, seed: int, shares: int, share: int) -> np.ndarray:
+        """The numbers of the photos that one of several processes learns from, in this order.
+
+        Args:
+            seed: the same for all processes, another one for each epoch.
+            shares: how many processes there are.
+            share: which one, from 0.
+
+        Returns:
+            int64, `len // shares` numbers, none of which another share has; with fewer photos than shares, one number.
+        """
+        order = np.random.default_rng(seed).permutation(len(self))
+        if len(order) < shares:
+            order = np.resize(order, shares)
+        return order[share : len(order) // shares * shares : shares]
 
 
 class JoinedPhotos(Photos):
@@ -202,7 +225,15 @@ class PhotoDataset(Dataset[dict[str, Any]]):
             if self.augment:
                 yield from torch.randperm(len(self)).tolist()
 
-    def __getitem__(self, index: int) -> dict[str, Any]:
+    def __getitem__(self, number: int | Draw) -> dict[str, Any]:
+        """The photo of this number; cut at random as the seed of a `Draw` says, if it is one."""
+        if isinstance(number, int):
+            return self._load(number)
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(number.seed)
+            return self._load(number.index)
+
+    def _load(self, index: int) -> dict[str, Any]:
         skipped: list[Skipped] = []
         for candidate in self._candidates(index):
             name = self.photos.name(candidate)
