@@ -1,4 +1,4 @@
-"""What keeps a run from being lost: checkpoints that are whole or not there, every few minutes and when it is stopped."""
+"""What keeps a run from being lost: checkpoints, whole or not there, every few minutes and when it is stopped."""
 
 import os
 import signal
@@ -109,7 +109,7 @@ class LastCheckpoint(Checkpoint):
 
         def note(number: int, _: Any) -> None:
             if not self.is_asked_to_stop and (launcher := trainer.strategy.launcher) is not None:
-                launcher.kill(number)  # type: ignore[attr-defined]  passes it on to the processes that it started
+                launcher.kill(number)  # passes it on to the processes that it started
             self.is_asked_to_stop = True
 
         for number in (signal.SIGTERM, signal.SIGUSR1):

@@ -125,7 +125,7 @@ class ColorizationModule(LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": schedule} if schedule else optimizer
 
     def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
-        # Lightning would look for a plateau only when the epoch's checkpoints are written, which so would not know of it.
+        # Lightning looks for a plateau when the epoch's checkpoints are written already, which so would not know of it.
         if not isinstance(scheduler, ReduceLROnPlateau):
             super().lr_scheduler_step(scheduler, metric)
 
@@ -154,9 +154,9 @@ class ColorizationModule(LightningModule):
         steps = self.trainer.estimated_stepping_batches
         if position["batches"] and position["epoch_batches"] != self.trainer.num_training_batches:
             raise CheckpointError(
-                f"ckpt_path: that run was stopped inside an epoch of {position['epoch_batches']} batches, and this one's "
-                f"have {self.trainer.num_training_batches}: give the same photos, data.batch_size and trainer.devices, or "
-                "a checkpoint of an epoch's end"
+                f"ckpt_path: that run was stopped inside an epoch of {position['epoch_batches']} batches, and this "
+                f"one's have {self.trainer.num_training_batches}: give the same photos, data.batch_size and "
+                "trainer.devices, or a checkpoint of an epoch's end"
             )
         if checkpoint["global_step"] >= steps:
             raise CheckpointError(
@@ -172,7 +172,7 @@ class ColorizationModule(LightningModule):
 
     @property
     def _data(self) -> PhotoDataModule:
-        return self.trainer.datamodule  # type: ignore[attr-defined,no-any-return]
+        return self.trainer.datamodule  # type: ignore[attr-defined]
 
     def _measure_prior(self) -> None:
         data = self._data

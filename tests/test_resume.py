@@ -74,8 +74,8 @@ def assert_same(whole: Path, resumed: Path) -> None:
 _CURVES = ("train/loss", "val/loss", "val/psnr", "epoch", "lr-AdamW")
 
 
-def cut_power(patch: pytest.MonkeyPatch, hook: str, calls: int) -> None:
-    """Makes a hook of the module fail when it is called for that many times."""
+def break_off(run: Path, photos: Path, hook: str, calls: int, *options: str) -> None:
+    """Trains until a hook of the module is called for that many times."""
     original, called = getattr(ColorizationModule, hook), iter(range(1, 1_000_000))
 
     def failing(self: ColorizationModule, *arguments: Any) -> Any:
@@ -83,7 +83,10 @@ def cut_power(patch: pytest.MonkeyPatch, hook: str, calls: int) -> None:
             raise _PowerCutError
         return original(self, *arguments)
 
-    patch.setattr(ColorizationModule, hook, failing)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ColorizationModule, hook, failing)
+        with pytest.raises(_PowerCutError):
+            train_in(run, photos, *OPTIONS, *options)
 
 
 @pytest.mark.parametrize(
@@ -117,9 +120,7 @@ def test_a_resumed_run_ends_bit_for_bit_where_it_would_have(
     tmp_path: Path, ten_photos: Path, whole: Callable[..., Path], options: tuple[str, ...], hook: str, calls: int
 ) -> None:
     run = tmp_path / "run"
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(_PowerCutError):
-        cut_power(patch, hook, calls)
-        train_in(run, ten_photos, *OPTIONS, *options)
+    break_off(run, ten_photos, hook, calls, *options)
     train_in(run, ten_photos, *OPTIONS, *options, "ckpt_path=auto")
     assert_same(whole(*options), run)
 
@@ -195,16 +196,14 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(
     tmp_path: Path, ten_photos: Path, whole: Callable[..., Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = tmp_path / "run"
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(_PowerCutError):
-        cut_power(patch, "training_step", 7)
-        train_in(run, ten_photos, *OPTIONS, *LITTLE)
+    break_off(run, ten_photos, "training_step", 7, *LITTLE)
     last = run / "checkpoints" / "last.ckpt"
     last.write_bytes(last.read_bytes()[:-1000])
-    train_in(run, ten_photos, *OPTIONS, *options, "ckpt_path=last")
+    train_in(run, ten_photos, *OPTIONS, *LITTLE, "ckpt_path=last")
     said = " ".join(capsys.readouterr().out.split())
     assert "last.ckpt can't be used (it is cut off or damaged" in said
     assert f"going on from {run}/checkpoints/previous.ckpt" in said
-    assert_same(whole(*options), run)
+    assert_same(whole(*LITTLE), run)
 
 
 def test_a_flipped_bit_is_noticed(trained: Path) -> None:
@@ -233,9 +232,7 @@ def test_without_a_whole_checkpoint_it_says_so(tmp_path: Path, fails: Fails) -> 
 def test_a_full_disk_leaves_the_checkpoint_before_whole(tmp_path: Path, ten_photos: Path) -> None:
     """A limit on the size of files stands in for the disk."""
     run = tmp_path / "run"
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(_PowerCutError):
-        cut_power(patch, "training_step", 7)
-        train_in(run, ten_photos, *OPTIONS)
+    break_off(run, ten_photos, "training_step", 7)
     before = {path.name: path.read_bytes() for path in (run / "checkpoints").iterdir()}
     script = (
         "import resource, runpy, signal, sys;"
@@ -254,9 +251,7 @@ def test_a_full_disk_leaves_the_checkpoint_before_whole(tmp_path: Path, ten_phot
 
 def test_stopped_inside_an_epoch_it_needs_the_same_batches(tmp_path: Path, ten_photos: Path, fails: Fails) -> None:
     run = tmp_path / "run"
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(_PowerCutError):
-        cut_power(patch, "training_step", 7)
-        train_in(run, ten_photos, *OPTIONS)
+    break_off(run, ten_photos, "training_step", 7)
     options = [*SMALL, "data=folder", f"data.root={ten_photos}", *OPTIONS, f"hydra.run.dir={run}", "ckpt_path=last"]
     message = fails("train", *options, "data.batch_size=1")
     assert "inside an epoch of 4 batches, and this one's have 9" in message

@@ -1,8 +1,8 @@
 """The order in which training goes through photos: a function of seed and epoch, whoever loads them.
 
-What a step learns from depends neither on how many loader processes there are nor on how often the run was stopped: the
-order and every photo's random cut are drawn from the seed, the epoch and the photo's number alone. Only the global batch
-(the batch size times the number of processes) has a say in which photos meet in a step.
+What a step learns from depends neither on how many loader processes there are nor on how often the run was stopped:
+the order and every photo's random cut are drawn from the seed, the epoch and the photo's number alone. Only the global
+batch (the batch size times the number of processes) has a say in which photos meet in a step.
 """
 
 from collections.abc import Callable, Iterator
@@ -58,8 +58,8 @@ class TrainingSampler(DistributedSampler[Draw]):
         epoch, batches = self.position()
         order = self.photos.order(_mixed(self.seed, epoch), self.num_replicas, self.rank)
         seeds = np.random.default_rng([self.seed, epoch, 1]).integers(2**63, size=len(self.photos))
-        for index in order[batches * self.batch_size : self.num_samples]:
-            yield Draw(int(index), int(seeds[index]))
+        for photo in order[batches * self.batch_size : self.num_samples]:
+            yield Draw(int(photo), int(seeds[photo]))
 
 
 def _mixed(seed: int, epoch: int) -> int:

@@ -32,7 +32,7 @@ class Skipped(NamedTuple):
 class Draw(NamedTuple):
     """A photo's number, and the seed of its random cut in this epoch."""
 
-    index: int
+    photo: int
     seed: int
 
 
@@ -231,7 +231,7 @@ class PhotoDataset(Dataset[dict[str, Any]]):
             return self._load(number)
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(number.seed)
-            return self._load(number.index)
+            return self._load(number.photo)
 
     def _load(self, index: int) -> dict[str, Any]:
         skipped: list[Skipped] = []
