@@ -187,8 +187,8 @@ def check_launch(trainer: Trainer) -> None:
         )
     if started > 1 and not any(word.startswith("hydra.run.dir=") for word in HydraConfig.get().overrides.hydra):
         raise ConfigError(
-            f"hydra.run.dir is missing: {started} processes were started, and each would make a folder of its own; name "
-            "one for all"
+            f"hydra.run.dir is missing: {started} processes were started, and each would make a folder of its own; "
+            "name one for all"
         )
 
 
