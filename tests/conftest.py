@@ -36,6 +36,9 @@ SMALL = (
     "logger=none",
 )
 
+# A network of timm's for tests: checkpoints of a megabyte.
+TINY = ("backbone=timm", "backbone.name=test_efficientnet", "backbone.pretrained=false", "decoder.width=16")
+
 
 def make_photo(width: int = 48, height: int = 40, seed: int = 0) -> Image.Image:
     """A colourful picture: smooth random blobs."""

@@ -16,15 +16,15 @@ import train
 from colorization.checkpoint import read_checkpoint
 from colorization.module import ColorizationModule
 from colorization.resume import find_resume
-from tests.conftest import SMALL, make_folder, rows, train_in
+from tests.conftest import SMALL, TINY, make_folder, rows, train_in
 
 Fails = Callable[..., str]
 
 # Three epochs of four batches of two photos; inside an epoch, every step is kept.
 OPTIONS = (
+    *TINY,
     "data.batch_size=2",
     "data.val_share=0.2",
-    "decoder.width=16",
     "trainer.max_epochs=3",
     "callbacks.last_checkpoint.minutes=0",
 )
@@ -237,7 +237,7 @@ def test_a_full_disk_leaves_the_checkpoint_before_whole(tmp_path: Path, ten_phot
     script = (
         "import resource, runpy, signal, sys;"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000));"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000));"
         "sys.argv[0] = 'train.py'; runpy.run_path(sys.argv.pop(1), run_name='__main__')"
     )
     options = [*SMALL, "data=folder", f"data.root={ten_photos}", *OPTIONS, f"hydra.run.dir={run}", "ckpt_path=last"]

@@ -15,12 +15,12 @@ import torchvision
 
 import train
 from colorization.checkpoint import read_checkpoint
-from tests.conftest import SMALL, make_folder, rows
+from tests.conftest import SMALL, TINY, make_folder, rows
 
 Fails = Callable[..., str]
 SCRIPTS = Path(train.__file__).parent
 # Statistics of batches are not shared by the processes; a frozen backbone takes none.
-TRAINED = (*SMALL, "backbone.frozen=true", "decoder.width=16", "trainer.max_epochs=2", "data=folder")
+TRAINED = (*SMALL, *TINY, "backbone.frozen=true", "trainer.max_epochs=2", "data=folder")
 
 
 def run(script: str, *options: str) -> None:
