@@ -86,11 +86,12 @@ class ColorizationModule(LightningModule):
         return min(max(self.global_step / self.total_steps, self.resumed_progress), 1.0)
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
+        norm = torch.nn.utils.get_total_norm(
+            parameter.grad for parameter in self.parameters() if parameter.grad is not None
+        )
         if self.trainer.precision != "16-mixed":  # there, the scaler expects such gradients and skips the step
-            norm = torch.nn.utils.get_total_norm(
-                parameter.grad for parameter in self.parameters() if parameter.grad is not None
-            )
             self._refuse_nonsense({"the gradient's norm is": norm}, self.seen)
+        self.log("train/gradient_norm", norm)  # before it is clipped
         # As often as the network, also where gradients are accumulated over several batches.
         if self.adversary is not None and self.progress >= self.adversary.term.begin:
             self.adversary.step(self.trainer)
