@@ -19,6 +19,7 @@ from torch.optim import Optimizer
 from colorization.checkpoint import build_network, check_resumable, find_resume, read_checkpoint, without_download
 from colorization.cli import script
 from colorization.config import did_you_mean, instantiate, resolve, save
+from colorization.dashboard import WANDB_ENTRY
 from colorization.data.datamodule import PhotoDataModule, absolute_root
 from colorization.errors import ConfigError, first_line
 from colorization.loggers import WandbRun
@@ -40,10 +41,12 @@ def main(composed: DictConfig) -> float | None:
     seed_everything(config["seed"], workers=True, verbose=False)
     torch.set_float32_matmul_precision("high")
 
-    resume = None
+    resume, wandb_part = None, None
     if config["ckpt_path"] is not None:
         resume = find_resume(config["ckpt_path"], run, Path(config["paths"]["output_dir"]))
-        check_resumable(read_checkpoint(resume), config, resume)
+        checkpoint = read_checkpoint(resume)
+        check_resumable(checkpoint, config, resume)
+        wandb_part = checkpoint.get(WANDB_ENTRY)
     else:
         refuse_used_folder(run)
     # What can fail at once comes before what takes long or leaves traces: the network's weights, and a run on W&B.
@@ -57,6 +60,8 @@ def main(composed: DictConfig) -> float | None:
     try:
         save_config(config, run)
         for logger in trainer.loggers:
+            if isinstance(logger, WandbRun) and resume is not None and wandb_part is not None:
+                logger.go_on(wandb_part, resume)
             logger.log_hyperparams(config)
         trainer.fit(module, data, ckpt_path=resume)
         return report(trainer, module, data, config, run)
@@ -186,6 +191,7 @@ def report(
             console.print(f"skipped          {skipped}")
         for logger in loggers:
             if isinstance(logger, WandbRun) and (where := logger.where()):
+                logger.log_summary({f"best/{name.removeprefix('val/')}": value for name, value in scores.items()})
                 console.print(where)
         console.print("colour pictures with this command:")
         console.print(f"  python predict.py checkpoint={best} input=PICTURE_OR_FOLDER")
