@@ -1,6 +1,7 @@
 """Trains a network: `python train.py backbone=vgg19 data=folder data.root=photos`. `--help` lists the options."""
 
 import math
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -68,7 +69,8 @@ def main(composed: DictConfig) -> float | None:
     except (MisconfigurationException, wandb.errors.Error) as error:
         raise ConfigError(first_line(error)) from error
     finally:
-        wandb.finish()  # the next job of a multirun is to have a W&B run of its own
+        # The next job of a multirun is to have a W&B run of its own.
+        wandb.finish(exit_code=0 if sys.exc_info()[0] is None else 1)
 
 
 def check(config: dict[str, Any]) -> None:

@@ -140,4 +140,4 @@ def _is_shown(trainer: Trainer) -> bool:
 
 
 def _wandb_runs(trainer: Trainer) -> list[WandbRun]:
-    return [logger for logger in trainer.loggers if isinstance(logger, WandbRun)]
+    return [logger for logger in trainer.loggers if isinstance(logger, WandbRun) and logger.mode != "disabled"]
