@@ -66,8 +66,10 @@ def main(composed: DictConfig) -> float | None:
             logger.log_hyperparams(config)
         trainer.fit(module, data, ckpt_path=resume)
         return report(trainer, module, data, config, run)
-    except (MisconfigurationException, wandb.errors.Error) as error:
+    except MisconfigurationException as error:
         raise ConfigError(first_line(error)) from error
+    except wandb.errors.Error as error:
+        raise ConfigError(f"W&B: {first_line(error)}; logger.wandb.mode=offline does without its server") from error
     finally:
         # The next job of a multirun is to have a W&B run of its own.
         wandb.finish(exit_code=0 if sys.exc_info()[0] is None else 1)

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torchmetrics import MeanMetric
 
-from colorization.adversary import Adversary
+from colorization.adversary import Adversary, has_whole_network
 from colorization.checkpoint import ENTRY, describe
 from colorization.color import ab_bins, normalize_lightness
 from colorization.data.datamodule import PhotoDataModule
@@ -91,7 +91,8 @@ class ColorizationModule(LightningModule):
         )
         if self.trainer.precision != "16-mixed":  # there, the scaler expects such gradients and skips the step
             self._refuse_nonsense({"the gradient's norm is": norm}, self.seen)
-        self.log("train/gradient_norm", norm)  # before it is clipped
+        if has_whole_network(self.trainer.strategy):
+            self.log("train/gradient_norm", norm)  # before it is clipped
         # As often as the network, also where gradients are accumulated over several batches.
         if self.adversary is not None and self.progress >= self.adversary.term.begin:
             self.adversary.step(self.trainer)

@@ -185,6 +185,17 @@ def test_the_line_that_uploads_names_every_part_that_is_still_there(tmp_path: Pa
     assert line.endswith("-abcd1234")
 
 
+def test_a_server_that_can_t_be_reached_is_one_sentence(
+    tmp_path: Path, photos: Path, fails: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(**options: Any) -> None:
+        raise wandb.errors.CommError("no such host\nwhile retrying")
+
+    monkeypatch.setattr(wandb, "init", fail)
+    message = fails("train", *WANDB, "data=folder", f"data.root={photos}", f"hydra.run.dir={tmp_path}/run")
+    assert message == "Error: W&B: no such host; logger.wandb.mode=offline does without its server"
+
+
 def test_a_run_that_fails_is_a_failed_one(tmp_path: Path, photos: Path, fails: Callable[..., str]) -> None:
     options = ["data=folder", f"data.root={photos}", "optimizer.lr=1e30", "scheduler=constant", "trainer.max_epochs=5"]
     fails("train", *WANDB, *options, f"hydra.run.dir={tmp_path}/run")
