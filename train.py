@@ -20,9 +20,10 @@ from torch.optim import Optimizer
 from colorization.checkpoint import build_network, without_download
 from colorization.cli import script
 from colorization.config import did_you_mean, instantiate, resolve, save
+from colorization.dashboard import WANDB_ENTRY
 from colorization.data.datamodule import PhotoDataModule, absolute_root
 from colorization.errors import ConfigError, first_line
-from colorization.lastcheckpoint import WholeFiles, exit_code
+from colorization.lastcheckpoint import CHECKPOINTS, WholeFiles, exit_code
 from colorization.loggers import MetricsFile, WandbRun
 from colorization.metrics import Scores
 from colorization.module import ColorizationModule
@@ -44,7 +45,8 @@ def main(composed: DictConfig) -> float | None:
     seed_everything(config["seed"], workers=True, verbose=False)
     torch.set_float32_matmul_precision("high")
 
-    resume = None
+    resume: Path | None = None
+    checkpoint: dict[str, Any] = {}
     if config["ckpt_path"] is not None and (
         found := find_resume(config["ckpt_path"], run, Path(config["paths"]["output_dir"]))
     ):
@@ -62,7 +64,7 @@ def main(composed: DictConfig) -> float | None:
     module = ColorizationModule(network, objective, config, optimizer, scheduler)
     try:
         save_config(config, run)
-        begin_logging(trainer, config, checkpoint["global_step"] if resume else 0)
+        begin_logging(trainer, config, resume, checkpoint)
         trainer.fit(module, data, ckpt_path=resume)
         return report(trainer, module, data, config, run)
     except SIGTERMException:
@@ -72,10 +74,13 @@ def main(composed: DictConfig) -> float | None:
         if isinstance(stop.__context__, KeyboardInterrupt):  # Lightning's answer to Ctrl-C is an exit code of 1
             raise KeyboardInterrupt from None
         raise
-    except (MisconfigurationException, wandb.errors.Error) as error:
+    except MisconfigurationException as error:
         raise ConfigError(first_line(error)) from error
+    except wandb.errors.Error as error:
+        raise ConfigError(f"W&B: {first_line(error)}; logger.wandb.mode=offline does without its server") from error
     finally:
-        wandb.finish()  # the next job of a multirun is to have a W&B run of its own
+        # The next job of a multirun is to have a W&B run of its own.
+        wandb.finish(exit_code=0 if sys.exc_info()[0] is None else 1)
 
 
 def check(config: dict[str, Any]) -> None:
@@ -147,7 +152,7 @@ def refuse_used_folder(run: Path) -> None:
     Raises:
         ConfigError: the folder holds the checkpoints of a run.
     """
-    if any((run / "checkpoints").glob("[!.]*.ckpt")):
+    if any((run / CHECKPOINTS).glob("[!.]*.ckpt")):
         raise ConfigError(
             f"hydra.run.dir={run} holds a run already: give another folder, or go on with that run by ckpt_path=last"
         )
@@ -199,12 +204,14 @@ def save_config(config: dict[str, Any], run: Path) -> None:
 
 
 @rank_zero_only
-def begin_logging(trainer: Trainer, config: dict[str, Any], step: int) -> None:
-    """Tells the loggers the configuration, and from which step on the run is going to be logged."""
+def begin_logging(trainer: Trainer, config: dict[str, Any], resume: Path | None, checkpoint: dict[str, Any]) -> None:
+    """Tells the loggers the configuration and, if the run goes on from the checkpoint at `resume`, where it is."""
     for logger in trainer.loggers:
+        if isinstance(logger, WandbRun) and resume is not None and WANDB_ENTRY in checkpoint:
+            logger.go_on(checkpoint[WANDB_ENTRY], resume)
         logger.log_hyperparams(config)
         if isinstance(logger, MetricsFile):
-            logger.forget_from(step)
+            logger.forget_from(checkpoint.get("global_step", 0))
 
 
 def report(
@@ -231,6 +238,7 @@ def report(
             console.print(f"skipped          {skipped}")
         for logger in loggers:
             if isinstance(logger, WandbRun) and (where := logger.where()):
+                logger.log_summary({f"best/{name.removeprefix('val/')}": value for name, value in scores.items()})
                 console.print(where)
         console.print("colour pictures with this command:")
         console.print(f"  python predict.py checkpoint={best} input=PICTURE_OR_FOLDER")

@@ -4,7 +4,7 @@ from typing import Any
 
 import torch
 from pytorch_lightning import Trainer
-from pytorch_lightning.strategies import DDPStrategy, SingleDeviceStrategy
+from pytorch_lightning.strategies import DDPStrategy, SingleDeviceStrategy, Strategy
 from torch import Tensor
 from torch.optim import Optimizer
 
@@ -47,8 +47,7 @@ class Adversary:
         Raises:
             ConfigError: the strategy shares out parameters, or the optimizer refuses its options.
         """
-        strategy = trainer.strategy  # DeepSpeed's is a subclass of DDP's
-        if not isinstance(strategy, SingleDeviceStrategy) and type(strategy) is not DDPStrategy:
+        if not has_whole_network(trainer.strategy):
             raise ConfigError(
                 "an adversarial term needs a whole copy of the network on each device: trainer.strategy=ddp"
             )
@@ -92,3 +91,10 @@ class Adversary:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Keeps the state that a checkpoint holds until the optimizer is made."""
         self._resumed = state
+
+
+def has_whole_network(strategy: Strategy) -> bool:
+    """Whether every process has all parameters and their gradients, instead of a share of them."""
+    return (
+        isinstance(strategy, SingleDeviceStrategy) or type(strategy) is DDPStrategy
+    )  # DeepSpeed's is a subclass of it

@@ -14,7 +14,8 @@ from pytorch_lightning.callbacks import Checkpoint
 from colorization.errors import ConfigError, TrainingError
 from colorization.files import whole_file
 
-LAST, PREVIOUS = "last.ckpt", "previous.ckpt"
+# Their folder in that of a run, as conf/callbacks has it, and their names.
+CHECKPOINTS, LAST, PREVIOUS = "checkpoints", "last.ckpt", "previous.ckpt"
 # Processes have to agree that the time has come, which makes them wait for each other.
 _STEPS_BETWEEN_AGREEMENTS = 10
 # A terminal and a launcher may both pass on the same Ctrl-C.

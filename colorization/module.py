@@ -14,7 +14,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torchmetrics import MeanMetric
 
-from colorization.adversary import Adversary
+from colorization.adversary import Adversary, has_whole_network
 from colorization.checkpoint import ENTRY, describe
 from colorization.color import ab_bins, normalize_lightness
 from colorization.data.datamodule import PhotoDataModule
@@ -96,11 +96,13 @@ class ColorizationModule(LightningModule):
         return min(max(self.global_step / self.total_steps, self.resumed_progress), 1.0)
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
+        norm = torch.nn.utils.get_total_norm(
+            parameter.grad for parameter in self.parameters() if parameter.grad is not None
+        )
         if self.trainer.precision != "16-mixed":  # there, the scaler expects such gradients and skips the step
-            norm = torch.nn.utils.get_total_norm(
-                parameter.grad for parameter in self.parameters() if parameter.grad is not None
-            )
             self._refuse_nonsense({"the gradient's norm is": norm}, self.seen)
+        if has_whole_network(self.trainer.strategy):
+            self.log("train/gradient_norm", norm)  # before it is clipped
         # As often as the network, also where gradients are accumulated over several batches.
         if self.adversary is not None and self.progress >= self.adversary.term.begin:
             self.adversary.step(self.trainer)

@@ -30,10 +30,14 @@ def make_panel(predicted: Tensor, truth: Tensor) -> Tensor:
     Returns:
         uint8 RGB `(3, B * H + margins, 3 * W + margins)`.
     """
-    lightness = rgb_to_lab(to_float(truth))[:, :1]
-    gray = render(lightness, gray_ab(lightness))
-    cells = torch.stack((gray, predicted, truth), dim=1).flatten(0, 1)
+    cells = torch.stack((gray_of(truth), predicted, truth), dim=1).flatten(0, 1)
     return make_grid(cells, nrow=3, padding=4, pad_value=255)
+
+
+def gray_of(truth: Tensor) -> Tensor:
+    """What the network is given of pictures, as pictures: uint8 RGB `(B, 3, H, W)` to the same."""
+    lightness = rgb_to_lab(to_float(truth))[:, :1]
+    return render(lightness, gray_ab(lightness))
 
 
 def write_panel(panel: Tensor, path: Path) -> None:

@@ -12,7 +12,15 @@ from rich.table import Table
 
 from colorization.metrics import METRICS
 
-console = Console(highlight=False, soft_wrap=True)
+
+class _SharedConsole(Console):
+    """A console that another process has as well: launchers send a script's main function there, with what it names."""
+
+    def __reduce__(self) -> str:
+        return "console"
+
+
+console = _SharedConsole(highlight=False, soft_wrap=True)
 
 # A table: its headings, then its rows; the first column is the metric.
 Cells = list[list[str]]

@@ -7,6 +7,7 @@ from typing import Any
 
 from colorization.checkpoint import ENTRY, read_checkpoint
 from colorization.errors import CheckpointError
+from colorization.lastcheckpoint import CHECKPOINTS
 from colorization.report import warn
 
 
@@ -28,7 +29,7 @@ def find_resume(ckpt_path: str, run: Path, output_dir: Path) -> tuple[Path, dict
     if ckpt_path not in ("last", "auto"):
         path = Path(ckpt_path).expanduser()
         return path, read_checkpoint(path)
-    found = _newest_first(run / "checkpoints")
+    found = _newest_first(run / CHECKPOINTS)
     if not found and ckpt_path == "auto":
         return None
     if not found:

@@ -30,19 +30,30 @@ def cells_of(ab: np.ndarray) -> np.ndarray:
 
 
 def draw_prior(counts: np.ndarray, title: str, path: Path) -> None:
+    """Draws a histogram of the ab plane into a PNG file, see `draw_density`."""
+    write_picture(draw_density(shares_of(counts), title), path)
+
+
+def shares_of(counts: np.ndarray) -> np.ndarray:
+    """Counts of pixels to shares of all of them; zeros if there are none."""
+    return counts / max(counts.sum(), 1)
+
+
+def draw_density(shares: np.ndarray, title: str, most: float | None = None) -> Image.Image:
     """Draws a histogram of the ab plane: the darker a cell, the more pixels, each decade alike. Around it, the most
     colourful that sRGB can be in every hue, in its own colours.
 
     Args:
-        counts: pixels in each of the cells that `cells_of` numbers, `(CELLS * CELLS,)`.
+        shares: of all pixels, in each of the cells that `cells_of` numbers, `(CELLS * CELLS,)`.
         title: what stands above it.
-        path: a PNG file.
+        most: the share that is darkest; None: the greatest there is.
     """
+    if most is None:
+        most = float(shares.max(initial=1e-12))
     image = Image.new("RGB", (_LEFT + _PLOT + _RIGHT, _TOP + _PLOT + _BOTTOM), "white")
     draw = ImageDraw.Draw(image)
     font = ImageFont.load_default(16)
-    shares = counts.reshape(CELLS, CELLS)[::-1] / max(counts.sum(), 1)  # b grows upwards
-    plot = Image.fromarray(_shades(shares, shares.max(initial=1e-12)))
+    plot = Image.fromarray(_shades(shares.reshape(CELLS, CELLS)[::-1], most))  # b grows upwards
     image.paste(plot.resize((_PLOT, _PLOT), Image.Resampling.NEAREST), (_LEFT, _TOP))
 
     draw.text((_LEFT, 20), title, fill="black", font=font)
@@ -56,8 +67,8 @@ def draw_prior(counts: np.ndarray, title: str, path: Path) -> None:
     draw.text((_LEFT + _PLOT / 2, _TOP + _PLOT + 36), "a", fill="black", font=font, anchor="mm")
     draw.text((20, _TOP + _PLOT / 2), "b", fill="black", font=font, anchor="mm")
     _draw_outline(draw)
-    _draw_scale(image, draw, font, float(shares.max(initial=1e-12)))
-    write_picture(image, path)
+    _draw_scale(image, draw, font, most)
+    return image
 
 
 def _shades(shares: np.ndarray, most: float) -> np.ndarray:
