@@ -1,6 +1,8 @@
 """Trains a network: `python train.py backbone=vgg19 data=folder data.root=photos`. `--help` lists the options."""
 
 import math
+import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -25,11 +27,14 @@ from colorization.loggers import WandbRun
 from colorization.metrics import Scores
 from colorization.module import ColorizationModule
 from colorization.report import console, print_table, score_table
+from colorization.sweeps.leaderboard import close_sweep
+from colorization.sweeps.results import Result
 
 
-@script("train")
+@script("train", close_sweep=close_sweep)
 def main(composed: DictConfig) -> float | None:
     """Trains as configured. Returns the best checkpoint's value of `monitor`, for sweeps to optimize."""
+    started = time.perf_counter()
     config = resolve(composed)
     check(config)
     for key in ("root", "exclude"):
@@ -59,7 +64,10 @@ def main(composed: DictConfig) -> float | None:
         for logger in trainer.loggers:
             logger.log_hyperparams(config)
         trainer.fit(module, data, ckpt_path=resume)
-        return report(trainer, module, data, config, run)
+        scores = report(trainer, module, data, config, run)
+        if trainer.is_global_zero:
+            write_result(trainer, data, config, run, scores, time.perf_counter() - started)
+        return scores.get(config["monitor"])
     except (MisconfigurationException, wandb.errors.Error) as error:
         raise ConfigError(first_line(error)) from error
     finally:
@@ -164,13 +172,12 @@ def save_config(config: dict[str, Any], run: Path) -> None:
 
 def report(
     trainer: Trainer, module: ColorizationModule, data: PhotoDataModule, config: dict[str, Any], run: Path
-) -> float | None:
-    """Scores the best checkpoint and prints what came out and where it is."""
-    files = trainer.checkpoint_callback
-    best = getattr(files, "best_model_path", "") or getattr(files, "last_model_path", "")
+) -> dict[str, float]:
+    """Scores the best checkpoint and prints what came out and where it is. Returns its scores by logged name."""
+    best = best_checkpoint(trainer)
     if not best:
         console.print("No checkpoint was written, so there is nothing to score.")
-        return None
+        return {}
     loggers, trainer.loggers = trainer.loggers, []  # their curves have ended
     validated = trainer.validate(module, data, best, verbose=False)
     scores = {name: float(value) for means in validated for name, value in means.items()}
@@ -189,7 +196,29 @@ def report(
                 console.print(where)
         console.print("colour pictures with this command:")
         console.print(f"  python predict.py checkpoint={best} input=PICTURE_OR_FOLDER")
-    return scores.get(config["monitor"])
+    return scores
+
+
+def best_checkpoint(trainer: Trainer) -> str:
+    """The path of the checkpoint that a run is judged by; empty if it wrote none."""
+    files = trainer.checkpoint_callback
+    return getattr(files, "best_model_path", "") or getattr(files, "last_model_path", "")
+
+
+def write_result(
+    trainer: Trainer, data: PhotoDataModule, config: dict[str, Any], run: Path, scores: dict[str, float], seconds: float
+) -> None:
+    """`result.json` in the run's folder."""
+    best = best_checkpoint(trainer)
+    Result(
+        overrides=list(HydraConfig.get().overrides.task),
+        seconds=seconds,
+        monitor=config["monitor"],
+        mode=config["monitor_mode"],
+        scores=scores,
+        photos=f"the {data.count('val')} held-out photos of {data} at {config['data']['size']} px",
+        checkpoint=os.path.relpath(best, run) if best else None,
+    ).write(run)
 
 
 if __name__ == "__main__":

@@ -6,52 +6,65 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import hydra
+from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
 
 from colorization.config import TRUSTED_PACKAGES, did_you_mean, locate, parameters, register
 from colorization.errors import ColorizationError, shown
+from colorization.sweeps.jobs import attempt, closing
 
 _CONF = Path(__file__).parent.parent / "conf"
 _FULL_ERROR = "HYDRA_FULL_ERROR"
 
+# At once, not in a script's main function: the processes that launchers of sweeps start have no such function.
+register()
+
 
 def script(
-    config_name: str, to_overrides: Callable[[list[str]], list[str]] | None = None
+    config_name: str,
+    to_overrides: Callable[[list[str]], list[str]] | None = None,
+    close_sweep: Callable[[Path], None] | None = None,
 ) -> Callable[[Callable[[DictConfig], Any]], Callable[[], None]]:
     """Makes a function of a composed configuration the main function of a script.
 
     Args:
         config_name: the root of the configuration.
         to_overrides: turns the words on the command line into what Hydra is to see; by default they stay as they are.
+        close_sweep: what is to be done with a multirun's folder when its jobs are over, whether they failed or not;
+            None lets the first job that fails end the multirun.
     """
 
     def decorate(task: Callable[[DictConfig], Any]) -> Callable[[], None]:
         def main() -> None:
-            register()
             _quiet()
             asked_for_traceback = os.environ.get(_FULL_ERROR, "0") not in ("", "0")
 
             @functools.wraps(task)
             def run(config: DictConfig) -> Any:
                 # Processes that the trainer launches are to see what the user had set.
-                with (
-                    _environment(_FULL_ERROR, "1" if asked_for_traceback else None),
-                    _one_sentence(asked_for_traceback),
-                ):
-                    return task(config)
+                with _environment(_FULL_ERROR, "1" if asked_for_traceback else None):
+                    if close_sweep is None or HydraConfig.get().mode is not RunMode.MULTIRUN:
+                        with one_sentence(asked_for_traceback), _interrupts():
+                            return task(config)
+                    _quiet()  # a launcher may have started another process for this job
+                    with _interrupts():
+                        explain = (lambda _: None) if asked_for_traceback else _sentence_of_mistake
+                        return attempt(functools.partial(task, config), explain)
 
             # Hydra then raises its errors instead of printing them.
-            with _environment(_FULL_ERROR, "1"), _one_sentence(asked_for_traceback):
+            with _environment(_FULL_ERROR, "1"), one_sentence(asked_for_traceback):
                 if to_overrides is not None:
                     sys.argv[1:] = to_overrides(sys.argv[1:])
-                hydra.main(version_base="1.3", config_path=str(_CONF), config_name=config_name)(run)()
+                with closing(close_sweep) if close_sweep is not None else nullcontext():
+                    hydra.main(version_base="1.3", config_path=str(_CONF), config_name=config_name)(run)()
 
         return main
 
@@ -59,7 +72,7 @@ def script(
 
 
 @contextmanager
-def _one_sentence(asked_for_traceback: bool) -> Iterator[None]:
+def one_sentence(asked_for_traceback: bool = False) -> Iterator[None]:
     """Ends the program with one sentence and exit code 1 on a user's mistake, unless a traceback is asked for.
 
     Ctrl-C ends it with exit code 130, as a shell has it for a program that an interrupt ended.
@@ -69,10 +82,32 @@ def _one_sentence(asked_for_traceback: bool) -> Iterator[None]:
     except KeyboardInterrupt as stop:
         print(f"Stopped{f': {stop}' if stop.args else ''}", file=sys.stderr)
         sys.exit(130)
-    except (ColorizationError, HydraException, OmegaConfBaseException, OSError) as error:
-        if asked_for_traceback or not _is_a_users_mistake(error):
+    except Exception as error:
+        sentence = _sentence_of_mistake(error)
+        if asked_for_traceback or sentence is None:
             raise
-        sys.exit(f"Error: {shown(explain(error))}")
+        sys.exit(f"Error: {shown(sentence)}")
+
+
+@contextmanager
+def _interrupts() -> Iterator[None]:
+    """Lets Ctrl-C be Ctrl-C: Lightning makes an exit with code 1 of it."""
+    try:
+        yield
+    except SystemExit as stop:
+        if isinstance(stop.__context__, KeyboardInterrupt):
+            raise KeyboardInterrupt from None
+        raise
+
+
+def _sentence_of_mistake(error: Exception) -> str | None:
+    """One sentence for a user's mistake; None for any other error."""
+    # The system's errors are one if they name a file: no such folder, no permission, disk full.
+    if isinstance(error, ColorizationError | HydraException | OmegaConfBaseException) or (
+        isinstance(error, OSError) and error.filename is not None
+    ):
+        return explain(error)
+    return None
 
 
 @contextmanager
@@ -125,11 +160,6 @@ def explain(error: BaseException) -> str:
             "'callbacks=[default,ema]', or add -m to make a run for each"
         )
     return " ".join(line.strip() for line in str(error).splitlines() if line.strip())
-
-
-def _is_a_users_mistake(error: BaseException) -> bool:
-    # The system's errors are one if they name a file: no such folder, no permission, disk full.
-    return isinstance(error, HydraException) or not isinstance(error, OSError) or error.filename is not None
 
 
 def _is_accepted(key: str, node: DictConfig) -> bool:
