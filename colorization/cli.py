@@ -1,6 +1,8 @@
 """How the scripts run: Hydra composes, and a user's mistake ends in one sentence and exit code 1."""
 
 import functools
+import importlib.util
+import inspect
 import logging
 import os
 import sys
@@ -23,6 +25,13 @@ from colorization.sweeps.jobs import attempt, closing
 
 _CONF = Path(__file__).parent.parent / "conf"
 _FULL_ERROR = "HYDRA_FULL_ERROR"
+# The extras that bring what the presets in conf/sweep choose.
+_PLUGINS = {
+    "hydra/sweeper/optuna": "optuna",
+    "hydra/launcher/joblib": "joblib",
+    "hydra/launcher/submitit_slurm": "submitit",
+    "hydra/launcher/submitit_local": "submitit",
+}
 
 # At once, not in a script's main function: the processes that launchers of sweeps start have no such function.
 register()
@@ -46,29 +55,61 @@ def script(
         def main() -> None:
             _quiet()
             asked_for_traceback = os.environ.get(_FULL_ERROR, "0") not in ("", "0")
-
-            @functools.wraps(task)
-            def run(config: DictConfig) -> Any:
-                # Processes that the trainer launches are to see what the user had set.
-                with _environment(_FULL_ERROR, "1" if asked_for_traceback else None):
-                    if close_sweep is None or HydraConfig.get().mode is not RunMode.MULTIRUN:
-                        with one_sentence(asked_for_traceback), _interrupts():
-                            return task(config)
-                    _quiet()  # a launcher may have started another process for this job
-                    with _interrupts():
-                        explain = (lambda _: None) if asked_for_traceback else _sentence_of_mistake
-                        return attempt(functools.partial(task, config), explain)
-
             # Hydra then raises its errors instead of printing them.
             with _environment(_FULL_ERROR, "1"), one_sentence(asked_for_traceback):
                 if to_overrides is not None:
                     sys.argv[1:] = to_overrides(sys.argv[1:])
+                run = _Task(task, asked_for_traceback, close_sweep is not None)
                 with closing(close_sweep) if close_sweep is not None else nullcontext():
                     hydra.main(version_base="1.3", config_path=str(_CONF), config_name=config_name)(run)()
 
+        functools.update_wrapper(main, task)
         return main
 
     return decorate
+
+
+class _Task:
+    """A script's function, as Hydra and its launchers call it.
+
+    Args:
+        task: the function.
+        asked_for_traceback: whether a user's mistake is to show one.
+        sweeps: whether a job of a multirun may fail without ending the others.
+    """
+
+    def __init__(self, task: Callable[[DictConfig], Any], asked_for_traceback: bool, sweeps: bool) -> None:
+        functools.update_wrapper(self, task)
+        self.task = task
+        self.asked_for_traceback = asked_for_traceback
+        self.sweeps = sweeps
+
+    def __call__(self, config: DictConfig) -> Any:
+        # Processes that the trainer launches are to see what the user had set.
+        with _environment(_FULL_ERROR, "1" if self.asked_for_traceback else None):
+            if self.sweeps and HydraConfig.get().mode is RunMode.MULTIRUN:
+                with _interrupts():
+                    return attempt(functools.partial(self.task, config), self._sentence)
+            with one_sentence(self.asked_for_traceback), _interrupts():
+                return self.task(config)
+
+    def _sentence(self, error: Exception) -> str | None:
+        return None if self.asked_for_traceback else _sentence_of_mistake(error)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A launcher's process loads the script anew: what a script has imported can't all be pickled.
+        return _load_task, (inspect.getfile(self.task), self.task.__name__, self.asked_for_traceback, self.sweeps)
+
+
+def _load_task(file: str, name: str, asked_for_traceback: bool, sweeps: bool) -> _Task:
+    """Loads a script in a process that a launcher of jobs has started."""
+    spec = importlib.util.spec_from_file_location(Path(file).stem, file)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    _quiet()
+    return _Task(inspect.unwrap(getattr(module, name)), asked_for_traceback, sweeps)
 
 
 @contextmanager
@@ -130,6 +171,9 @@ def explain(error: BaseException) -> str:
         return str(error)
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror}"
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file in _PLUGINS:
+        extra = _PLUGINS[error.missing_cfg_file]
+        return f"{error.missing_cfg_file} needs a plugin of Hydra: pip install 'colorization[{extra}]'"
     if isinstance(error, MissingConfigException) and error.options and error.missing_cfg_file:
         group, _, name = error.missing_cfg_file.partition("/")
         return f"{group}={name} does not exist{did_you_mean(name, error.options)}"
@@ -142,6 +186,11 @@ def explain(error: BaseException) -> str:
         if isinstance(cause, ConfigKeyError | ConfigAttributeError) and cause.full_key:
             parent = cause.parent_node
             valid = [str(key) for key in parent] if isinstance(parent, DictConfig) else []
+            if cause.full_key == "sweep":
+                return (
+                    "sweep takes optuna, joblib or submitit and has no keys; conf/sweep/wandb.yaml is for W&B's own "
+                    "command: wandb sweep conf/sweep/wandb.yaml"
+                )
             if cause.full_key == "data.root":
                 return "data.root belongs to data=folder, data=shards and data=torchvision: choose one of them as well"
             if isinstance(parent, DictConfig) and _is_accepted(str(cause.key), parent):

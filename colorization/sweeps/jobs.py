@@ -14,7 +14,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
 from colorization.errors import ColorizationError, first_line, shown
-from colorization.sweeps.results import Job, Result, read_result
+from colorization.sweeps.results import Job, Result, find_jobs, read_result
 
 log = logging.getLogger(__name__)
 
@@ -84,18 +84,27 @@ def closing(close: Callable[[Path], None]) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt as stop:
-        if SweepFolder.latest is None or not SweepFolder.latest.is_dir() or stop.args:
+        if not _has_jobs(SweepFolder.latest):
             raise
         hint = f"a leaderboard of what is done: python -m colorization.sweeps {SweepFolder.latest}"
         raise KeyboardInterrupt(hint) from stop
     except Exception as error:
-        if SweepFolder.latest is None or not SweepFolder.latest.is_dir():
+        if SweepFolder.latest is None or not _has_jobs(SweepFolder.latest):
             raise
-        log.error("The sweep stopped: %s", shown(first_line(error)))
+        log.error(
+            "The sweep stopped: %s. If jobs are still at work, make the leaderboard anew when they are done: "
+            "python -m colorization.sweeps %s",
+            shown(first_line(error)),
+            SweepFolder.latest,
+        )
         close(SweepFolder.latest)
         raise
     if SweepFolder.latest is not None:
         close(SweepFolder.latest)
+
+
+def _has_jobs(folder: Path | None) -> bool:
+    return folder is not None and bool(find_jobs(folder))
 
 
 def refuse_failures(jobs: list[Job], where: Path) -> None:
