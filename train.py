@@ -216,7 +216,7 @@ def write_result(
         monitor=config["monitor"],
         mode=config["monitor_mode"],
         scores=scores,
-        photos=f"the {data.count('val')} held-out photos of {data} at {config['data']['size']} px",
+        photos=f"held-out photos of {data} ({data.count('val')}) at {config['data']['size']} px",
         checkpoint=os.path.relpath(best, run) if best else None,
     ).write(run)
 

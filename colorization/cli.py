@@ -204,6 +204,10 @@ def explain(error: BaseException) -> str:
             key = f"{cause.full_key}: " if cause.full_key else ""
             return key + str(cause.msg or cause).splitlines()[0]
     if "Ambiguous value" in str(error):
+        # A preset makes Hydra expect several values, unless it can't be loaded.
+        for plugin, extra in _PLUGINS.items():
+            if f"sweep={extra}" in sys.argv:
+                return f"{plugin} needs a plugin of Hydra: pip install 'colorization[{extra}]'"
         return (
             f"{str(error).splitlines()[0]}: put several values of one run in brackets, as in "
             "'callbacks=[default,ema]', or add -m to make a run for each"
@@ -218,7 +222,8 @@ def _is_accepted(key: str, node: DictConfig) -> bool:
 
 def _quiet() -> None:
     """Silences remarks of libraries that a user can do nothing about."""
-    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    for name in ("pytorch_lightning", "alembic"):
+        logging.getLogger(name).setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", message=".*is smaller than the logging interval.*")
     warnings.filterwarnings("ignore", message=".*Using `DistributedSampler` with the dataloaders.*")
     warnings.filterwarnings("ignore", message=".*The dirpath has changed from.*")

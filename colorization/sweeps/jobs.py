@@ -94,7 +94,7 @@ def closing(close: Callable[[Path], None]) -> Iterator[None]:
         log.error(
             "The sweep stopped: %s. If jobs are still at work, make the leaderboard anew when they are done: "
             "python -m colorization.sweeps %s",
-            shown(first_line(error)),
+            shown(first_line(error)).rstrip("."),
             SweepFolder.latest,
         )
         close(SweepFolder.latest)
