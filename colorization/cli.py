@@ -88,9 +88,8 @@ class _Task:
         # Processes that the trainer launches are to see what the user had set.
         with _environment(_FULL_ERROR, "1" if self.asked_for_traceback else None):
             if self.sweeps and HydraConfig.get().mode is RunMode.MULTIRUN:
-                with _interrupts():
-                    return attempt(functools.partial(self.task, config), self._sentence)
-            with one_sentence(self.asked_for_traceback), _interrupts():
+                return attempt(functools.partial(self.task, config), self._sentence)
+            with one_sentence(self.asked_for_traceback):
                 return self.task(config)
 
     def _sentence(self, error: Exception) -> str | None:
@@ -128,17 +127,6 @@ def one_sentence(asked_for_traceback: bool = False) -> Iterator[None]:
         if asked_for_traceback or sentence is None:
             raise
         sys.exit(f"Error: {shown(sentence)}")
-
-
-@contextmanager
-def _interrupts() -> Iterator[None]:
-    """Lets Ctrl-C be Ctrl-C: Lightning makes an exit with code 1 of it."""
-    try:
-        yield
-    except SystemExit as stop:
-        if isinstance(stop.__context__, KeyboardInterrupt):
-            raise KeyboardInterrupt from None
-        raise
 
 
 def _sentence_of_mistake(error: Exception) -> str | None:

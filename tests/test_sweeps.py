@@ -216,23 +216,6 @@ def test_ctrl_c_ends_all_jobs(capsys: pytest.CaptureFixture[str]) -> None:
     assert "Stopped: a leaderboard of what is done: python -m colorization.sweeps sweep" in capsys.readouterr().err
 
 
-def test_ctrl_c_is_what_it_is_also_where_lightning_makes_an_exit_of_it(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def interrupted(*_: Any, **__: Any) -> None:
-        try:
-            raise KeyboardInterrupt
-        except KeyboardInterrupt:
-            sys.exit(1)
-
-    monkeypatch.setattr(train.Trainer, "fit", interrupted)
-    monkeypatch.setattr(sys, "argv", ["train.py", *SMALL, "data=sample", "hydra.run.dir=run"])
-    with pytest.raises(SystemExit) as stop:
-        train.main()
-    assert stop.value.code == 130
-    assert "Stopped" in capsys.readouterr().err
-
-
 def test_a_multirun_without_failures_ends_well() -> None:
     assert sweep_toy("-m", "optimizer.lr=1e-2,1e-3,1e-4") == 0
     assert [row["job"] for row in leaderboard(Path("sweep"))] == ["1", "0", "2"]
