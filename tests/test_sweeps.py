@@ -159,6 +159,21 @@ def test_losses_of_different_objectives_are_not_compared(tmp_path: Path) -> None
     assert Leaderboard(find_jobs(tmp_path)).metric == "val/loss"
 
 
+def test_a_column_s_title_says_what_is_special_about_the_job(tmp_path: Path) -> None:
+    options: dict[str, Any] = {
+        "backbone": "vgg16",
+        "seed": 3,
+        "optimizer.lr": 0.000123456,
+        "objective.loss": "l1",
+        "decoder": "unet",
+    }
+    write_job(tmp_path, "0", {"val/loss": 1.0, "val/psnr": 20.123}, **options)
+    write_job(tmp_path, "1", {"val/loss": 2.0}, decoder="unet")
+    board = Leaderboard(find_jobs(tmp_path))
+    titles = [board.column_title(job) for job in board.jobs]
+    assert titles == ["1. job 0, 20.12 dB\nvgg16\nseed=3\nlr=0.0001235\nloss=l1", "2. job 1"]
+
+
 def test_what_can_t_be_compared_is_said(tmp_path: Path) -> None:
     write_job(tmp_path, "0", {"val/psnr": 20.0}, "val/psnr", "max", photos="ten photos")
     write_job(tmp_path, "1", {"val/psnr": 21.0, "val/ssim": 0.9}, "val/ssim", "max", photos="eleven photos")

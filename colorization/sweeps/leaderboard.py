@@ -104,9 +104,14 @@ class Leaderboard:
     def column_title(self, job: Job) -> str:
         """What stands above a job's pictures: rank, options and PSNR, a line each."""
         options = [(key, _shortened(job.overrides[key])) for key in self.keys if key in job.overrides]
-        lines = [value if "." not in key else f"{key.rpartition('.')[2]}={value}" for key, value in options]
+        # vgg16 says what it is, 3 does not.
+        lines = [
+            value if "." not in key and value.isidentifier() else f"{key.rpartition('.')[2]}={value}"
+            for key, value in options
+        ]
+        rank = f"{self.ranks[job.name]}. " if job.name in self.ranks else ""
         score = f", {job.scores['val/psnr']:.2f} dB" if "val/psnr" in job.scores else ""
-        return "\n".join((f"{self.ranks.get(job.name, '')}. job {job.name}{score}", *lines))
+        return "\n".join((f"{rank}job {job.name}{score}", *lines))
 
     def failures(self) -> list[str]:
         """A line for each job that failed."""
