@@ -1,7 +1,9 @@
 """Trains a network: `python train.py backbone=vgg19 data=folder data.root=photos`. `--help` lists the options."""
 
 import math
+import os
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -30,11 +32,14 @@ from colorization.module import ColorizationModule
 from colorization.processes import this_process
 from colorization.report import console, print_table, score_table
 from colorization.resume import check_resumable, find_resume
+from colorization.sweeps.leaderboard import close_sweep
+from colorization.sweeps.results import Result
 
 
-@script("train")
+@script("train", close_sweep=close_sweep)
 def main(composed: DictConfig) -> float | None:
     """Trains as configured. Returns the best checkpoint's value of `monitor`, for sweeps to optimize."""
+    started = time.perf_counter()
     config = resolve(composed)
     check(config)
     for key in ("root", "exclude"):
@@ -66,7 +71,10 @@ def main(composed: DictConfig) -> float | None:
         save_config(config, run)
         begin_logging(trainer, config, resume, checkpoint)
         trainer.fit(module, data, ckpt_path=resume)
-        return report(trainer, module, data, config, run)
+        scores = report(trainer, module, data, config, run)
+        if trainer.is_global_zero:
+            write_result(trainer, data, config, run, scores, time.perf_counter() - started)
+        return scores.get(config["monitor"])
     except SIGTERMException:
         console.print(f"Stopped as asked. To go on, repeat the command with ckpt_path=last hydra.run.dir={run}")
         sys.exit(exit_code(trainer))
@@ -216,13 +224,12 @@ def begin_logging(trainer: Trainer, config: dict[str, Any], resume: Path | None,
 
 def report(
     trainer: Trainer, module: ColorizationModule, data: PhotoDataModule, config: dict[str, Any], run: Path
-) -> float | None:
-    """Scores the best checkpoint and prints what came out and where it is."""
-    files = trainer.checkpoint_callback
-    best = getattr(files, "best_model_path", "") or getattr(files, "last_model_path", "")
+) -> dict[str, float]:
+    """Scores the best checkpoint and prints what came out and where it is. Returns its scores by logged name."""
+    best = best_checkpoint(trainer)
     if not best:
         console.print("No checkpoint was written, so there is nothing to score.")
-        return None
+        return {}
     loggers, trainer.loggers = trainer.loggers, []  # their curves have ended
     validated = trainer.validate(module, data, best, verbose=False)
     scores = {name: float(value) for means in validated for name, value in means.items()}
@@ -242,7 +249,29 @@ def report(
                 console.print(where)
         console.print("colour pictures with this command:")
         console.print(f"  python predict.py checkpoint={best} input=PICTURE_OR_FOLDER")
-    return scores.get(config["monitor"])
+    return scores
+
+
+def best_checkpoint(trainer: Trainer) -> str:
+    """The path of the checkpoint that a run is judged by; empty if it wrote none."""
+    files = trainer.checkpoint_callback
+    return getattr(files, "best_model_path", "") or getattr(files, "last_model_path", "")
+
+
+def write_result(
+    trainer: Trainer, data: PhotoDataModule, config: dict[str, Any], run: Path, scores: dict[str, float], seconds: float
+) -> None:
+    """`result.json` in the run's folder."""
+    best = best_checkpoint(trainer)
+    Result(
+        overrides=list(HydraConfig.get().overrides.task),
+        seconds=seconds,
+        monitor=config["monitor"],
+        mode=config["monitor_mode"],
+        scores=scores,
+        photos=f"held-out photos of {data} ({data.count('val')}) at {config['data']['size']} px",
+        checkpoint=os.path.relpath(best, run) if best else None,
+    ).write(run)
 
 
 if __name__ == "__main__":

@@ -1,65 +1,118 @@
 """How the scripts run: Hydra composes, and a user's mistake ends in one sentence and exit code 1."""
 
 import functools
+import importlib.util
+import inspect
 import logging
 import os
 import sys
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import hydra
+from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
 
 from colorization.config import TRUSTED_PACKAGES, did_you_mean, locate, parameters, register
 from colorization.errors import ColorizationError, shown
+from colorization.sweeps.jobs import attempt, closing
 
 _CONF = Path(__file__).parent.parent / "conf"
 _FULL_ERROR = "HYDRA_FULL_ERROR"
+# The extras that bring what the presets in conf/sweep choose.
+_PLUGINS = {
+    "hydra/sweeper/optuna": "optuna",
+    "hydra/launcher/joblib": "joblib",
+    "hydra/launcher/submitit_slurm": "submitit",
+    "hydra/launcher/submitit_local": "submitit",
+}
+
+# At once, not in a script's main function: the processes that launchers of sweeps start have no such function.
+register()
 
 
 def script(
-    config_name: str, to_overrides: Callable[[list[str]], list[str]] | None = None
+    config_name: str,
+    to_overrides: Callable[[list[str]], list[str]] | None = None,
+    close_sweep: Callable[[Path], None] | None = None,
 ) -> Callable[[Callable[[DictConfig], Any]], Callable[[], None]]:
     """Makes a function of a composed configuration the main function of a script.
 
     Args:
         config_name: the root of the configuration.
         to_overrides: turns the words on the command line into what Hydra is to see; by default they stay as they are.
+        close_sweep: what is to be done with a multirun's folder when its jobs are over, whether they failed or not;
+            None lets the first job that fails end the multirun.
     """
 
     def decorate(task: Callable[[DictConfig], Any]) -> Callable[[], None]:
         def main() -> None:
-            register()
             _quiet()
             asked_for_traceback = os.environ.get(_FULL_ERROR, "0") not in ("", "0")
-
-            @functools.wraps(task)
-            def run(config: DictConfig) -> Any:
-                # Processes that the trainer launches are to see what the user had set.
-                with (
-                    _environment(_FULL_ERROR, "1" if asked_for_traceback else None),
-                    _one_sentence(asked_for_traceback),
-                ):
-                    return task(config)
-
             # Hydra then raises its errors instead of printing them.
-            with _environment(_FULL_ERROR, "1"), _one_sentence(asked_for_traceback):
+            with _environment(_FULL_ERROR, "1"), one_sentence(asked_for_traceback):
                 if to_overrides is not None:
                     sys.argv[1:] = to_overrides(sys.argv[1:])
-                hydra.main(version_base="1.3", config_path=str(_CONF), config_name=config_name)(run)()
+                run = _Task(task, asked_for_traceback, close_sweep is not None)
+                with closing(close_sweep) if close_sweep is not None else nullcontext():
+                    hydra.main(version_base="1.3", config_path=str(_CONF), config_name=config_name)(run)()
 
+        functools.update_wrapper(main, task)
         return main
 
     return decorate
 
 
+class _Task:
+    """A script's function, as Hydra and its launchers call it.
+
+    Args:
+        task: the function.
+        asked_for_traceback: whether a user's mistake is to show one.
+        sweeps: whether a job of a multirun may fail without ending the others.
+    """
+
+    def __init__(self, task: Callable[[DictConfig], Any], asked_for_traceback: bool, sweeps: bool) -> None:
+        functools.update_wrapper(self, task)
+        self.task = task
+        self.asked_for_traceback = asked_for_traceback
+        self.sweeps = sweeps
+
+    def __call__(self, config: DictConfig) -> Any:
+        # Processes that the trainer launches are to see what the user had set.
+        with _environment(_FULL_ERROR, "1" if self.asked_for_traceback else None):
+            if self.sweeps and HydraConfig.get().mode is RunMode.MULTIRUN:
+                return attempt(functools.partial(self.task, config), self._sentence)
+            with one_sentence(self.asked_for_traceback):
+                return self.task(config)
+
+    def _sentence(self, error: Exception) -> str | None:
+        return None if self.asked_for_traceback else _sentence_of_mistake(error)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A launcher's process loads the script anew: what a script has imported can't all be pickled.
+        return _load_task, (inspect.getfile(self.task), self.task.__name__, self.asked_for_traceback, self.sweeps)
+
+
+def _load_task(file: str, name: str, asked_for_traceback: bool, sweeps: bool) -> _Task:
+    """Loads a script in a process that a launcher of jobs has started."""
+    spec = importlib.util.spec_from_file_location(Path(file).stem, file)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    _quiet()
+    return _Task(inspect.unwrap(getattr(module, name)), asked_for_traceback, sweeps)
+
+
 @contextmanager
-def _one_sentence(asked_for_traceback: bool) -> Iterator[None]:
+def one_sentence(asked_for_traceback: bool = False) -> Iterator[None]:
     """Ends the program with one sentence and exit code 1 on a user's mistake, unless a traceback is asked for.
 
     Ctrl-C ends it with exit code 130, as a shell has it for a program that an interrupt ended.
@@ -69,10 +122,21 @@ def _one_sentence(asked_for_traceback: bool) -> Iterator[None]:
     except KeyboardInterrupt as stop:
         print(f"Stopped{f': {stop}' if stop.args else ''}", file=sys.stderr)
         sys.exit(130)
-    except (ColorizationError, HydraException, OmegaConfBaseException, OSError) as error:
-        if asked_for_traceback or not _is_a_users_mistake(error):
+    except Exception as error:
+        sentence = _sentence_of_mistake(error)
+        if asked_for_traceback or sentence is None:
             raise
-        sys.exit(f"Error: {shown(explain(error))}")
+        sys.exit(f"Error: {shown(sentence)}")
+
+
+def _sentence_of_mistake(error: Exception) -> str | None:
+    """One sentence for a user's mistake; None for any other error."""
+    # The system's errors are one if they name a file: no such folder, no permission, disk full.
+    if isinstance(error, ColorizationError | HydraException | OmegaConfBaseException) or (
+        isinstance(error, OSError) and error.filename is not None
+    ):
+        return explain(error)
+    return None
 
 
 @contextmanager
@@ -95,6 +159,9 @@ def explain(error: BaseException) -> str:
         return str(error)
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror}"
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file in _PLUGINS:
+        extra = _PLUGINS[error.missing_cfg_file]
+        return f"{error.missing_cfg_file} needs a plugin of Hydra: pip install 'colorization[{extra}]'"
     if isinstance(error, MissingConfigException) and error.options and error.missing_cfg_file:
         group, _, name = error.missing_cfg_file.partition("/")
         return f"{group}={name} does not exist{did_you_mean(name, error.options)}"
@@ -107,6 +174,11 @@ def explain(error: BaseException) -> str:
         if isinstance(cause, ConfigKeyError | ConfigAttributeError) and cause.full_key:
             parent = cause.parent_node
             valid = [str(key) for key in parent] if isinstance(parent, DictConfig) else []
+            if cause.full_key == "sweep":
+                return (
+                    "sweep takes optuna, joblib or submitit and has no keys; conf/sweep/wandb.yaml is for W&B's own "
+                    "command: wandb sweep conf/sweep/wandb.yaml"
+                )
             if cause.full_key == "data.root":
                 return "data.root belongs to data=folder, data=shards and data=torchvision: choose one of them as well"
             if isinstance(parent, DictConfig) and _is_accepted(str(cause.key), parent):
@@ -120,16 +192,15 @@ def explain(error: BaseException) -> str:
             key = f"{cause.full_key}: " if cause.full_key else ""
             return key + str(cause.msg or cause).splitlines()[0]
     if "Ambiguous value" in str(error):
+        # A preset makes Hydra expect several values, unless it can't be loaded.
+        for plugin, extra in _PLUGINS.items():
+            if f"sweep={extra}" in sys.argv:
+                return f"{plugin} needs a plugin of Hydra: pip install 'colorization[{extra}]'"
         return (
             f"{str(error).splitlines()[0]}: put several values of one run in brackets, as in "
             "'callbacks=[default,ema]', or add -m to make a run for each"
         )
     return " ".join(line.strip() for line in str(error).splitlines() if line.strip())
-
-
-def _is_a_users_mistake(error: BaseException) -> bool:
-    # The system's errors are one if they name a file: no such folder, no permission, disk full.
-    return isinstance(error, HydraException) or not isinstance(error, OSError) or error.filename is not None
 
 
 def _is_accepted(key: str, node: DictConfig) -> bool:
@@ -139,7 +210,8 @@ def _is_accepted(key: str, node: DictConfig) -> bool:
 
 def _quiet() -> None:
     """Silences remarks of libraries that a user can do nothing about."""
-    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    for name in ("pytorch_lightning", "alembic"):
+        logging.getLogger(name).setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", message=".*is smaller than the logging interval.*")
     warnings.filterwarnings("ignore", message=".*Using `DistributedSampler` with the dataloaders.*")
     warnings.filterwarnings("ignore", message=".*your dataloader is not resumable.*")  # its sampler is

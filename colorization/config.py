@@ -22,6 +22,7 @@ import torch
 from omegaconf import MISSING, DictConfig, OmegaConf
 
 from colorization.errors import ColorizationError, ConfigError, first_line
+from colorization.sweeps.presets import gpu_of_job, optuna_direction
 
 # What a `_target_` may name. A checkpoint, which may come from a stranger, may only name what is ours.
 TRUSTED_PACKAGES = ("colorization", "torch", "torchvision", "torchmetrics", "pytorch_lightning")
@@ -141,6 +142,8 @@ def register() -> None:
     OmegaConf.register_new_resolver("fastest_precision", fastest_precision, replace=True)
     OmegaConf.register_new_resolver("usable_cores", usable_cores, replace=True)
     OmegaConf.register_new_resolver("better", better, replace=True)
+    OmegaConf.register_new_resolver("optuna_direction", optuna_direction, replace=True)
+    OmegaConf.register_new_resolver("gpu_of_job", gpu_of_job, replace=True)
 
 
 def fastest_precision(accelerator: str) -> str:

@@ -50,7 +50,7 @@ def make_titled_grid(rows: Sequence[Sequence[Tensor]], titles: Sequence[str], ca
 
     Args:
         rows: of each row the pictures, uint8 RGB `(3, H, W)` of any size; what is larger than a cell is shrunk.
-        titles: of the columns.
+        titles: of the columns, each of one line or several.
         captions: of the rows.
     """
     font = ImageFont.load_default(_WRITING)
@@ -58,11 +58,13 @@ def make_titled_grid(rows: Sequence[Sequence[Tensor]], titles: Sequence[str], ca
     width = max(_NARROWEST, *(picture.width for row in pictures for picture in row)) + _MARGIN
     line = _WRITING + 2 * _MARGIN
     heights = [max(picture.height for picture in row) + line for row in pictures]
-    grid = Image.new("RGB", (width * len(titles) + _MARGIN, line + sum(heights) + _MARGIN), "white")
+    top = max(len(title.splitlines()) for title in titles) * line
+    grid = Image.new("RGB", (width * len(titles) + _MARGIN, top + sum(heights) + _MARGIN), "white")
     draw = ImageDraw.Draw(grid)
     for column, title in enumerate(titles):
-        draw.text((_MARGIN + column * width, _MARGIN), _shortened(title, width - _MARGIN, font), "black", font)
-    top = line
+        for number, text in enumerate(title.splitlines()):
+            place = (_MARGIN + column * width, _MARGIN + number * line)
+            draw.text(place, _shortened(text, width - _MARGIN, font), "black", font)
     for row, caption, height in zip(pictures, captions, heights, strict=True):
         draw.text((_MARGIN, top + _MARGIN), _shortened(caption, grid.width - 2 * _MARGIN, font), "black", font)
         for column, picture in enumerate(row):

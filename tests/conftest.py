@@ -142,3 +142,20 @@ def rows(folder: Path) -> list[dict[str, str]]:
     """The rows of a run's `metrics.csv`."""
     with (folder / "metrics.csv").open() as file:
         return list(csv.DictReader(file))
+
+
+def sweep_toy(*arguments: str) -> int | str | None:
+    """Runs `toy_sweep` in this process, with the folder `sweep` for a multirun, and returns what it exits with."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["toy_sweep.py", *arguments, "hydra.sweep.dir=sweep"])
+        try:
+            import_module("tests.toy_sweep").main()
+        except SystemExit as stop:
+            return stop.code
+    return 0
+
+
+def leaderboard(sweep: Path) -> list[dict[str, str]]:
+    """The rows of a sweep's `leaderboard.csv`."""
+    with (sweep / "leaderboard.csv").open(newline="") as file:
+        return list(csv.DictReader(file))

@@ -1,0 +1,24 @@
+"""The leaderboard of any runs below a folder: `python -m colorization.sweeps outputs/multirun/DATE_TIME`."""
+
+import sys
+from pathlib import Path
+
+from colorization.cli import one_sentence
+from colorization.errors import ConfigError
+from colorization.sweeps.leaderboard import close_sweep
+from colorization.sweeps.results import find_jobs
+
+
+def main() -> None:
+    """Makes leaderboard and contact sheet, as at the end of a multirun."""
+    with one_sentence():
+        if len(sys.argv) != 2:
+            raise ConfigError("give one folder: python -m colorization.sweeps outputs/multirun/DATE_TIME")
+        folder = Path(sys.argv[1])
+        if not find_jobs(folder):
+            raise ConfigError(f"there is no run of train.py below {folder}: give the folder of a sweep")
+        close_sweep(folder)
+
+
+if __name__ == "__main__":
+    main()

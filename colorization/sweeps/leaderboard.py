@@ -1,0 +1,177 @@
+"""The leaderboard of a sweep: its runs side by side, the best first."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from colorization.config import better
+from colorization.imagefiles import write_picture
+from colorization.metrics import CHEAP, METRICS
+from colorization.report import Cells, console, markdown_table, print_table, write_csv
+from colorization.sweeps.jobs import refuse_failures
+from colorization.sweeps.results import Job, differing_keys, find_jobs
+from colorization.sweeps.sheet import make_sheet
+
+# By what runs are sorted whose losses are different measures.
+_OF_ANY_OBJECTIVE = "val/psnr"
+
+
+class Leaderboard:
+    """The runs of a sweep in order.
+
+    They are sorted by the metric that the first of them monitors. If that is the loss, and they have not all the same
+    objective, they are sorted by PSNR: a loss says nothing about another one.
+
+    Args:
+        jobs: the runs, as `find_jobs` has them.
+
+    Attributes:
+        jobs: first those that have a value of the metric, the best first; then the others.
+        keys: the options that are not the same for all.
+        metric: the logged name of what they are sorted by; None if none has scores.
+        notes: what is to be kept in mind.
+    """
+
+    def __init__(self, jobs: Sequence[Job]) -> None:
+        self.keys = differing_keys(jobs)
+        self.notes: list[str] = []
+        self.metric, more_is_better = self._choose_metric([job for job in jobs if job.scores])
+        values = {job.name: job.scores[self.metric] for job in jobs if self.metric and self.metric in job.scores}
+        ranked = sorted((job for job in jobs if job.name in values), key=lambda job: values[job.name])
+        if more_is_better:
+            ranked.reverse()
+        self.ranks = {job.name: rank for rank, job in enumerate(ranked, start=1)}
+        self.jobs = ranked + [job for job in jobs if job.name not in self.ranks]
+
+    def _choose_metric(self, scored: Sequence[Job]) -> tuple[str | None, bool]:
+        results = [job.result for job in scored if job.result is not None]
+        if not results:
+            return None, False
+        if len({result.photos for result in results}) > 1:
+            self.notes.append("The jobs were not scored on the same photos at the same size: compare with care.")
+        if len({result.monitor for result in results}) > 1:
+            self.notes.append(f"The jobs monitor different metrics; they are sorted by that of job {scored[0].name}.")
+        if results[0].monitor == "val/loss":
+            objectives = [job.config()["objective"] for job in scored]
+            if any(other != objectives[0] for other in objectives):
+                self.notes.append(
+                    "They are sorted by PSNR, because val/loss is another measure for each objective. Each job's best "
+                    f"checkpoint is still that of its own loss, unless monitor={_OF_ANY_OBJECTIVE} is given."
+                )
+                return _OF_ANY_OBJECTIVE, better(_OF_ANY_OBJECTIVE) == "max"
+        return results[0].monitor, results[0].mode == "max"
+
+    def title(self) -> str:
+        """What the table is of."""
+        photos = next((job.result.photos for job in self.jobs if job.result and job.scores), None)
+        if photos is None:
+            return "No job has scores"
+        return f"Best checkpoints on {photos}, sorted by {self.metric}; in brackets the difference to gray"
+
+    def cells(self) -> Cells:
+        """The table, with the difference to the all-gray baseline in brackets."""
+        own = [self.metric] if self.metric and self.metric.removeprefix("val/") not in CHEAP else []
+        table = [["", "job", *self.keys, *own, *(METRICS[key] for key in CHEAP), "time"]]
+        for job in self.jobs:
+            rank = str(self.ranks.get(job.name, "failed" if job.error else ""))
+            options = [_shortened(job.overrides.get(key, "")) for key in self.keys]
+            scores = [_number(job, name) for name in own] + [_beside_gray(job, key) for key in CHEAP]
+            time = str(timedelta(seconds=round(job.result.seconds))) if job.result else ""
+            table.append([rank, job.name, *options, *scores, time])
+        return table
+
+    def rows(self) -> list[dict[str, Any]]:
+        """The rows of the CSV file, with all digits."""
+        rows = []
+        for job in self.jobs:
+            row: dict[str, Any] = {"rank": self.ranks.get(job.name, ""), "job": job.name}
+            row |= {"status": "failed" if job.error else "done"}
+            row |= {key: job.overrides.get(key, "") for key in self.keys}
+            row |= {"sorted_by": self.metric or "", "value": job.scores.get(self.metric or "", "")}
+            row |= {"loss": job.scores.get("val/loss", "")}
+            for key in CHEAP:
+                row |= {name: job.scores.get(f"val/{name}", "") for name in (key, f"gray_{key}")}
+                difference = _difference_to_gray(job, key)
+                row |= {f"{key}_difference_to_gray": "" if difference is None else difference}
+            row |= {"seconds": job.result.seconds if job.result else ""}
+            row |= {"photos": job.result.photos if job.result else ""}
+            row |= {"checkpoint": f"{job.name}/{job.result.checkpoint}" if job.result and job.checkpoint else ""}
+            row |= {"overrides": " ".join(f"{key}={value}" for key, value in job.overrides.items())}
+            rows.append({**row, "error": job.error or ""})
+        return rows
+
+    def column_title(self, job: Job) -> str:
+        """What stands above a job's pictures: rank, options and PSNR, a line each."""
+        options = [(key, _shortened(job.overrides[key])) for key in self.keys if key in job.overrides]
+        # vgg16 says what it is, 3 does not.
+        lines = [
+            value if "." not in key and value.isidentifier() else f"{key.rpartition('.')[2]}={value}"
+            for key, value in options
+        ]
+        rank = f"{self.ranks[job.name]}. " if job.name in self.ranks else ""
+        score = f", {job.scores['val/psnr']:.2f} dB" if "val/psnr" in job.scores else ""
+        return "\n".join((f"{rank}job {job.name}{score}", *lines))
+
+    def failures(self) -> list[str]:
+        """A line for each job that failed."""
+        return [f"job {job.name} failed: {job.error}" for job in self.jobs if job.error is not None]
+
+
+def close_sweep(folder: Path) -> None:
+    """Makes the leaderboard and the contact sheet of all runs below a folder, prints them and writes them into it, as
+    `leaderboard.csv`, `leaderboard.md` and, if any job has a checkpoint, `contact_sheet.png`.
+
+    Raises:
+        SweepError: jobs have failed. All has been written then.
+        ColorizationError: the photos or a checkpoint of the contact sheet can't be read. The leaderboard has been
+            written then.
+    """
+    jobs = find_jobs(folder)
+    if not jobs:
+        return
+    board = Leaderboard(jobs)
+    shown = [job for job in board.jobs if job.checkpoint is not None]
+    write_csv(folder / "leaderboard.csv", board.rows())
+    (folder / "leaderboard.md").write_text(_markdown(board, shown), encoding="utf-8", errors="surrogateescape")
+    print_table(board.cells(), board.title())
+    for line in (*board.notes, *board.failures()):
+        console.print(line, markup=False)
+    console.print(f"leaderboard    {folder / 'leaderboard.md'}", markup=False)
+    if shown:
+        write_picture(make_sheet(shown, [board.column_title(job) for job in shown]), folder / "contact_sheet.png")
+        console.print(f"contact sheet  {folder / 'contact_sheet.png'}", markup=False)
+        console.print("colour pictures with the best one:")
+        console.print(f"  python predict.py checkpoint={shown[0].checkpoint} input=PICTURE_OR_FOLDER", markup=False)
+    refuse_failures(jobs, folder / "leaderboard.md")
+
+
+def _markdown(board: Leaderboard, shown: Sequence[Job]) -> str:
+    parts = ["# Leaderboard", board.title() + ".", markdown_table(board.cells())]
+    if lines := [*board.notes, *board.failures()]:
+        parts.append("\n".join(f"- {line}" for line in lines))
+    if shown:
+        parts.append("![The same held-out photos, coloured by each job](contact_sheet.png)")
+    return "\n\n".join(parts) + "\n"
+
+
+def _number(job: Job, name: str) -> str:
+    return f"{job.scores[name]:.4g}" if name in job.scores else ""
+
+
+def _beside_gray(job: Job, key: str) -> str:
+    difference = _difference_to_gray(job, key)
+    return "" if difference is None else f"{job.scores[f'val/{key}']:.4g} ({difference:+.3g})"
+
+
+def _difference_to_gray(job: Job, key: str) -> float | None:
+    value, gray = (job.scores.get(f"val/{name}") for name in (key, f"gray_{key}"))
+    return None if value is None or gray is None else value - gray
+
+
+def _shortened(value: str) -> str:
+    """An option's value with four digits, if it is a number with more."""
+    try:
+        return f"{float(value):.4g}" if len(value) > 6 else value
+    except ValueError:
+        return value

@@ -1,0 +1,136 @@
+"""What a run says about itself when it is over, and what the runs below a folder have said."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from colorization.errors import ConfigError
+from colorization.files import whole_file
+
+_FILE = "result.json"
+_OVERRIDES = ".hydra/overrides.yaml"
+
+
+@dataclass(frozen=True)
+class Result:
+    """The contents of a run's `result.json`.
+
+    Attributes:
+        overrides: the options of its command line, `KEY=VALUE` each.
+        seconds: what it took.
+        error: why it failed, one sentence; None if it did not.
+        monitor: the logged name of what makes a checkpoint the best.
+        mode: `min` or `max`.
+        scores: of the best checkpoint on the held-out photos, by logged name; without what is no finite number.
+        photos: which photos those were, and at which size.
+        checkpoint: the best one, relative to the run's folder.
+    """
+
+    overrides: list[str]
+    seconds: float
+    error: str | None = None
+    monitor: str | None = None
+    mode: str | None = None
+    scores: Mapping[str, float] = field(default_factory=dict)
+    photos: str = ""
+    checkpoint: str | None = None
+
+    def write(self, run: Path) -> None:
+        """Writes it into the run's folder."""
+        scores = {name: value for name, value in self.scores.items() if math.isfinite(value)}
+        text = json.dumps(asdict(replace(self, scores=scores)), indent=2)
+        with whole_file(run / _FILE) as file:
+            file.write_text(text + "\n", encoding="utf-8")
+
+
+@dataclass(frozen=True)
+class Job:
+    """A run below the folder of a sweep.
+
+    Attributes:
+        name: its folder, relative to the sweep's.
+        folder: its folder.
+        overrides: the options of its command line, by key.
+        result: what it left; None if it was killed, or is not at its end yet.
+    """
+
+    name: str
+    folder: Path
+    overrides: dict[str, str]
+    result: Result | None
+
+    @property
+    def error(self) -> str | None:
+        """Why it failed; None if it did not."""
+        if self.result is None:
+            return "it left no result: it was killed, or it is not at its end yet"
+        return self.result.error
+
+    @property
+    def scores(self) -> Mapping[str, float]:
+        """Its scores, which it may have also if it failed: a run that is refused in its folder keeps them."""
+        return {} if self.result is None else self.result.scores
+
+    @property
+    def checkpoint(self) -> Path | None:
+        """Its best checkpoint, if there is one."""
+        path = None if self.result is None or self.result.checkpoint is None else self.folder / self.result.checkpoint
+        return path if path is not None and path.is_file() else None
+
+    def config(self) -> dict[str, Any]:
+        """The configuration of a run that has scores."""
+        config: dict[str, Any] = yaml.safe_load((self.folder / "config.yaml").read_text(encoding="utf-8"))
+        return config
+
+
+def read_result(run: Path) -> Result | None:
+    """What `result.json` of a run's folder says; None if there is none.
+
+    Raises:
+        ConfigError: it is not what a run wrote.
+    """
+    try:
+        return Result(**json.loads((run / _FILE).read_text(encoding="utf-8")))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (ValueError, TypeError) as error:
+        raise ConfigError(f"{run / _FILE} is not what a run writes: remove it") from error
+
+
+def find_jobs(sweep: Path) -> list[Job]:
+    """All runs below a folder, by the numbers that they are named by, then by name.
+
+    Raises:
+        ConfigError: what one of them left can't be read.
+    """
+    folders = {file.parent.parent for file in sweep.glob(f"**/{_OVERRIDES}")}
+    folders |= {file.parent for file in sweep.glob(f"**/{_FILE}")}
+    jobs = [_read_job(sweep, folder) for folder in folders]
+    return sorted(jobs, key=lambda job: (not job.name.isdecimal(), int(job.name) if job.name.isdecimal() else job.name))
+
+
+def _read_job(sweep: Path, folder: Path) -> Job:
+    result = read_result(folder)
+    overrides = _composed(folder) if result is None else result.overrides
+    pairs = (override.partition("=") for override in overrides)
+    by_key = {key.lstrip("+"): value for key, _, value in pairs}
+    return Job(folder.relative_to(sweep).as_posix(), folder, by_key, result)
+
+
+def _composed(folder: Path) -> list[Any]:
+    """The options that Hydra noted before the run began."""
+    try:
+        return yaml.safe_load((folder / _OVERRIDES).read_text(encoding="utf-8")) or []
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{folder / _OVERRIDES} can't be read: remove it") from error
+
+
+def differing_keys(jobs: Sequence[Job]) -> list[str]:
+    """The options that are not the same for all jobs, in the order of the command line."""
+    keys = dict.fromkeys(key for job in jobs for key in job.overrides)
+    return [key for key in keys if len({job.overrides.get(key) for job in jobs}) > 1]

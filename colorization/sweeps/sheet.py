@@ -1,0 +1,62 @@
+"""The contact sheet of a sweep: the same held-out photos as each run's network colours them."""
+
+from collections.abc import Sequence
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from colorization.color import gray_ab, rgb_to_lab, to_float
+from colorization.config import instantiate
+from colorization.data.datamodule import PhotoDataModule
+from colorization.inference import Colorizer
+from colorization.metrics import render
+from colorization.panels import make_titled_grid
+from colorization.sweeps.results import Job
+
+_PHOTOS = 8
+_SIDE = 256  # of the photos in pixels; each network sees them at the size that it was trained at
+_MOST_JOBS = 24  # a wider picture can't be looked at
+
+
+def make_sheet(jobs: Sequence[Job], titles: Sequence[str]) -> Image.Image:
+    """A row a photo: gray, coloured by each of the first 24 runs, and as it was. The photos are held-out ones of the
+    first run.
+
+    Args:
+        jobs: runs with checkpoints. Their networks are loaded one after the other.
+        titles: of the runs.
+
+    Raises:
+        DataError: the photos are not there any more.
+        CheckpointError: a checkpoint can't be read.
+    """
+    jobs, titles = jobs[:_MOST_JOBS], titles[:_MOST_JOBS]
+    truth, names = held_out(jobs[0])
+    lightness = rgb_to_lab(to_float(truth))[:, :1]
+    columns = [render(lightness, gray_ab(lightness))]
+    for job in jobs:
+        assert job.checkpoint is not None
+        columns.append(Colorizer.from_checkpoint(job.checkpoint)(truth))
+    rows = torch.stack([*columns, truth], dim=1)
+    return make_titled_grid([list(row) for row in rows], ["gray", *titles, "truth"], names)
+
+
+def held_out(job: Job) -> tuple[Tensor, list[str]]:
+    """The first held-out photos of a run, uint8 RGB `(B, 3, H, W)`, and their names.
+
+    Raises:
+        DataError: they are not there any more.
+    """
+    config = job.config()["data"] | {"size": _SIDE, "batch_size": _PHOTOS, "num_workers": 0, "skipped_file": None}
+    data: PhotoDataModule = instantiate(config, "data")
+    data.prepare_data()
+    data.setup("validate")
+    photos: list[Tensor] = []
+    names: list[str] = []
+    for batch in data.val_dataloader():  # a batch falls short of photos that can't be read
+        photos += batch["rgb"]
+        names += batch["name"]
+        if len(photos) >= _PHOTOS:
+            break
+    return torch.stack(photos[:_PHOTOS]), names[:_PHOTOS]
