@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader
 from colorization.color import rgb_to_lab, to_float
 from colorization.data.exclusion import Exclusion
 from colorization.data.photos import EachOnceSampler, PhotoDataset, Photos, Skipped, collate, open_colored
+from colorization.data.stores import is_address
 from colorization.errors import ConfigError, DataError, PictureError
 from colorization.protocols import Protocol
 
@@ -192,8 +193,8 @@ class PhotoDataModule(LightningDataModule, ABC):
 
 
 def absolute_root(root: str) -> str:
-    """A path or pattern that means the same from every folder."""
-    return str(Path(root).expanduser().resolve())
+    """A path or pattern that means the same from every folder, as an address does."""
+    return root if is_address(root) else str(Path(root).expanduser().resolve())
 
 
 class SkippedPhotos:

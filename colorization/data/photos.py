@@ -13,6 +13,7 @@ from torch.utils.data import Dataset, DistributedSampler
 from torchvision.transforms import v2
 
 from colorization.color import is_colorless, to_float
+from colorization.data.blocks import Blocks
 from colorization.errors import PictureError
 from colorization.imagefiles import is_gray_mode, to_rgb
 from colorization.protocols import Protocol
@@ -54,6 +55,10 @@ class Photos(ABC):
     @abstractmethod
     def stamp(self, index: int) -> str:
         """What tells, without opening the photo, whether its contents have changed."""
+
+    def blocks(self) -> Blocks | None:
+        """How far the photos may be shuffled; None if any order is as good as another."""
+        return None
 
     def fingerprint(self) -> str:
         """SHA-256 in hexadecimal digits over names and stamps: what was measured on these photos holds as long as it
@@ -102,7 +107,7 @@ class SelectedPhotos(Photos):
         indices: which ones, in the order that they are to have.
     """
 
-    def __init__(self, photos: Photos, indices: Sequence[int]) -> None:
+    def __init__(self, photos: Photos, indices: Sequence[int] | np.ndarray) -> None:
         self.photos = photos
         self.indices = np.array(indices, dtype=np.int64)
 
@@ -117,6 +122,10 @@ class SelectedPhotos(Photos):
 
     def stamp(self, index: int) -> str:
         return self.photos.stamp(int(self.indices[index]))
+
+    def blocks(self) -> Blocks | None:
+        blocks = self.photos.blocks()
+        return None if blocks is None else Blocks(blocks.shards[self.indices], blocks.buffer)
 
 
 def open_colored(photos: Photos, index: int) -> Image.Image:
