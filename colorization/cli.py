@@ -3,6 +3,7 @@
 import functools
 import logging
 import os
+import re
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import hydra
+from hydra.core.override_parser.types import Quote, QuotedString
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
@@ -20,6 +22,9 @@ from colorization.errors import ColorizationError, shown
 
 _CONF = Path(__file__).parent.parent / "conf"
 _FULL_ERROR = "HYDRA_FULL_ERROR"
+# Hydra's flags that the next word belongs to.
+FLAGS_WITH_A_VALUE = {"--cfg", "-c", "--package", "-p", "--info", "-i", "--experimental-rerun"}
+FLAGS_WITH_A_VALUE |= {"--config-dir", "-cd", "--config-path", "-cp", "--config-name", "-cn"}
 
 
 def script(
@@ -58,6 +63,12 @@ def script(
     return decorate
 
 
+def quoted(text: str) -> str:
+    """A string in Hydra's grammar that means exactly `text`, for OmegaConf, too: no interpolation."""
+    escaped = re.sub(r"(\\*)\$\{", r"\1\1\\${", text)
+    return QuotedString(escaped, Quote.single).with_quotes()
+
+
 @contextmanager
 def _one_sentence(asked_for_traceback: bool) -> Iterator[None]:
     """Ends the program with one sentence and exit code 1 on a user's mistake, unless a traceback is asked for.
@@ -92,7 +103,9 @@ def _environment(name: str, value: str | None) -> Iterator[None]:
 def explain(error: BaseException) -> str:
     """One sentence for a user's mistake: what is wrong where, and what was perhaps meant."""
     if isinstance(error, ColorizationError):
-        return str(error)
+        # What was raised in a loader process comes as that process's traceback, whose last line ends in the message.
+        from_loader = str(error).startswith("Caught ")
+        return str(error).strip().splitlines()[-1].partition(": ")[2] if from_loader else str(error)
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror}"
     if isinstance(error, MissingConfigException) and error.options and error.missing_cfg_file:

@@ -7,6 +7,7 @@ from pathlib import Path
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.measure import Measurement
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
 from colorization.metrics import METRICS
@@ -16,6 +17,19 @@ console = Console(highlight=False, soft_wrap=True)
 # A table: its headings, then its rows; the first column is the metric.
 Cells = list[list[str]]
 Intervals = Mapping[str, tuple[float, float]]
+
+
+def progress_bar() -> Progress:
+    """A bar for the terminal, with counts and times."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        console=console,
+    )
 
 
 def score_table(scores: Mapping[str, float], intervals: Intervals | None = None, model: str = "model") -> Cells:

@@ -19,6 +19,8 @@ from colorization.imagefiles import is_picture
 
 MANIFEST = "manifest.json"
 INDEX = "index.npz"
+# A folder that is there as long as shards are being written, see `colorization.data.prepare`.
+UNFINISHED = ".unfinished"
 
 _Count = Annotated[int, pydantic.Field(ge=0, lt=2**62)]
 _Digest = Annotated[str, pydantic.Field(pattern=r"^[0-9a-f]{64}$")]

@@ -14,7 +14,7 @@ from rich.progress import track
 
 from colorization.data import stores
 from colorization.data.shardcache import RemoteShard, ShardCache, missing
-from colorization.data.shardindex import INDEX, MANIFEST, Manifest, ShardIndex, index_tar
+from colorization.data.shardindex import INDEX, MANIFEST, UNFINISHED, Manifest, ShardIndex, index_tar
 from colorization.data.stores import is_address, joined
 from colorization.errors import DataError, first_line
 from colorization.report import console
@@ -101,6 +101,11 @@ def _parted(root: str) -> _Root:
 
 
 def _of_folder(folder: str, wanted: Sequence[_Root], cache: ShardCache) -> list[Shard]:
+    if not is_address(folder) and Path(folder, UNFINISHED).exists():
+        raise DataError(
+            f"{folder} is not finished: give the command python -m colorization.data.prepare that began it once more, "
+            "which goes on where it was stopped"
+        )
     described = _described(folder)
     if described is not None:
         manifest, index = described
@@ -181,7 +186,7 @@ def _tars(folder: str) -> list[str]:
         DataError: there are none.
     """
     try:
-        found = stores.list_tars(folder) if is_address(folder) else sorted(map(str, Path(folder).glob("*.tar")))
+        found = stores.list_tars(folder) if is_address(folder) else sorted(map(str, Path(folder).glob("[!.]*.tar")))
     except FileNotFoundError as error:
         raise DataError(
             f"data.root={folder} does not exist, or may not be listed: name the tars themselves, such as "
