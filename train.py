@@ -1,6 +1,8 @@
 """Trains a network: `python train.py backbone=vgg19 data=folder data.root=photos`. `--help` lists the options."""
 
 import math
+import signal
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,19 +14,24 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 from pytorch_lightning import Trainer, seed_everything
 from pytorch_lightning.strategies.launchers import _SubprocessScriptLauncher
-from pytorch_lightning.utilities.exceptions import MisconfigurationException
+from pytorch_lightning.utilities.exceptions import MisconfigurationException, SIGTERMException
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 from torch.optim import Optimizer
 
-from colorization.checkpoint import build_network, check_resumable, find_resume, read_checkpoint, without_download
+from colorization.checkpoint import build_network, without_download
 from colorization.cli import script
 from colorization.config import did_you_mean, instantiate, resolve, save
 from colorization.data.datamodule import PhotoDataModule, absolute_root
 from colorization.errors import ConfigError, first_line
-from colorization.loggers import WandbRun
+from colorization.lastcheckpoint import WholeFiles
+from colorization.loggers import MetricsFile, WandbRun
 from colorization.metrics import Scores
 from colorization.module import ColorizationModule
 from colorization.report import console, print_table, score_table
+from colorization.resume import check_resumable, find_resume
+
+# What a shell reports of a program that SIGTERM ended.
+_STOPPED = 128 + signal.SIGTERM
 
 
 @script("train")
@@ -41,9 +48,11 @@ def main(composed: DictConfig) -> float | None:
     torch.set_float32_matmul_precision("high")
 
     resume = None
-    if config["ckpt_path"] is not None:
-        resume = find_resume(config["ckpt_path"], run, Path(config["paths"]["output_dir"]))
-        check_resumable(read_checkpoint(resume), config, resume)
+    if config["ckpt_path"] is not None and (
+        found := find_resume(config["ckpt_path"], run, Path(config["paths"]["output_dir"]))
+    ):
+        resume, checkpoint = found
+        check_resumable(checkpoint, config, resume)
     else:
         refuse_used_folder(run)
     # What can fail at once comes before what takes long or leaves traces: the network's weights, and a run on W&B.
@@ -56,10 +65,12 @@ def main(composed: DictConfig) -> float | None:
     module = ColorizationModule(network, objective, config, optimizer, scheduler)
     try:
         save_config(config, run)
-        for logger in trainer.loggers:
-            logger.log_hyperparams(config)
+        begin_logging(trainer, config, checkpoint["global_step"] if resume else 0)
         trainer.fit(module, data, ckpt_path=resume)
         return report(trainer, module, data, config, run)
+    except SIGTERMException:
+        console.print(f"Stopped as asked. To go on, repeat the command with ckpt_path=last hydra.run.dir={run}")
+        sys.exit(_STOPPED)
     except (MisconfigurationException, wandb.errors.Error) as error:
         raise ConfigError(first_line(error)) from error
     finally:
@@ -73,8 +84,9 @@ def check(config: dict[str, Any]) -> None:
         ConfigError: a value can't work.
     """
     monitored = {f"val/{name}" for name in ("loss", *Scores().means)}
-    if config["monitor"] not in monitored:
-        raise ConfigError(f"monitor={config['monitor']} is not logged{did_you_mean(config['monitor'], monitored)}")
+    for key, value in (("monitor", config["monitor"]), ("scheduler.monitor", config["scheduler"].get("monitor"))):
+        if value is not None and value not in monitored:
+            raise ConfigError(f"{key}={value} is not logged{did_you_mean(value, monitored)}")
     if config["monitor_mode"] not in ("min", "max"):
         raise ConfigError(f"monitor_mode={config['monitor_mode']} is neither min nor max: give one of them")
     trainer = config["trainer"]
@@ -134,7 +146,7 @@ def refuse_used_folder(run: Path) -> None:
     Raises:
         ConfigError: the folder holds the checkpoints of a run.
     """
-    if (run / "checkpoints").exists():
+    if any((run / "checkpoints").glob("[!.]*.ckpt")):
         raise ConfigError(
             f"hydra.run.dir={run} holds a run already: give another folder, or go on with that run by ckpt_path=last"
         )
@@ -144,7 +156,9 @@ def build_trainer(config: dict[str, Any]) -> Trainer:
     """The Trainer with its callbacks and loggers."""
     callbacks = [instantiate(node, f"callbacks.{name}") for name, node in config["callbacks"].items() if node]
     loggers = [instantiate(node, f"logger.{name}") for name, node in config["logger"].items() if node]
-    trainer: Trainer = instantiate(config["trainer"], "trainer", callbacks=callbacks, logger=loggers)
+    trainer: Trainer = instantiate(
+        config["trainer"], "trainer", callbacks=callbacks, logger=loggers, plugins=[WholeFiles()]
+    )
     several = trainer.num_devices * trainer.num_nodes > 1
     relaunches = isinstance(trainer.strategy.launcher, _SubprocessScriptLauncher)
     if several and relaunches and HydraConfig.get().mode is RunMode.MULTIRUN:
@@ -160,6 +174,15 @@ def build_trainer(config: dict[str, Any]) -> Trainer:
 def save_config(config: dict[str, Any], run: Path) -> None:
     """`config.yaml` in the run's folder."""
     save(config, run / "config.yaml")
+
+
+@rank_zero_only
+def begin_logging(trainer: Trainer, config: dict[str, Any], step: int) -> None:
+    """Tells the loggers the configuration, and from which step on the run is going to be logged."""
+    for logger in trainer.loggers:
+        logger.log_hyperparams(config)
+        if isinstance(logger, MetricsFile):
+            logger.forget_from(step)
 
 
 def report(

@@ -68,65 +68,6 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     return checkpoint
 
 
-def find_resume(ckpt_path: str, run: Path, output_dir: Path) -> Path:
-    """The checkpoint that `ckpt_path` means.
-
-    Args:
-        ckpt_path: a path, or `last`: `last.ckpt` of this run's folder if it has one, otherwise the newest one of all
-            runs.
-        run: this run's folder.
-        output_dir: the folder that all runs are in.
-
-    Raises:
-        CheckpointError: there is none.
-    """
-    if ckpt_path != "last":
-        return Path(ckpt_path).expanduser()
-    own = run / "checkpoints" / "last.ckpt"
-    if own.is_file():
-        return own
-    found = sorted(output_dir.glob("**/checkpoints/last.ckpt"), key=lambda path: path.stat().st_mtime)
-    if not found:
-        raise CheckpointError(
-            f"ckpt_path=last: there is no checkpoints/last.ckpt below {output_dir}; give the path of a checkpoint"
-        )
-    return found[-1]
-
-
-def check_resumable(checkpoint: Mapping[str, Any], config: Mapping[str, Any], path: str | Path) -> None:
-    """Makes sure that a run can go on from a checkpoint.
-
-    Raises:
-        CheckpointError: backbone, decoder or objective differ, or the kind of optimizer or schedule.
-    """
-    for group in ("backbone", "decoder", "objective", "optimizer", "scheduler"):
-        before, now = (_leaves(node.get(group), group) for node in (checkpoint[ENTRY]["config"], config))
-        if group in ("optimizer", "scheduler"):
-            before, now = (
-                {key: value for key, value in node.items() if key.endswith("_target_")} for node in (before, now)
-            )
-        for key in sorted(before.keys() | now.keys()):
-            first, second = (node.get(key, _LATER.get(key)) for node in (before, now))
-            if key.rpartition(".")[2] not in _MAY_DIFFER and first != second:
-                raise CheckpointError(
-                    f"ckpt_path={path} was trained with {key}={first}, this run has {second}: repeat the command of "
-                    "that run and add ckpt_path"
-                )
-
-
-# Where weights began, and how distributions are decoded, says nothing about how a run goes on.
-_MAY_DIFFER = ("pretrained", "weights", "temperature")
-# Options that came after the first checkpoints, with the values that mean what was before.
-_LATER = {"objective.weight": 1.0}
-
-
-def _leaves(value: Any, path: str) -> dict[str, Any]:
-    """All values of a configuration by their whole names."""
-    if not isinstance(value, Mapping):
-        return {} if value is None else {path: value}
-    return {key: leaf for name, below in value.items() for key, leaf in _leaves(below, f"{path}.{name}").items()}
-
-
 def trained_size(checkpoint: Mapping[str, Any]) -> int:
     """The side of the squares that the network was trained on, in pixels."""
     return int(checkpoint[ENTRY]["config"]["data"]["size"])

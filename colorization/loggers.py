@@ -10,6 +10,8 @@ from pytorch_lightning.loggers import CSVLogger, WandbLogger
 from pytorch_lightning.loggers.csv_logs import ExperimentWriter
 from pytorch_lightning.loggers.logger import rank_zero_experiment
 
+from colorization.files import whole_file
+
 
 class MetricsFile(CSVLogger):
     """`metrics.csv` in the run's folder. A run that is resumed in its folder goes on in the same file.
@@ -28,6 +30,18 @@ class MetricsFile(CSVLogger):
             Path(self.root_dir).mkdir(parents=True, exist_ok=True)
             self._experiment = _ContinuingWriter(log_dir=self.log_dir)
         return self._experiment  # type: ignore[return-value]
+
+    def forget_from(self, step: int) -> None:
+        """Takes away what was logged from this step on, because a run that was stopped behind it does it again."""
+        file = Path(self.experiment.metrics_file_path)
+        if not self.experiment.metrics_keys:
+            return
+        with file.open(newline="") as lines:
+            rows = list(csv.DictReader(lines))
+        with whole_file(file) as temporary, temporary.open("w", newline="") as lines:
+            writer = csv.DictWriter(lines, self.experiment.metrics_keys)
+            writer.writeheader()
+            writer.writerows(row for row in rows if int(row["step"]) < step)
 
     def log_hyperparams(self, params: Any = None, *args: Any, **kwargs: Any) -> None:
         """Nothing: `config.yaml` has them."""

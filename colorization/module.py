@@ -1,22 +1,27 @@
 """The LightningModule: trains and validates a network with an objective."""
 
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from pytorch_lightning import LightningModule
 from pytorch_lightning.trainer.states import TrainerFn
 from torch import Tensor
 from torch.optim import Optimizer
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torchmetrics import MeanMetric
 
 from colorization.adversary import Adversary
 from colorization.checkpoint import ENTRY, describe
 from colorization.color import ab_bins, normalize_lightness
 from colorization.data.datamodule import PhotoDataModule
+from colorization.data.order import Position
 from colorization.data.prior import cached_prior
 from colorization.errors import CheckpointError, ConfigError, TrainingError
+from colorization.lastcheckpoint import LastCheckpoint
 from colorization.metrics import Scores, render
 from colorization.network import ColorizationNetwork
 from colorization.objectives.base import Objective
@@ -66,6 +71,11 @@ class ColorizationModule(LightningModule):
         if self.objective.wants_prior and not self.resumed:  # a resumed run's checkpoint has it
             self._measure_prior()
 
+    def on_train_batch_start(self, batch: dict[str, Any], batch_idx: int) -> None:
+        # Dropout and the like depend on seed and step alone, so that a resumed run draws what it would have drawn.
+        state = [int(os.environ.get("PL_GLOBAL_SEED", 0)), self.trainer.current_epoch, batch_idx, self.global_rank]
+        torch.manual_seed(int(np.random.SeedSequence(state).generate_state(1, np.uint64)[0]))
+
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
         lightness, ab = batch["lightness"], batch["ab"]
         prediction = self(lightness)
@@ -114,9 +124,22 @@ class ColorizationModule(LightningModule):
         schedule = self.make_scheduler(optimizer, int(steps))
         return {"optimizer": optimizer, "lr_scheduler": schedule} if schedule else optimizer
 
+    def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
+        # Lightning looks for a plateau when the epoch's checkpoints are written already, which so would not know of it.
+        if not isinstance(scheduler, ReduceLROnPlateau):
+            super().lr_scheduler_step(scheduler, metric)
+
+    def _look_for_plateau(self, means: Mapping[str, Tensor | float]) -> None:
+        for schedule in self.trainer.lr_scheduler_configs:
+            if isinstance(schedule.scheduler, ReduceLROnPlateau):
+                schedule.scheduler.step(float(means[str(schedule.monitor)]))
+
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint[ENTRY] = describe(self.config)
         checkpoint["progress"] = self.progress
+        if self.trainer.state.fn == TrainerFn.FITTING:
+            position = self._data.position()
+            checkpoint["position"] = {**position._asdict(), "epoch_batches": self.trainer.num_training_batches}
         if self.adversary is not None:
             checkpoint["adversary"] = self.adversary.state_dict()
 
@@ -126,7 +149,15 @@ class ColorizationModule(LightningModule):
         self.resumed = True
         # Terms that have begun go on, also if the run is now to be longer.
         self.resumed_progress = checkpoint.get("progress", 0.0)
+        position = checkpoint.get("position", {"epoch": checkpoint["epoch"] + 1, "batches": 0})
+        self._data.begin_at(Position(position["epoch"], position["batches"]))
         steps = self.trainer.estimated_stepping_batches
+        if position["batches"] and position["epoch_batches"] != self.trainer.num_training_batches:
+            raise CheckpointError(
+                f"ckpt_path: that run was stopped inside an epoch of {position['epoch_batches']} batches, and this "
+                f"one's have {self.trainer.num_training_batches}: give the same photos, data.batch_size and "
+                "trainer.devices, or a checkpoint of an epoch's end"
+            )
         if checkpoint["global_step"] >= steps:
             raise CheckpointError(
                 f"ckpt_path: that run has done {checkpoint['global_step']} steps, and this one ends after {steps}: "
@@ -139,8 +170,12 @@ class ColorizationModule(LightningModule):
         if self.adversary is not None:
             self.adversary.load_state_dict(checkpoint["adversary"])
 
+    @property
+    def _data(self) -> PhotoDataModule:
+        return self.trainer.datamodule  # type: ignore[attr-defined]
+
     def _measure_prior(self) -> None:
-        data: PhotoDataModule = self.trainer.datamodule  # type: ignore[attr-defined]
+        data = self._data
         # The first process measures; the others then find the result.
         for first in (True, False):
             if self.trainer.is_global_zero == first:
@@ -157,9 +192,9 @@ class ColorizationModule(LightningModule):
         wrong = [f"{name} {number.item()}" for name, number in numbers.items() if not torch.isfinite(number)]
         if not wrong:
             return
-        # Of the callbacks that write checkpoints, `last.ckpt`'s comes last.
-        good = [path for file in self.trainer.checkpoint_callbacks if (path := getattr(file, "best_model_path", ""))]
-        go_on = f"the last good checkpoint is {good[-1]}" if good else "no checkpoint was written yet"
+        files = [file.path for file in self.trainer.checkpoint_callbacks if isinstance(file, LastCheckpoint)]
+        good = [path for path in files if path.exists()]
+        go_on = f"the last good checkpoint is {good[0]}" if good else "no checkpoint was written yet"
         raise TrainingError(
             f"training stopped at step {self.global_step}: {', '.join(wrong)} (photos {', '.join(names)}); {go_on}; "
             "lower optimizer.lr, or try trainer.precision=32-true"
@@ -181,7 +216,10 @@ class ColorizationModule(LightningModule):
         loss = self.loss.compute()
         if self.trainer.state.fn == TrainerFn.FITTING and self.loss.update_called:
             self._refuse_nonsense({"val/loss": loss}, ["of validation"])  # before a checkpoint is written
-        self.log("val/loss", loss, prog_bar=True, sync_dist=True)
-        self.log_dict({f"val/{name}": mean for name, mean in self.scores.compute().items()}, sync_dist=True)
+        means = {"val/loss": loss} | {f"val/{name}": mean for name, mean in self.scores.compute().items()}
+        for name, mean in means.items():
+            self.log(name, mean, prog_bar=name == "val/loss", sync_dist=True)
+        if self.trainer.state.fn == TrainerFn.FITTING:
+            self._look_for_plateau(means)
         self.loss.reset()
         self.scores.reset()

@@ -4,6 +4,7 @@ import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from lightning_utilities.core.rank_zero import rank_zero_only
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.measure import Measurement
@@ -30,6 +31,12 @@ def progress_bar() -> Progress:
         TimeRemainingColumn(),
         console=console,
     )
+
+
+@rank_zero_only
+def warn(line: str) -> None:
+    """Prints a line that the user should know of, once for all processes."""
+    console.print(f"Warning: {line}", markup=False)
 
 
 def score_table(scores: Mapping[str, float], intervals: Intervals | None = None, model: str = "model") -> Cells:

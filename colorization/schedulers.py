@@ -54,7 +54,10 @@ def plateau(
     factor: float = 0.5,
     patience: int = 5,
 ) -> dict[str, Any]:
-    """Multiplies the learning rate by `factor` whenever `monitor` has not improved for `patience` epochs."""
+    """Multiplies the learning rate by `factor` whenever `monitor` has not improved for `patience` validations.
+
+    The module that it belongs to makes its steps, with what a validation has found.
+    """
     scheduler = ReduceLROnPlateau(optimizer, mode=mode, factor=factor, patience=patience)
     return {"scheduler": scheduler, "interval": "epoch", "monitor": monitor}
 

@@ -14,9 +14,10 @@ import torchvision
 import yaml
 
 import train
-from colorization.checkpoint import check_resumable, read_checkpoint, rebuild
+from colorization.checkpoint import read_checkpoint, rebuild
 from colorization.errors import CheckpointError
 from colorization.loggers import MetricsFile, WandbRun
+from colorization.resume import check_resumable
 from tests.conftest import SMALL, RunScript, make_folder, make_photo, rows, train_in
 from tests.test_networks import options
 
@@ -27,7 +28,11 @@ def test_a_run_s_folder_holds_everything(trained: Path) -> None:
     config = yaml.safe_load((trained / "config.yaml").read_text())
     assert config["backbone"]["name"] == "resnet18"
     assert "${" not in (trained / "config.yaml").read_text()
-    assert sorted(path.name for path in (trained / "checkpoints").iterdir()) == ["best.ckpt", "last.ckpt"]
+    assert sorted(path.name for path in (trained / "checkpoints").iterdir()) == [
+        "best.ckpt",
+        "last.ckpt",
+        "previous.ckpt",
+    ]
     assert len(list((trained / "panels").glob("*.png"))) == 2
     assert read_checkpoint(trained / "checkpoints" / "last.ckpt")["epoch"] == 1
     logged = {key for row in rows(trained) for key, value in row.items() if value}

@@ -30,13 +30,15 @@ class Blocks:
             share: which of them, from 0.
 
         Returns:
-            Numbers of `N // shares` photos, int64.
+            Numbers of `N // shares` photos, int64; with fewer photos than shares, one number.
         """
         random = np.random.default_rng(seed)
         present, numbers = np.unique(self.shards, return_inverse=True)
         place_of_shard = random.permutation(len(present))
-        each = len(self.shards) // shares
-        order = np.argsort(place_of_shard[numbers], kind="stable")[share * each : (share + 1) * each]
+        order = np.argsort(place_of_shard[numbers], kind="stable")
+        order = order if len(order) >= shares else np.resize(order, shares)
+        each = len(order) // shares
+        order = order[share * each : (share + 1) * each]
         random = np.random.default_rng((seed, share))
         for start in range(0, each, self.buffer):
             random.shuffle(order[start : start + self.buffer])

@@ -1,6 +1,8 @@
 """The LightningDataModule: photos from any source, as Lab pairs on the device of the batch."""
 
 import csv
+import os
+import signal
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable
 from pathlib import Path
@@ -9,10 +11,11 @@ from typing import Any, Literal
 import torch
 from pytorch_lightning import LightningDataModule
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Sampler
 
 from colorization.color import rgb_to_lab, to_float
 from colorization.data.exclusion import Exclusion
+from colorization.data.order import Position, TrainingSampler
 from colorization.data.photos import EachOnceSampler, PhotoDataset, Photos, Skipped, collate, open_colored
 from colorization.data.stores import is_address
 from colorization.errors import ConfigError, DataError, PictureError
@@ -68,6 +71,7 @@ class PhotoDataModule(LightningDataModule, ABC):
         self.skipped = SkippedPhotos(max_unreadable, None if skipped_file is None else Path(skipped_file))
         self._exclusion = None if exclude is None else Exclusion(Path(exclude).expanduser())
         self._datasets: dict[str, PhotoDataset] = {}
+        self._begin = Position(0, 0)
 
     @abstractmethod
     def list_photos(self, split: Split) -> Photos | None:
@@ -142,29 +146,50 @@ class PhotoDataModule(LightningDataModule, ABC):
         self.skipped.gather()
 
     def train_dataloader(self) -> DataLoader[dict[str, Any]]:
-        return self._loader("train", shuffle=True)
+        dataset, processes, process = self._datasets["train"], *self._place()
+        # Lightning's own samplers take their seed from there, too.
+        seed = int(os.environ.get("PL_GLOBAL_SEED", 0))
+        sampler = TrainingSampler(dataset, self.batch_size, seed, self.position, processes, process)
+        return self._loader("train", sampler)
 
     def val_dataloader(self) -> DataLoader[dict[str, Any]]:
-        return self._loader("val", shuffle=False)
+        return self._loader("val", self._each_once("val"))
 
     def test_dataloader(self) -> DataLoader[dict[str, Any]]:
-        return self._loader(self.test_split, shuffle=False)
+        return self._loader(self.test_split, self._each_once(self.test_split))
 
-    def _loader(self, split: str, shuffle: bool) -> DataLoader[dict[str, Any]]:
-        dataset = self._datasets[split]
-        sampler = None
-        if not shuffle and self.trainer is not None and self.trainer.world_size > 1:
-            sampler = EachOnceSampler(dataset, self.trainer.world_size, self.trainer.global_rank)
+    def _place(self) -> tuple[int, int]:
+        """How many processes there are, and which one this is."""
+        return (1, 0) if self.trainer is None else (self.trainer.world_size, self.trainer.global_rank)
+
+    def _each_once(self, split: str) -> EachOnceSampler | None:
+        processes, process = self._place()
+        return EachOnceSampler(self._datasets[split], processes, process) if processes > 1 else None
+
+    def begin_at(self, position: Position) -> None:
+        """Makes training go on from there."""
+        self._begin = position
+
+    def position(self) -> Position:
+        """Where the training run stands: behind its last batch."""
+        if self.trainer is None:
+            return self._begin
+        loop = self.trainer.fit_loop
+        epoch, batches = max(loop.epoch_progress.current.ready - 1, 0), loop.epoch_loop.batch_progress.current.ready
+        if batches >= self.trainer.num_training_batches:
+            epoch, batches = epoch + 1, 0
+        # A resumed run makes its first iterator before its loops know where they are.
+        return max(Position(epoch, batches), self._begin)
+
+    def _loader(self, split: str, sampler: Sampler[Any] | None) -> DataLoader[dict[str, Any]]:
         return DataLoader(
-            dataset,
+            self._datasets[split],
             batch_size=self.batch_size,
-            shuffle=shuffle,
             sampler=sampler,
-            # A short last batch of shuffled photos would weigh its photos more than the others.
-            drop_last=shuffle and len(dataset) >= self.batch_size,
             collate_fn=collate,
             num_workers=self.num_workers,
             persistent_workers=self.num_workers > 0,
+            worker_init_fn=_leave_stopping_to_the_main_process,
             pin_memory=torch.cuda.is_available(),
         )
 
@@ -190,6 +215,12 @@ class PhotoDataModule(LightningDataModule, ABC):
     def __str__(self) -> str:
         """The option that the photos come from, as messages and tables name it."""
         return type(self).__name__
+
+
+def _leave_stopping_to_the_main_process(_: int) -> None:
+    """Systems send the request to stop to all processes of a job, but the last batches are still wanted."""
+    for number in (signal.SIGTERM, signal.SIGUSR1):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def absolute_root(root: str) -> str:

@@ -5,11 +5,10 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
-from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from colorization.data.photos import Photos, SelectedPhotos
 from colorization.errors import DataError
-from colorization.report import console
+from colorization.report import warn
 
 _OPTION = "data.exclude"
 
@@ -54,16 +53,11 @@ class Exclusion:
                 "these photos, by an audit with the same data.root"
             )
         if unknown:
-            _warn(
+            warn(
                 f"{_OPTION}={self.path}: {len(unknown)} of its {len(self.names)} names match no photo of {source}, "
                 f"for instance {example}"
             )
         self._checked = True
-
-
-@rank_zero_only
-def _warn(line: str) -> None:
-    console.print(f"Warning: {line}", markup=False)
 
 
 def printable(name: str) -> str:

@@ -30,6 +30,13 @@ class Skipped(NamedTuple):
     unreadable: bool
 
 
+class Draw(NamedTuple):
+    """A photo's number, and the seed of its random cut in this epoch."""
+
+    photo: int
+    seed: int
+
+
 class ColorlessError(PictureError):
     """A picture that can be read, but holds no colour to learn from."""
 
@@ -69,6 +76,28 @@ class Photos(ABC):
             for part in (self.name(index), self.stamp(index)):
                 digest.update(part.encode("utf-8", "surrogateescape") + b"\0")
         return digest.hexdigest()
+
+    def order(self, seed: int, shares: int, share: int) -> np.ndarray:
+        """The numbers of the photos that one of several processes learns from, in this order.
+
+        Args:
+            seed: the same for all processes, another one for each epoch.
+            shares: how many processes there are.
+            share: which one, from 0.
+
+        Returns:
+            int64, `len // shares` numbers, none of which another share has; with fewer photos than shares, one number.
+        """
+        if (blocks := self.blocks()) is not None:
+            return blocks.order(seed, shares, share)
+        order = np.random.default_rng(seed).permutation(len(self))
+        if len(order) < shares:
+            order = np.resize(order, shares)
+        return order[share : len(order) // shares * shares : shares]
+
+    def visit(self, order: np.ndarray) -> Iterator[int]:
+        """The numbers of an order, one by one. What has to be fetched for those to come is fetched meanwhile."""
+        return map(int, order)
 
 
 class JoinedPhotos(Photos):
@@ -122,6 +151,10 @@ class SelectedPhotos(Photos):
 
     def stamp(self, index: int) -> str:
         return self.photos.stamp(int(self.indices[index]))
+
+    def visit(self, order: np.ndarray) -> Iterator[int]:
+        for index, _ in zip(order, self.photos.visit(self.indices[order]), strict=True):
+            yield int(index)
 
     def blocks(self) -> Blocks | None:
         blocks = self.photos.blocks()
@@ -206,12 +239,25 @@ class PhotoDataset(Dataset[dict[str, Any]]):
         return len(self.photos)
 
     def _candidates(self, index: int) -> Iterator[int]:
-        if index != NO_PHOTO:
-            yield index
-            if self.augment:
-                yield from torch.randperm(len(self)).tolist()
+        if index == NO_PHOTO:
+            return
+        yield index
+        if not self.augment:
+            return
+        if (blocks := self.photos.blocks()) is not None:  # of another shard, they may have to be fetched
+            (beside,) = np.nonzero(blocks.shards == blocks.shards[index])
+            yield from map(int, beside[torch.randperm(len(beside)).numpy()])
+        yield from map(int, torch.randperm(len(self)).numpy())
 
-    def __getitem__(self, index: int) -> dict[str, Any]:
+    def __getitem__(self, number: int | Draw) -> dict[str, Any]:
+        """The photo of this number; cut at random as the seed of a `Draw` says, if it is one."""
+        if isinstance(number, int):
+            return self._load(number)
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(number.seed)
+            return self._load(number.photo)
+
+    def _load(self, index: int) -> dict[str, Any]:
         skipped: list[Skipped] = []
         for candidate in self._candidates(index):
             name = self.photos.name(candidate)

@@ -1,0 +1,134 @@
+"""What keeps a run from being lost: checkpoints, whole or not there, every few minutes and when it is stopped."""
+
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning_fabric.plugins.io.torch_io import TorchCheckpointIO
+from pytorch_lightning import LightningModule, Trainer
+from pytorch_lightning.callbacks import Checkpoint
+
+from colorization.errors import ConfigError, TrainingError
+from colorization.files import whole_file
+
+LAST, PREVIOUS = "last.ckpt", "previous.ckpt"
+# Processes have to agree that the time has come, which makes them wait for each other.
+_STEPS_BETWEEN_AGREEMENTS = 10
+
+
+class WholeFiles(TorchCheckpointIO):
+    """Checkpoints that take their name only when they are whole and on the disk.
+
+    Lightning's own may be copied to its place from another file system, so that a kill leaves half of it.
+    """
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        """Writes a checkpoint.
+
+        Raises:
+            TrainingError: the disk is full, or the folder can't be written; what was there before is as it was.
+        """
+        target = Path(path)
+        try:
+            with whole_file(target) as temporary:
+                with temporary.open("wb") as file:
+                    torch.save(checkpoint, file)
+                    file.flush()
+                    os.fsync(file.fileno())
+                if target.name == LAST and target.exists():
+                    target.replace(target.with_name(PREVIOUS))
+        except (OSError, RuntimeError) as error:  # PyTorch's writer wraps what the system says
+            reason = next((e.strerror for e in (error, error.__context__) if isinstance(e, OSError)), str(error))
+            raise TrainingError(
+                f"{target} can't be written ({reason}): the checkpoints before it are whole; make room, and go on with "
+                f"ckpt_path=last hydra.run.dir={target.parent.parent}"
+            ) from error
+
+
+class LastCheckpoint(Checkpoint):
+    """Keeps `last.ckpt` and the one before it, `previous.ckpt`.
+
+    They are written at the end of every epoch, every few minutes, and when the system asks the run to stop: on SIGTERM,
+    and on SIGUSR1, which SLURM can be told to send before the time is over. A validation that is under way is finished
+    first. A run that goes on from either learns what it would have learned without the stop.
+
+    Args:
+        folder: where they go.
+        minutes: at least so many minutes lie between two of them inside an epoch.
+    """
+
+    def __init__(self, folder: str, minutes: float = 15) -> None:
+        if not minutes >= 0:
+            raise ConfigError(f"callbacks.last_checkpoint.minutes={minutes:g} can't work: give 0 or more")
+        self.path = Path(folder) / LAST
+        self.seconds = 60 * minutes
+        self.saved_at = time.monotonic()
+        self.is_asked_to_stop = False
+        self._handlers: dict[signal.Signals, Any] = {}
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.saved_at = time.monotonic()
+        self._listen(trainer)
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        batches = batch_idx + 1
+        if batches % trainer.accumulate_grad_batches or batches >= trainer.num_training_batches:
+            return  # gradients would be lost; or the epoch's end is about to be saved
+        if trainer.world_size > 1 and trainer.global_step % _STEPS_BETWEEN_AGREEMENTS:
+            return
+        is_asked = _any(trainer, self.is_asked_to_stop)
+        if is_asked or _any(trainer, time.monotonic() - self.saved_at >= self.seconds):
+            self._save(trainer)
+        if is_asked:
+            _stop(trainer)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._save(trainer)
+        if _any(trainer, self.is_asked_to_stop) and trainer.current_epoch + 1 != trainer.max_epochs:
+            _stop(trainer)
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        self._restore_handlers()
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        self._restore_handlers()
+
+    def _save(self, trainer: Trainer) -> None:
+        trainer.save_checkpoint(self.path)
+        self.saved_at = time.monotonic()
+
+    def _listen(self, trainer: Trainer) -> None:
+        """Takes the place of Lightning's handlers, which talk to other processes, or save, at any moment of a step, and
+        would end a validation in the middle.
+        """
+
+        def note(number: int, _: Any) -> None:
+            if not self.is_asked_to_stop and (launcher := trainer.strategy.launcher) is not None:
+                launcher.kill(number)  # passes it on to the processes that it started
+            self.is_asked_to_stop = True
+
+        for number in (signal.SIGTERM, signal.SIGUSR1):
+            try:
+                self._handlers[number] = signal.signal(number, note)
+            except ValueError:  # only a main thread may
+                return
+
+    def _restore_handlers(self) -> None:
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
+        self._handlers = {}
+
+
+def _any(trainer: Trainer, decision: bool) -> bool:
+    """Whether one of the processes says so; all of them have to ask."""
+    return trainer.strategy.reduce_boolean_decision(decision, all=False)
+
+
+def _stop(trainer: Trainer) -> None:
+    """Lets Lightning raise its SIGTERMException as soon as this batch or epoch has ended."""
+    trainer._signal_connector.received_sigterm = True
