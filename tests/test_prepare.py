@@ -116,7 +116,7 @@ def test_train_val_and_test_folders_stay_the_splits(tmp_path: Path, run_script: 
         make_folder(tmp_path / "photos" / split, count)
     run_script(PREPARE, "photos", "out", "num_workers=0")
     data = ShardsDataModule("out", size=32, batch_size=2)
-    lengths = [len(data.photos(split) or ()) for split in ("train", "val", "test", "all")]  # type: ignore[arg-type]
+    lengths = [len(data.photos(split) or ()) for split in ("train", "val", "test", "all")]
     assert lengths == [4, 3, 2, 9]
     assert data.own_test_split() == "test"
     assert 'elsewhere/photo 0.png,"lies in none of the folders' in Path("out/left_out.csv").read_text()

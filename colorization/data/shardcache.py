@@ -2,11 +2,14 @@
 
 import hashlib
 import os
+import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from queue import SimpleQueue
+from typing import BinaryIO, Self
 
 from filelock import FileLock, Timeout
 
@@ -75,10 +78,10 @@ class ShardCache:
         path = self._path(shard)
         try:
             file = path.open("rb")
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
         with suppress(FileNotFoundError):
-            os.utime(path)
+            _note_use(path)
         return file
 
     def fetch(self, shard: RemoteShard) -> None:
@@ -101,6 +104,7 @@ class ShardCache:
         part = self._make_room(shard)
         try:
             stores.fetch(shard.address, part, lambda file: _check(file, shard))
+            _note_use(part)
             part.replace(path)
         except FileNotFoundError as error:
             raise missing(shard.address) from error
@@ -142,7 +146,7 @@ class ShardCache:
         size = shard.size or 0
         with self._lock("room"):
             self._remove_stale(shard.key)
-            kept = sorted(((status.st_mtime, status.st_size, path) for path, status in self._shards()), reverse=True)
+            kept = sorted(((status.st_mtime_ns, status.st_size, path) for path, status in self._shards()), reverse=True)
             total = size + sum(bytes_ for _, bytes_, _ in kept) + sum(int(p.suffixes[-2][1:]) for p in self._parts())
             while kept and total > self.most_bytes:
                 _, bytes_, path = kept.pop()
@@ -171,11 +175,49 @@ class ShardCache:
                 part.unlink(missing_ok=True)
 
 
+class FetchingAhead:
+    """A thread that fetches shards into a cache before they are needed.
+
+    What it can't fetch, the one who needs it will ask for again, and say why it is not there.
+
+    Args:
+        cache: where they go.
+    """
+
+    def __init__(self, cache: ShardCache) -> None:
+        self.cache = cache
+        self._wanted: SimpleQueue[RemoteShard | None] = SimpleQueue()
+        self._is_over = False
+
+    def __enter__(self) -> Self:
+        # A daemon, so that a stopped run need not wait for a shard that is on its way.
+        threading.Thread(target=self._fetch_wanted, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._is_over = True
+        self._wanted.put(None)
+
+    def want(self, shard: RemoteShard) -> None:
+        """Asks for a shard, behind those that were asked for before."""
+        self._wanted.put(shard)
+
+    def _fetch_wanted(self) -> None:
+        while (shard := self._wanted.get()) is not None and not self._is_over:
+            with suppress(DataError):
+                self.cache.fetch(shard)
+
+
 def missing(address: str) -> DataError:
     """What is to be said of a shard that is not in its store."""
     return DataError(
         f"{address} does not exist, or may not be read: give data.root the address of a .tar, or of a folder"
     )
+
+
+def _note_use(path: Path) -> None:
+    now = time.time_ns()  # the system's own time of a file advances in steps of some milliseconds
+    os.utime(path, ns=(now, now))
 
 
 def _check(file: Path, shard: RemoteShard) -> None:

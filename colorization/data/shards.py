@@ -14,7 +14,7 @@ from PIL import Image
 from colorization.data.blocks import Blocks
 from colorization.data.datamodule import PhotoDataModule, Split
 from colorization.data.photos import Photos, SelectedPhotos
-from colorization.data.shardcache import RemoteShard, ShardCache
+from colorization.data.shardcache import FetchingAhead, RemoteShard, ShardCache
 from colorization.data.shardindex import ShardIndex, photo_hash
 from colorization.data.shardlist import Shard, list_shards
 from colorization.data.splits import Splits, checked_share
@@ -77,6 +77,21 @@ class ShardPhotos(Photos):
         if self.index.hashes is not None and self.index.hashes[index]:
             return str(self.index.hashes[index])
         return f"{self.index.offsets[index]} {self.index.sizes[index]} {self.versions[self._shard(index)]}"
+
+    def visit(self, order: np.ndarray) -> Iterator[int]:
+        if self.buffer is None:
+            yield from super().visit(order)
+            return
+        numbers = np.searchsorted(self.ends, order, side="right")
+        # Where each shard comes for the first time, the last one on top.
+        coming = sorted(zip(*np.unique(numbers, return_index=True)[::-1], strict=True), reverse=True)
+        with FetchingAhead(self.cache) as ahead:
+            for place, index in enumerate(order):
+                while coming and coming[-1][0] <= place + self.buffer:
+                    shard = self.places[coming.pop()[1]]
+                    if isinstance(shard, RemoteShard):
+                        ahead.want(shard)
+                yield int(index)
 
     def blocks(self) -> Blocks | None:
         if self.buffer is None:

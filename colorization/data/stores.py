@@ -131,8 +131,11 @@ def _is_missing(error: Exception) -> bool:
     """Whether a store says that there is no such file, or none for us: a public bucket that keeps no lists forbids what
     it does not have.
     """
-    reason = error.__cause__ or error  # fsspec calls a page missing, too, whose server does not answer
-    return isinstance(reason, FileNotFoundError | PermissionError) or getattr(reason, "status", None) in (403, 404, 410)
+    if any(getattr(reason, "status", None) in (403, 404, 410) for reason in (error, error.__cause__)):
+        return True
+    # fsspec calls a page missing, too, whose server does not answer.
+    is_network = isinstance(error.__cause__, aiohttp.ClientError | TimeoutError)
+    return isinstance(error, FileNotFoundError | PermissionError) and not is_network
 
 
 def _sentence(address: str, error: Exception) -> str:
