@@ -1,7 +1,6 @@
 """Trains a network: `python train.py backbone=vgg19 data=folder data.root=photos`. `--help` lists the options."""
 
 import math
-import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -23,15 +22,12 @@ from colorization.cli import script
 from colorization.config import did_you_mean, instantiate, resolve, save
 from colorization.data.datamodule import PhotoDataModule, absolute_root
 from colorization.errors import ConfigError, first_line
-from colorization.lastcheckpoint import WholeFiles
+from colorization.lastcheckpoint import WholeFiles, exit_code
 from colorization.loggers import MetricsFile, WandbRun
 from colorization.metrics import Scores
 from colorization.module import ColorizationModule
 from colorization.report import console, print_table, score_table
 from colorization.resume import check_resumable, find_resume
-
-# What a shell reports of a program that SIGTERM ended.
-_STOPPED = 128 + signal.SIGTERM
 
 
 @script("train")
@@ -70,7 +66,11 @@ def main(composed: DictConfig) -> float | None:
         return report(trainer, module, data, config, run)
     except SIGTERMException:
         console.print(f"Stopped as asked. To go on, repeat the command with ckpt_path=last hydra.run.dir={run}")
-        sys.exit(_STOPPED)
+        sys.exit(exit_code(trainer))
+    except SystemExit as stop:
+        if isinstance(stop.__context__, KeyboardInterrupt):  # Lightning's answer to Ctrl-C is an exit code of 1
+            raise KeyboardInterrupt from None
+        raise
     except (MisconfigurationException, wandb.errors.Error) as error:
         raise ConfigError(first_line(error)) from error
     finally:

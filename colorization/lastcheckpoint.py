@@ -17,6 +17,8 @@ from colorization.files import whole_file
 LAST, PREVIOUS = "last.ckpt", "previous.ckpt"
 # Processes have to agree that the time has come, which makes them wait for each other.
 _STEPS_BETWEEN_AGREEMENTS = 10
+# A terminal and a launcher may both pass on the same Ctrl-C.
+_SECONDS_BETWEEN_CTRL_CS = 1
 
 
 class WholeFiles(TorchCheckpointIO):
@@ -51,9 +53,10 @@ class WholeFiles(TorchCheckpointIO):
 class LastCheckpoint(Checkpoint):
     """Keeps `last.ckpt` and the one before it, `previous.ckpt`.
 
-    They are written at the end of every epoch, every few minutes, and when the system asks the run to stop: on SIGTERM,
-    and on SIGUSR1, which SLURM can be told to send before the time is over. A validation that is under way is finished
-    first. A run that goes on from either learns what it would have learned without the stop.
+    They are written at the end of every epoch, every few minutes, and when the run is asked to stop: by Ctrl-C, by
+    SIGTERM, or by SIGUSR1, which SLURM can be told to send before the time is over. A validation that is under way is
+    finished first; Ctrl-C a second time does not wait. A run that goes on from either learns what it would have learned
+    without the stop.
 
     Args:
         folder: where they go.
@@ -66,7 +69,7 @@ class LastCheckpoint(Checkpoint):
         self.path = Path(folder) / LAST
         self.seconds = 60 * minutes
         self.saved_at = time.monotonic()
-        self.is_asked_to_stop = False
+        self.asked_by: signal.Signals | None = None
         self._handlers: dict[signal.Signals, Any] = {}
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -81,7 +84,7 @@ class LastCheckpoint(Checkpoint):
             return  # gradients would be lost; or the epoch's end is about to be saved
         if trainer.world_size > 1 and trainer.global_step % _STEPS_BETWEEN_AGREEMENTS:
             return
-        is_asked = _any(trainer, self.is_asked_to_stop)
+        is_asked = _any(trainer, self.asked_by is not None)
         if is_asked or _any(trainer, time.monotonic() - self.saved_at >= self.seconds):
             self._save(trainer)
         if is_asked:
@@ -89,7 +92,7 @@ class LastCheckpoint(Checkpoint):
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._save(trainer)
-        if _any(trainer, self.is_asked_to_stop) and trainer.current_epoch + 1 != trainer.max_epochs:
+        if _any(trainer, self.asked_by is not None) and trainer.current_epoch + 1 != trainer.max_epochs:
             _stop(trainer)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
@@ -107,12 +110,23 @@ class LastCheckpoint(Checkpoint):
         would end a validation in the middle.
         """
 
-        def note(number: int, _: Any) -> None:
-            if not self.is_asked_to_stop and (launcher := trainer.strategy.launcher) is not None:
-                launcher.kill(number)  # passes it on to the processes that it started
-            self.is_asked_to_stop = True
+        asked_at: list[float] = []
 
-        for number in (signal.SIGTERM, signal.SIGUSR1):
+        def note(number: int, _: Any) -> None:
+            if self.asked_by is not None:
+                is_again = time.monotonic() - asked_at[0] > _SECONDS_BETWEEN_CTRL_CS
+                if number == signal.SIGINT and trainer.is_global_zero and is_again:
+                    raise KeyboardInterrupt
+                return
+            self.asked_by = signal.Signals(number)
+            asked_at.append(time.monotonic())
+            if (launcher := trainer.strategy.launcher) is not None:
+                launcher.kill(signal.SIGTERM)  # the processes that it started
+            if trainer.is_global_zero:
+                # Not by way of the progress bar's console, which may be in the middle of a line.
+                os.write(2, b"\nStopping behind this step, or this validation. Ctrl-C again stops at once.\n")
+
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
             try:
                 self._handlers[number] = signal.signal(number, note)
             except ValueError:  # only a main thread may
@@ -122,6 +136,12 @@ class LastCheckpoint(Checkpoint):
         for number, handler in self._handlers.items():
             signal.signal(number, handler)
         self._handlers = {}
+
+
+def exit_code(trainer: Trainer) -> int:
+    """What a shell reports of a program that was asked to stop."""
+    asked = [file.asked_by for file in trainer.checkpoint_callbacks if isinstance(file, LastCheckpoint)]
+    return 130 if signal.SIGINT in asked else 143
 
 
 def _any(trainer: Trainer, decision: bool) -> bool:

@@ -1,8 +1,5 @@
 """A discriminator learns along: its own optimizer, as often as the network's, and both resumed where they were."""
 
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from copy import deepcopy
 from importlib import import_module
@@ -11,7 +8,6 @@ from typing import Any
 
 import pytest
 import torch
-from PIL import Image
 from pytorch_lightning import Callback, Trainer
 
 from colorization.adversary import Adversary
@@ -19,7 +15,7 @@ from colorization.inference import Colorizer
 from colorization.module import ColorizationModule
 from colorization.objectives.regression import Regression
 from colorization.objectives.terms.adversarial import Adversarial
-from tests.conftest import CONF, SMALL, make_folder, make_photo, rows, train_in
+from tests.conftest import CONF, make_folder, rows, train_in
 
 REPOSITORY = CONF.parent
 
@@ -128,35 +124,6 @@ def test_resuming_finds_both_optimizers_exactly_where_they_were(
     assert after["global_step"] > before["global_step"]
 
 
-def mirrored(folder: Path, train: int = 1) -> Path:
-    """Photos that cuts and flips do not change: squares that are their own mirror images."""
-    for index in range(train + 1):
-        place = folder / ("train" if index < train else "val")
-        place.mkdir(parents=True, exist_ok=True)
-        photo = make_photo(40, 40, seed=index)
-        photo.paste(photo.crop((0, 0, 20, 40)).transpose(Image.Transpose.FLIP_LEFT_RIGHT), (20, 0))
-        photo.save(place / f"{index}.png")
-    return folder
-
-
-def test_resuming_bit_for_bit(tmp_path: Path) -> None:
-    """On photos that are cut alike every time, three epochs in one go and with a stop after the second are the same."""
-    same = [
-        "data.batch_size=8",
-        "data.crop_scale=[1.0,1.0]",
-        "scheduler=constant",
-        "callbacks.checkpoint.save_top_k=-1",
-    ]
-    common = [*GAN, *same, "callbacks.checkpoint.filename='epoch-{epoch}'", "trainer.max_epochs=3", "data.size=40"]
-    photos = mirrored(tmp_path / "photos")
-    train_in(tmp_path / "whole", photos, *common)
-    train_in(tmp_path / "resumed", photos, *common, f"ckpt_path={tmp_path}/whole/checkpoints/epoch-1.ckpt")
-    whole, resumed = (read(tmp_path / name, "epoch-2") for name in ("whole", "resumed"))
-    assert equal(whole["state_dict"], resumed["state_dict"])
-    assert equal(whole["adversary"], resumed["adversary"])
-    assert equal(whole["optimizer_states"], resumed["optimizer_states"])
-
-
 def test_a_checkpoint_colours_without_its_discriminator(tmp_path: Path, eight: Path) -> None:
     train_in(tmp_path / "run", eight, *GAN)
     colorizer = Colorizer.from_checkpoint(tmp_path / "run" / "checkpoints" / "last.ckpt")
@@ -200,24 +167,3 @@ def test_what_does_not_go_together_with_a_discriminator(fails: Fails, tmp_path: 
     options = ["backbone=resnet18", "backbone.pretrained=false", "logger=none", *GAN, f"hydra.run.dir={tmp_path}/r"]
     second = "+objective/term@objective.terms.second=adversarial"
     assert "several adversarial terms" in fails("train", *options, second, "trainer=cpu", "data.num_workers=0")
-
-
-def test_two_processes_train_as_one(tmp_path: Path) -> None:
-    """Two processes with a photo each do what one does with both: network and discriminator come out alike."""
-    photos = mirrored(tmp_path / "photos", train=2)
-    common = [*SMALL, *GAN, "data=folder", f"data.root={photos}", "data.crop_scale=[1.0,1.0]", "data.size=40"]
-    common += ["backbone.frozen=true", "trainer.max_epochs=2", "optimizer=sgd", "scheduler=constant"]
-    optimizer = "objective.terms.adversarial.optimizer"
-    common += [f"{optimizer}._target_=torch.optim.SGD", f"~{optimizer}.betas", f"{optimizer}.lr=0.1"]
-    several = ["data.batch_size=1", "trainer.devices=2", "trainer.strategy=ddp_spawn"]
-    for name, options in (("one", ["data.batch_size=2"]), ("two", several)):
-        command = [sys.executable, str(REPOSITORY / "train.py"), *common, *options, f"hydra.run.dir={tmp_path / name}"]
-        subprocess.run(
-            command, check=True, timeout=600, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(REPOSITORY)}
-        )
-    one, two = (read(tmp_path / name) for name in ("one", "two"))
-    assert one["global_step"] == two["global_step"] == 2
-    begun = Adversarial(torch.optim.Adam, width=8).state_dict()
-    for key, value in one["state_dict"].items():
-        assert torch.allclose(two["state_dict"][key].float(), value.float(), atol=1e-5), key
-    assert len([key for key in one["state_dict"] if ".discriminator." in key]) == len(begun) > 0

@@ -174,9 +174,9 @@ def test_kill_9_at_three_moments(tmp_path: Path, ten_photos: Path, whole: Callab
     assert_same(whole(*LITTLE), run)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGUSR1, 143)])
 def test_asked_to_stop_it_saves_and_says_how_to_go_on(
-    tmp_path: Path, ten_photos: Path, whole: Callable[..., Path], number: int
+    tmp_path: Path, ten_photos: Path, whole: Callable[..., Path], number: int, code: int
 ) -> None:
     """The request goes to all processes of the job, loaders included, as SLURM sends it."""
     run = tmp_path / "run"
@@ -185,7 +185,7 @@ def test_asked_to_stop_it_saves_and_says_how_to_go_on(
     wait_for(run, 4, process)
     os.killpg(process.pid, number)
     output, _ = process.communicate(timeout=60)
-    assert process.returncode == 143
+    assert process.returncode == code
     assert f"ckpt_path=last hydra.run.dir={run}" in " ".join(output.split())
     assert "Traceback" not in output
     train_in(run, ten_photos, *OPTIONS, *LITTLE, "ckpt_path=last")

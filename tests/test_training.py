@@ -1,24 +1,19 @@
 """Training from end to end: it runs, learns, logs and resumes, on one process and on two."""
 
-import json
 import math
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-import torchvision
 import yaml
 
-import train
 from colorization.checkpoint import read_checkpoint, rebuild
 from colorization.errors import CheckpointError
 from colorization.loggers import MetricsFile, WandbRun
 from colorization.resume import check_resumable
-from tests.conftest import SMALL, RunScript, make_folder, make_photo, rows, train_in
+from tests.conftest import SMALL, RunScript, make_photo, rows, train_in
 from tests.test_networks import options
 
 Fails = Callable[..., str]
@@ -260,36 +255,3 @@ def test_multirun_with_a_relaunching_strategy_is_refused(tmp_path: Path, photos:
 
 def test_monitored_value_is_finite(trained: Path) -> None:
     assert all(math.isfinite(float(row["val/loss"])) for row in rows(trained) if row["val/loss"])
-
-
-def test_two_processes_train_and_score_every_photo_exactly_once(tmp_path: Path) -> None:
-    """Five photos on two processes: PyTorch's own sampler would count one of them twice."""
-    photos = make_folder(tmp_path / "photos", 5)
-    scripts = Path(train.__file__).parent
-    common = [
-        "data=folder",
-        f"data.root={photos}",
-        "data.num_workers=0",
-        "data.batch_size=2",
-        "trainer.accelerator=cpu",
-    ]
-    trained = [f"hydra.run.dir={tmp_path}/run", "data.val_share=0.4", "data.size=32", "trainer.max_epochs=1"]
-    network = ["backbone=resnet18", "backbone.pretrained=false", "logger=none", "trainer.precision=32-true"]
-    two = ["trainer=ddp", "trainer.devices=2"]
-    weights = tmp_path / "alexnet.pth"
-    torch.save(torchvision.models.alexnet(weights=None).features.state_dict(), weights)
-    subprocess.run([sys.executable, scripts / "train.py", *common, *trained, *network, *two], check=True, timeout=300)
-    summaries = []
-    for name, devices in (("one", ["trainer=cpu"]), ("two", two)):
-        scored = [f"checkpoint={tmp_path}/run/checkpoints/best.ckpt", "split=all", f"hydra.run.dir={tmp_path}/{name}"]
-        scored += [f"lpips_weights={weights}"]
-        subprocess.run([sys.executable, scripts / "evaluate.py", *common, *scored, *devices], check=True, timeout=300)
-        summaries.append(json.loads((tmp_path / name / "metrics.json").read_text()))
-    assert [summary["pictures"] for summary in summaries] == [5, 5]
-    assert {"auc_rebalanced", "lpips", "colorfulness_mean_difference"} <= summaries[0]["metrics"].keys()
-    for part in ("metrics", "difference_to_gray_95"):
-        for key, value in summaries[0][part].items():
-            assert summaries[1][part][key] == pytest.approx(value, rel=1e-4, abs=1e-6)
-    assert summaries[0]["extremes"].keys() == summaries[1]["extremes"].keys()
-    for kind, pictures in summaries[0]["extremes"].items():
-        assert [picture["name"] for picture in pictures] == [p["name"] for p in summaries[1]["extremes"][kind]]

@@ -219,7 +219,7 @@ class PhotoDataModule(LightningDataModule, ABC):
 
 def _leave_stopping_to_the_main_process(_: int) -> None:
     """Systems send the request to stop to all processes of a job, but the last batches are still wanted."""
-    for number in (signal.SIGTERM, signal.SIGUSR1):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
         signal.signal(number, signal.SIG_IGN)
 
 
