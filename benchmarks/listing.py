@@ -2,7 +2,7 @@
 
 The folder is made of hard links to a few photos, in a temporary folder (or below --folder), and removed afterwards. A
 process of its own lists and splits the photos, as training does, and goes through batches of an epoch with loader
-processes. Memory is given as RSS, PSS (what is shared by n processes counts as an n-th) and USS (what is no one else's).
+processes. Memory is given as RSS, PSS (what is shared by n processes counts as an n-th) and USS (what no other has).
 """
 
 import argparse

@@ -151,6 +151,9 @@ class ShardIndex:
             DataError: it is none.
         """
         try:
+            with zipfile.ZipFile(io.BytesIO(contents)) as archive:
+                if any(column.compress_type != zipfile.ZIP_STORED for column in archive.infolist()):
+                    raise ValueError("it is compressed")  # and might take any amount of memory
             with np.load(io.BytesIO(contents), allow_pickle=False) as arrays:
                 names = Names.of_block(arrays["names"].astype(np.uint8).tobytes(), arrays["ends"])
                 hashes = arrays["hashes"].astype(np.uint64) if "hashes" in arrays else None
