@@ -26,8 +26,8 @@ from colorization.imagefiles.picture import Picture
 from colorization.inference import Colorizer, check_resolution, find_device
 from colorization.prediction.arguments import to_overrides
 from colorization.prediction.jobs import FORMATS, Job, expand, list_jobs
-from colorization.prediction.processes import Process, this_process, wait_for_all
 from colorization.prediction.tally import Tally, progress_bar
+from colorization.processes import Process, this_process, wait_for_all
 
 # Pictures are read, coloured and written together up to so many pixels; a larger one is a batch of its own.
 _BATCH_PIXELS = 25_000_000

@@ -26,6 +26,7 @@ from colorization.lastcheckpoint import WholeFiles, exit_code
 from colorization.loggers import MetricsFile, WandbRun
 from colorization.metrics import Scores
 from colorization.module import ColorizationModule
+from colorization.processes import this_process
 from colorization.report import console, print_table, score_table
 from colorization.resume import check_resumable, find_resume
 
@@ -160,6 +161,7 @@ def build_trainer(config: dict[str, Any]) -> Trainer:
         config["trainer"], "trainer", callbacks=callbacks, logger=loggers, plugins=[WholeFiles()]
     )
     several = trainer.num_devices * trainer.num_nodes > 1
+    check_launch(trainer)
     relaunches = isinstance(trainer.strategy.launcher, _SubprocessScriptLauncher)
     if several and relaunches and HydraConfig.get().mode is RunMode.MULTIRUN:
         # The launcher would run the whole multirun again in every process, each with another job's options.
@@ -168,6 +170,26 @@ def build_trainer(config: dict[str, Any]) -> Trainer:
             "trainer.strategy=ddp_spawn, or trainer.devices=1 with jobs in parallel, or run the jobs one by one"
         )
     return trainer
+
+
+def check_launch(trainer: Trainer) -> None:
+    """What processes that torchrun or srun has started have to agree on.
+
+    Raises:
+        ConfigError: they would be others than the trainer counts on, or each would write into a folder of its own.
+    """
+    started = this_process().count
+    if started > 1 and started != trainer.num_devices * trainer.num_nodes:
+        raise ConfigError(
+            f"{started} processes were started, but trainer.devices={trainer.num_devices} on "
+            f"trainer.num_nodes={trainer.num_nodes} machines are {trainer.num_devices * trainer.num_nodes}: make these "
+            "numbers agree"
+        )
+    if started > 1 and not any(word.startswith("hydra.run.dir=") for word in HydraConfig.get().overrides.hydra):
+        raise ConfigError(
+            f"hydra.run.dir is missing: {started} processes were started, and each would make a folder of its own; "
+            "name one for all"
+        )
 
 
 @rank_zero_only

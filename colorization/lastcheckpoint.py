@@ -109,7 +109,6 @@ class LastCheckpoint(Checkpoint):
         """Takes the place of Lightning's handlers, which talk to other processes, or save, at any moment of a step, and
         would end a validation in the middle.
         """
-
         asked_at: list[float] = []
 
         def note(number: int, _: Any) -> None:

@@ -5,7 +5,7 @@ import os
 import pytest
 import torch
 
-from colorization.prediction.processes import Process, this_process
+from colorization.processes import Process, this_process
 
 
 @pytest.mark.parametrize(

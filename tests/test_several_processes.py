@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ import train
 from colorization.checkpoint import read_checkpoint
 from tests.conftest import SMALL, make_folder, rows
 
+Fails = Callable[..., str]
 SCRIPTS = Path(train.__file__).parent
 # Statistics of batches are not shared by the processes; a frozen backbone takes none.
 TRAINED = (*SMALL, "backbone.frozen=true", "decoder.width=16", "trainer.max_epochs=2", "data=folder")
@@ -80,6 +82,24 @@ def test_two_processes_stop_together_and_go_on(tmp_path: Path) -> None:
     assert whole["global_step"] == resumed["global_step"]
     for key, value in whole["state_dict"].items():
         assert torch.equal(value, resumed["state_dict"][key]), key
+
+
+@pytest.mark.parametrize(
+    ("options", "part"),
+    [
+        (["trainer.devices=2"], "hydra.run.dir is missing: 2 processes were started"),
+        (
+            ["hydra.run.dir=run"],
+            "2 processes were started, but trainer.devices=1 on trainer.num_nodes=1 machines are 1",
+        ),
+    ],
+)
+def test_what_processes_started_from_outside_need(
+    monkeypatch: pytest.MonkeyPatch, fails: Fails, options: list[str], part: str
+) -> None:
+    for name, value in (("RANK", "0"), ("WORLD_SIZE", "2"), ("LOCAL_RANK", "0"), ("TORCHELASTIC_RUN_ID", "none")):
+        monkeypatch.setenv(name, value)
+    assert part in fails("train", *SMALL, *options)
 
 
 def test_two_processes_train_and_score_every_photo_exactly_once(tmp_path: Path) -> None:
