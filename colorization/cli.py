@@ -5,6 +5,7 @@ import importlib.util
 import inspect
 import logging
 import os
+import re
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -14,6 +15,7 @@ from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.types import Quote, QuotedString
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from hydra.types import RunMode
 from omegaconf import DictConfig
@@ -32,6 +34,9 @@ _PLUGINS = {
     "hydra/launcher/submitit_slurm": "submitit",
     "hydra/launcher/submitit_local": "submitit",
 }
+# Hydra's flags that the next word belongs to.
+FLAGS_WITH_A_VALUE = {"--cfg", "-c", "--package", "-p", "--info", "-i", "--experimental-rerun"}
+FLAGS_WITH_A_VALUE |= {"--config-dir", "-cd", "--config-path", "-cp", "--config-name", "-cn"}
 
 # At once, not in a script's main function: the processes that launchers of sweeps start have no such function.
 register()
@@ -111,6 +116,12 @@ def _load_task(file: str, name: str, asked_for_traceback: bool, sweeps: bool) ->
     return _Task(inspect.unwrap(getattr(module, name)), asked_for_traceback, sweeps)
 
 
+def quoted(text: str) -> str:
+    """A string in Hydra's grammar that means exactly `text`, for OmegaConf, too: no interpolation."""
+    escaped = re.sub(r"(\\*)\$\{", r"\1\1\\${", text)
+    return QuotedString(escaped, Quote.single).with_quotes()
+
+
 @contextmanager
 def one_sentence(asked_for_traceback: bool = False) -> Iterator[None]:
     """Ends the program with one sentence and exit code 1 on a user's mistake, unless a traceback is asked for.
@@ -156,7 +167,9 @@ def _environment(name: str, value: str | None) -> Iterator[None]:
 def explain(error: BaseException) -> str:
     """One sentence for a user's mistake: what is wrong where, and what was perhaps meant."""
     if isinstance(error, ColorizationError):
-        return str(error)
+        # What was raised in a loader process comes as that process's traceback, whose last line ends in the message.
+        from_loader = str(error).startswith("Caught ")
+        return str(error).strip().splitlines()[-1].partition(": ")[2] if from_loader else str(error)
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror}"
     if isinstance(error, MissingConfigException) and error.missing_cfg_file in _PLUGINS:

@@ -120,6 +120,19 @@ class AuditConfig:
 
 
 @dataclass
+class PrepareConfig:
+    """The root of `python -m colorization.data.prepare`."""
+
+    source: str = MISSING
+    target: str = MISSING
+    size: int = 256
+    quality: int = 95
+    photos_per_shard: int = 1000
+    val_share: float = 0.1
+    num_workers: int = MISSING
+
+
+@dataclass
 class ExportConfig:
     """The root of `python -m colorization.export`."""
 
@@ -138,6 +151,7 @@ def register() -> None:
     store.store(name="evaluate_schema", node=EvaluateConfig)
     store.store(name="predict_schema", node=PredictConfig)
     store.store(name="audit_schema", node=AuditConfig)
+    store.store(name="prepare_schema", node=PrepareConfig)
     store.store(name="export_schema", node=ExportConfig)
     OmegaConf.register_new_resolver("fastest_precision", fastest_precision, replace=True)
     OmegaConf.register_new_resolver("usable_cores", usable_cores, replace=True)

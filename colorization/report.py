@@ -8,6 +8,7 @@ from lightning_utilities.core.rank_zero import rank_zero_only
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.measure import Measurement
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
 from colorization.metrics import METRICS
@@ -25,6 +26,19 @@ console = _SharedConsole(highlight=False, soft_wrap=True)
 # A table: its headings, then its rows; the first column is the metric.
 Cells = list[list[str]]
 Intervals = Mapping[str, tuple[float, float]]
+
+
+def progress_bar() -> Progress:
+    """A bar for the terminal, with counts and times."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        console=console,
+    )
 
 
 @rank_zero_only

@@ -8,8 +8,9 @@ import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
+from colorization.cli import quoted
 from colorization.errors import ConfigError
-from colorization.prediction.arguments import quoted, to_overrides
+from colorization.prediction.arguments import to_overrides
 from tests.conftest import RunScript
 
 ODD_NAMES = (

@@ -5,7 +5,6 @@ import tarfile
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 import torchvision.datasets
@@ -14,10 +13,12 @@ from PIL import Image
 from colorization.color import rgb_to_lab, to_float
 from colorization.config import instantiate
 from colorization.data.datamodule import PhotoDataModule
-from colorization.data.folder import FolderDataModule, split_names
+from colorization.data.folder import FolderDataModule, FolderPhotos
 from colorization.data.order import Position
+from colorization.data.photos import SelectedPhotos
 from colorization.data.sample import SampleDataModule
-from colorization.data.shards import ShardsDataModule, expand_shards
+from colorization.data.shards import ShardsDataModule
+from colorization.data.splits import Splits
 from colorization.data.torchvision import SPLITS, TorchvisionDataModule
 from colorization.errors import ConfigError, DataError
 from tests.conftest import Compose, make_folder, make_photo
@@ -27,6 +28,13 @@ def names(data: PhotoDataModule, split: Any) -> list[str]:
     photos = data.photos(split)
     assert photos is not None
     return [photos.name(index) for index in range(len(photos))]
+
+
+def val_names(listed: list[str], share: float) -> list[str]:
+    """Those of a list of names that are held out."""
+    held_out = Splits(listed, share).indices("val")
+    assert held_out is not None
+    return [listed[index] for index in held_out]
 
 
 def batches(data: PhotoDataModule, split: str) -> list[dict[str, Any]]:
@@ -78,10 +86,10 @@ def test_loader_processes_change_nothing(photos: Path) -> None:
 
 
 def test_split_is_a_partition_and_stays_when_photos_are_added(photos: Path) -> None:
-    held_out = set(split_names([f"{i}.jpg" for i in range(1000)], "val", 0.1) or ())
+    held_out = set(val_names([f"{i}.jpg" for i in range(1000)], 0.1))
     assert 70 < len(held_out) < 130
-    more = split_names([f"{i}.jpg" for i in range(2000)], "val", 0.1)
-    assert held_out == {name for name in more or () if int(name.split(".")[0]) < 1000}
+    more = val_names([f"{i}.jpg" for i in range(2000)], 0.1)
+    assert held_out == {name for name in more if int(name.split(".")[0]) < 1000}
     data = FolderDataModule(str(photos), size=32, batch_size=2)
     assert sorted(names(data, "train") + names(data, "val")) == names(data, "all")
     assert names(data, "val")
@@ -90,10 +98,10 @@ def test_split_is_a_partition_and_stays_when_photos_are_added(photos: Path) -> N
 def test_split_is_the_same_on_every_machine() -> None:
     """These values may never change: a photo would move from training to validation."""
     listed = [f"{letter}/{number}.jpg" for letter in "ab" for number in range(10)]
-    assert split_names(listed, "val", 0.2) == ["a/6.jpg", "b/0.jpg", "b/2.jpg", "b/9.jpg"]
+    assert val_names(listed, 0.2) == ["a/6.jpg", "b/0.jpg", "b/2.jpg", "b/9.jpg"]
     # The same name in composed and decomposed Unicode, as Linux and macOS spell it.
     accented = [[f"{spelling}{number}.jpg" for number in range(50)] for spelling in ("é", "e\u0301")]
-    positions = [[name in (split_names(group, "val", 0.2) or ()) for name in group] for group in accented]
+    positions = [[name in val_names(group, 0.2) for name in group] for group in accented]
     assert positions[0] == positions[1]
 
 
@@ -242,11 +250,6 @@ def test_shards_that_can_t_be_read(tmp_path: Path) -> None:
             ShardsDataModule(root, size=32, batch_size=2).setup("fit")
 
 
-def test_expand_shards_drops_doubles(tmp_path: Path) -> None:
-    (tmp_path / "a.tar").touch()
-    assert expand_shards([str(tmp_path), str(tmp_path / "a.tar")]) == [tmp_path / "a.tar"]
-
-
 def test_torchvision_reads_what_is_there(tmp_path: Path) -> None:
     """CIFAR10 in torchvision's own form, made here."""
     folder = tmp_path / "imagenette2-320"
@@ -290,5 +293,6 @@ def test_a_folder_of_many_photos_is_held_in_one_block(tmp_path: Path) -> None:
         shutil.copy(tmp_path / "a.png", tmp_path / f"{index}.png")
     photos = FolderDataModule(str(tmp_path), size=32, batch_size=2).photos("all")
     assert photos is not None
-    assert isinstance(photos.names, np.ndarray)  # type: ignore[attr-defined]
-    assert photos.names.dtype.kind == "S"  # type: ignore[attr-defined]
+    assert isinstance(photos, SelectedPhotos)
+    assert isinstance(photos.photos, FolderPhotos)
+    assert photos.photos.names.block.count(b".png") == 51

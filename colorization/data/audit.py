@@ -13,8 +13,6 @@ import numpy as np
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 from torch.utils.data import DataLoader
 
@@ -28,7 +26,7 @@ from colorization.data.exclusion import printable, write_table
 from colorization.data.findings import FINDINGS, Examination, Examined, Finding
 from colorization.data.photos import Photos
 from colorization.errors import ConfigError, DataError
-from colorization.report import console
+from colorization.report import console, progress_bar
 
 
 @dataclass
@@ -142,7 +140,7 @@ def look_over(photos: Photos, thresholds: AuditThresholds, exclude: Sequence[str
         num_workers=num_workers,
     )
     seen: list[Examined] = []
-    with _progress(console) as progress:
+    with progress_bar() as progress:
         task = progress.add_task("Looking at photos", total=len(photos))
         for batch in loader:
             for examined in batch:
@@ -157,18 +155,6 @@ def look_over(photos: Photos, thresholds: AuditThresholds, exclude: Sequence[str
     seen.sort(key=lambda examined: any(finding.kind in exclude for finding in examined.findings))
     _compare(seen, audit, thresholds.near_duplicate)
     return audit
-
-
-def _progress(console: Console) -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-        console=console,
-    )
 
 
 def _compare(seen: Sequence[Examined], audit: Audit, most: int) -> None:

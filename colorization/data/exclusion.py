@@ -4,6 +4,8 @@ import csv
 from collections.abc import Iterable
 from pathlib import Path
 
+import numpy as np
+
 from colorization.data.photos import Photos, SelectedPhotos
 from colorization.errors import DataError
 from colorization.report import warn
@@ -28,7 +30,8 @@ class Exclusion:
 
     def without(self, photos: Photos) -> Photos:
         """The photos that the list does not name."""
-        return SelectedPhotos(photos, [i for i in range(len(photos)) if photos.name(i) not in self.names])
+        kept = (photos.name(i) not in self.names for i in range(len(photos)))
+        return SelectedPhotos(photos, np.nonzero(np.fromiter(kept, dtype=bool, count=len(photos)))[0])
 
     def check(self, photos: Photos | None, source: str) -> None:
         """Says, once, which names of the list are no photos.

@@ -58,8 +58,8 @@ class TrainingSampler(DistributedSampler[Draw]):
         epoch, batches = self.position()
         order = self.photos.order(_mixed(self.seed, epoch), self.num_replicas, self.rank)
         seeds = np.random.default_rng([self.seed, epoch, 1]).integers(2**63, size=len(self.photos))
-        for photo in order[batches * self.batch_size : self.num_samples]:
-            yield Draw(int(photo), int(seeds[photo]))
+        for photo in self.photos.visit(order[batches * self.batch_size : self.num_samples]):
+            yield Draw(photo, int(seeds[photo]))
 
 
 def _mixed(seed: int, epoch: int) -> int:

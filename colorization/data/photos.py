@@ -13,6 +13,7 @@ from torch.utils.data import Dataset, DistributedSampler
 from torchvision.transforms import v2
 
 from colorization.color import is_colorless, to_float
+from colorization.data.blocks import Blocks
 from colorization.errors import PictureError
 from colorization.imagefiles import is_gray_mode, to_rgb
 from colorization.protocols import Protocol
@@ -62,6 +63,10 @@ class Photos(ABC):
     def stamp(self, index: int) -> str:
         """What tells, without opening the photo, whether its contents have changed."""
 
+    def blocks(self) -> Blocks | None:
+        """How far the photos may be shuffled; None if any order is as good as another."""
+        return None
+
     def fingerprint(self) -> str:
         """SHA-256 in hexadecimal digits over names and stamps: what was measured on these photos holds as long as it
         stays the same. Takes as long as asking for every file's size and date does.
@@ -83,10 +88,16 @@ class Photos(ABC):
         Returns:
             int64, `len // shares` numbers, none of which another share has; with fewer photos than shares, one number.
         """
+        if (blocks := self.blocks()) is not None:
+            return blocks.order(seed, shares, share)
         order = np.random.default_rng(seed).permutation(len(self))
         if len(order) < shares:
             order = np.resize(order, shares)
         return order[share : len(order) // shares * shares : shares]
+
+    def visit(self, order: np.ndarray) -> Iterator[int]:
+        """The numbers of an order, one by one. What has to be fetched for those to come is fetched meanwhile."""
+        return map(int, order)
 
 
 class JoinedPhotos(Photos):
@@ -125,7 +136,7 @@ class SelectedPhotos(Photos):
         indices: which ones, in the order that they are to have.
     """
 
-    def __init__(self, photos: Photos, indices: Sequence[int]) -> None:
+    def __init__(self, photos: Photos, indices: Sequence[int] | np.ndarray) -> None:
         self.photos = photos
         self.indices = np.array(indices, dtype=np.int64)
 
@@ -140,6 +151,14 @@ class SelectedPhotos(Photos):
 
     def stamp(self, index: int) -> str:
         return self.photos.stamp(int(self.indices[index]))
+
+    def visit(self, order: np.ndarray) -> Iterator[int]:
+        for index, _ in zip(order, self.photos.visit(self.indices[order]), strict=True):
+            yield int(index)
+
+    def blocks(self) -> Blocks | None:
+        blocks = self.photos.blocks()
+        return None if blocks is None else Blocks(blocks.shards[self.indices], blocks.buffer)
 
 
 def open_colored(photos: Photos, index: int) -> Image.Image:
@@ -220,10 +239,15 @@ class PhotoDataset(Dataset[dict[str, Any]]):
         return len(self.photos)
 
     def _candidates(self, index: int) -> Iterator[int]:
-        if index != NO_PHOTO:
-            yield index
-            if self.augment:
-                yield from torch.randperm(len(self)).tolist()
+        if index == NO_PHOTO:
+            return
+        yield index
+        if not self.augment:
+            return
+        if (blocks := self.photos.blocks()) is not None:  # of another shard, they may have to be fetched
+            (beside,) = np.nonzero(blocks.shards == blocks.shards[index])
+            yield from map(int, beside[torch.randperm(len(beside)).numpy()])
+        yield from map(int, torch.randperm(len(self)).numpy())
 
     def __getitem__(self, number: int | Draw) -> dict[str, Any]:
         """The photo of this number; cut at random as the seed of a `Draw` says, if it is one."""

@@ -1,135 +1,205 @@
-"""WebDataset shards: tar files full of photos."""
+"""WebDataset shards: tar files full of photos, on this machine or in a store that fsspec knows."""
 
 import io
 import re
-import tarfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
-from braceexpand import braceexpand
 from PIL import Image
 
+from colorization.data.blocks import Blocks
 from colorization.data.datamodule import PhotoDataModule, Split
-from colorization.data.folder import checked_share, own_test_split, split_names
-from colorization.data.photos import JoinedPhotos, Photos, SelectedPhotos
-from colorization.errors import DataError, PictureError
-from colorization.imagefiles import is_picture, open_picture
+from colorization.data.photos import Photos, SelectedPhotos
+from colorization.data.shardcache import FetchingAhead, RemoteShard, ShardCache
+from colorization.data.shardindex import ShardIndex, photo_hash
+from colorization.data.shardlist import Shard, list_shards
+from colorization.data.splits import Splits, checked_share
+from colorization.errors import ConfigError, DataError, PictureError
+from colorization.imagefiles import open_picture
+
+# How many photos are shuffled together where shards have to be fetched and nothing is said.
+_FETCHED_BUFFER = 5000
 
 
-class TarPhotos(Photos):
-    """Photos inside a tar file, read in any order by way of an index that is made once by running over the headers.
+class ShardPhotos(Photos):
+    """Photos inside tar files, read in any order.
 
     Args:
-        path: the tar file, not compressed.
-
-    Raises:
-        DataError: it is missing or not a tar file.
+        shards: the tars, and where the photos are in them.
+        cache: for those that are not on this machine.
+        buffer: how many photos, one behind the other, are shuffled together; None shuffles all of them.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        try:
-            self.date = path.stat().st_mtime_ns
-            with tarfile.open(path, "r:") as tar:
-                members = [member for member in tar if member.isfile() and is_picture(member.name)]
-        except FileNotFoundError:
-            raise DataError(f"data.root names {path}, which does not exist: give the path of a .tar") from None
-        except (tarfile.TarError, OSError) as error:
-            raise DataError(
-                f"{path} can't be read as a plain tar file ({error}): make it anew, uncompressed"
-            ) from error
-        self.names = np.array([member.name.encode("utf-8", "surrogateescape") for member in members], dtype=np.bytes_)
-        self.places = np.array([(member.offset_data, member.size) for member in members], dtype=np.int64).reshape(-1, 2)
+    def __init__(self, shards: Sequence[Shard], cache: ShardCache, buffer: int | None = None) -> None:
+        self.places = [shard.place for shard in shards]
+        self.shard_names = [shard.name for shard in shards]
+        self.ends = np.cumsum([len(shard.index) for shard in shards], dtype=np.int64)
+        self.index = ShardIndex.joined([shard.index for shard in shards])
+        self.cache = cache
+        self.buffer = buffer
+        dates = (place.stat().st_mtime_ns if isinstance(place, Path) else place.version for place in self.places)
+        self.versions = [str(date) for date in dates]
 
     def __len__(self) -> int:
-        return len(self.names)
+        return len(self.index)
+
+    def _shard(self, index: int) -> int:
+        return int(np.searchsorted(self.ends, index, side="right"))
 
     def name(self, index: int) -> str:
-        return f"{self.path.name}/{bytes(self.names[index]).decode('utf-8', 'surrogateescape')}"
+        return f"{self.shard_names[self._shard(index)]}/{self.index.names[index]}"
 
     def open(self, index: int) -> Image.Image:
-        offset, size = (int(value) for value in self.places[index])
+        size = int(self.index.sizes[index])
         try:
-            with self.path.open("rb") as file:
-                file.seek(offset)
-                return open_picture(io.BytesIO(file.read(size)))
+            with self._opened(self.places[self._shard(index)]) as file:
+                file.seek(int(self.index.offsets[index]))
+                contents = file.read(size)
         except OSError as error:
             raise PictureError(f"can't be read from the tar file: {error}") from error
+        promised = 0 if self.index.hashes is None else int(self.index.hashes[index])
+        if len(contents) < size:
+            raise PictureError("is cut off: the tar file ends before")
+        if promised not in (0, photo_hash(contents)):
+            raise PictureError("is damaged: its bytes in the tar file are not those that the manifest promises")
+        return open_picture(io.BytesIO(contents))
+
+    @contextmanager
+    def _opened(self, place: Path | RemoteShard) -> Iterator[BinaryIO]:
+        with place.open("rb") if isinstance(place, Path) else self.cache.opened(place) as file:
+            yield file
 
     def stamp(self, index: int) -> str:
-        offset, size = self.places[index]
-        return f"{offset} {size} {self.date}"
+        if self.index.hashes is not None and self.index.hashes[index]:
+            return str(self.index.hashes[index])
+        return f"{self.index.offsets[index]} {self.index.sizes[index]} {self.versions[self._shard(index)]}"
+
+    def visit(self, order: np.ndarray) -> Iterator[int]:
+        if self.buffer is None:
+            yield from super().visit(order)
+            return
+        numbers = np.searchsorted(self.ends, order, side="right")
+        # Where each shard comes for the first time, the last one on top.
+        coming = sorted(zip(*np.unique(numbers, return_index=True)[::-1], strict=True), reverse=True)
+        with FetchingAhead(self.cache) as ahead:
+            for place, index in enumerate(order):
+                while coming and coming[-1][0] <= place + self.buffer:
+                    shard = self.places[coming.pop()[1]]
+                    if isinstance(shard, RemoteShard):
+                        ahead.want(shard)
+                yield int(index)
+
+    def blocks(self) -> Blocks | None:
+        if self.buffer is None:
+            return None
+        shards = np.repeat(np.arange(len(self.ends), dtype=np.int32), np.diff(self.ends, prepend=0))
+        return Blocks(shards, self.buffer)
+
+
+class _SplitNames(Sequence[str]):
+    """The names that the split goes by: a shard called val-003.tar counts as a folder `val`."""
+
+    def __init__(self, photos: ShardPhotos) -> None:
+        self.photos = photos
+
+    def __len__(self) -> int:
+        return len(self.photos)
+
+    def __getitem__(self, index: Any) -> Any:
+        name = self.photos.name(index)
+        match = re.match(r"(train|val|test)(?![A-Za-z])", name)
+        return f"{match[1]}/{name}" if match else name
 
 
 class ShardsDataModule(PhotoDataModule):
-    """Local WebDataset shards, read at random places, so that shuffling is perfect and lengths are known.
+    """WebDataset shards, whose photos are read at random places, so that lengths are known and no photo comes twice.
 
     Shards whose file name begins with `train`, `val` or `test` are the splits, if there are some of both first kinds;
     otherwise a hash of the shard's and the photo's name decides.
 
+    Shards on this machine are read where they are, and shuffled perfectly. Those of a store are fetched as a whole, and
+    shuffled in blocks; see `colorization.data.blocks` for what that means. What `manifest.json` beside a shard promises
+    is checked: the size of a shard before a run begins, the hash of one that is fetched, and the hash of a photo when
+    it is read.
+
     Args:
-        root: a folder of tars, a brace pattern such as `photos/{train-000..005,val}.tar`, or a list of either.
+        root: a folder of tars, a brace pattern such as `photos/{train-000..005,val}.tar`, an address of either, such as
+            `https://...` or `s3://...`, or a list of those.
         val_share: the share of the photos that is held out where no shard is called `val`, 0..1.
+        buffer: how many photos are shuffled together, of shards that lie one behind the other; None: all of them, or
+            5000 if shards have to be fetched.
+        cache: the folder that fetched shards are kept in.
+        cache_gb: how much they may take there together, in 10^9 bytes.
         loading: see `PhotoDataModule`.
     """
 
-    def __init__(self, root: str | list[str], val_share: float = 0.1, **loading: Any) -> None:
+    def __init__(
+        self,
+        root: str | list[str],
+        val_share: float = 0.1,
+        buffer: int | None = None,
+        cache: str = "outputs/shards",
+        cache_gb: float = 20,
+        **loading: Any,
+    ) -> None:
         super().__init__(**loading)
+        if buffer is not None and buffer < 1:
+            raise ConfigError(f"data.buffer={buffer} is too small: give 1 or more, or null")
+        if not cache_gb > 0:
+            raise ConfigError(f"data.cache_gb={cache_gb:g} is too small: give more than 0")
         self.root = [root] if isinstance(root, str) else root
         self.val_share = checked_share(val_share)
-        self._shards: list[TarPhotos] = []
-        self._names: list[str] = []
+        self.buffer = buffer
+        self.cache = ShardCache(Path(cache).expanduser(), round(cache_gb * 1e9))
 
     def list_photos(self, split: Split) -> Photos | None:
-        names = self._listed()
-        chosen = split_names(names, split, self.val_share)
-        if chosen is None:
-            return None
-        wanted = set(chosen)
-        return SelectedPhotos(JoinedPhotos(self._shards), [i for i, name in enumerate(names) if name in wanted])
+        indices = self._splits.indices(split)
+        return None if indices is None else SelectedPhotos(self._listed, indices)
 
     def own_test_split(self) -> Split | None:
-        return own_test_split(self._listed())
+        return self._splits.own_test
 
-    def _listed(self) -> list[str]:
-        """The names that the split goes by: a shard called val-003.tar counts as a folder `val`."""
-        if not self._names:
-            self._shards = [TarPhotos(path) for path in expand_shards(self.root)]
-            self._names = [
-                f"{_split_of(name)}{name}" for shard in self._shards for name in map(shard.name, range(len(shard)))
-            ]
-        if not self._names:
+    @cached_property
+    def _splits(self) -> Splits:
+        return Splits(_SplitNames(self._listed), self.val_share)
+
+    @cached_property
+    def _listed(self) -> ShardPhotos:
+        shards = list_shards(self.root, self.cache)
+        is_fetched = any(isinstance(shard.place, RemoteShard) for shard in shards)
+        photos = ShardPhotos(shards, self.cache, self.buffer or (_FETCHED_BUFFER if is_fetched else None))
+        if len(photos) == 0:
             raise DataError(f"{self} holds no pictures: give tars with .jpg, .png or .webp files in them")
-        return self._names
+        return photos
+
+    def setup(self, stage: str) -> None:
+        super().setup(stage)
+        if stage == "fit":
+            self._check_cache(1 if self.trainer is None else self.trainer.num_devices)
+
+    def _check_cache(self, devices: int) -> None:
+        """Makes sure that shards are not thrown out before all is read that is read of them together.
+
+        Raises:
+            ConfigError: the cache is too small for that.
+        """
+        blocks = self.photos_of("train").blocks()
+        sizes = np.sort([place.size or 0 for place in self._listed.places if isinstance(place, RemoteShard)])[::-1]
+        if blocks is None or len(sizes) == 0:
+            return
+        # The block that loader processes are at, the one that the order is at, and the next, which is fetched ahead.
+        shards = blocks.most_at_once(3 * blocks.buffer) * devices
+        needed = int(sizes[:shards].sum())
+        if needed > self.cache.most_bytes:
+            raise ConfigError(
+                f"data.cache_gb={self.cache.most_bytes / 1e9:g} is too small: three blocks of "
+                f"data.buffer={blocks.buffer} photos for each of {devices} devices can lie in {len(sizes[:shards])} "
+                f"shards with {needed / 1e9:.3g} GB: give at least that much, or a smaller data.buffer"
+            )
 
     def __str__(self) -> str:
         return f"data.root={','.join(self.root)}"
-
-
-def _split_of(name: str) -> str:
-    match = re.match(r"(train|val|test)(?![A-Za-z])", name)
-    return f"{match[1]}/" if match else ""
-
-
-def expand_shards(patterns: Sequence[str]) -> list[Path]:
-    """Folders, brace patterns and paths to the paths of tar files, in order.
-
-    Raises:
-        DataError: nothing is there, or a pattern's braces do not match.
-    """
-    paths: list[Path] = []
-    for pattern in patterns:
-        try:
-            expanded = [Path(path).expanduser() for path in braceexpand(pattern)]
-        except ValueError as error:
-            raise DataError(
-                f"data.root={pattern}: the braces do not match; write for instance a-{{000..005}}.tar"
-            ) from error
-        for path in expanded:
-            found = sorted(path.glob("*.tar")) if path.is_dir() else [path]
-            paths += found
-            if not found:
-                raise DataError(f"data.root={path} holds no .tar files: give a folder of WebDataset shards")
-    return list(dict.fromkeys(paths))

@@ -11,6 +11,7 @@ from colorization.imagefiles.reading import (
     open_picture,
     read_picture,
     to_rgb,
+    walk_pictures,
 )
 from colorization.imagefiles.saving import output_name, save_picture, write_picture
 
@@ -27,5 +28,6 @@ __all__ = [
     "read_picture",
     "save_picture",
     "to_rgb",
+    "walk_pictures",
     "write_picture",
 ]

@@ -49,16 +49,27 @@ def is_picture(name: str) -> bool:
 
 def find_pictures(folder: Path) -> list[str]:
     """Names of all pictures below a folder, relative to it, with `/`, sorted. Links to folders are not followed."""
-    return sorted(_walk(os.fspath(folder), ""))
+    return list(walk_pictures(folder))
+
+
+def walk_pictures(folder: Path) -> Iterator[str]:
+    """As `find_pictures`, one by one: no more names are in memory than one folder has."""
+    return _walk(os.fspath(folder), "")
 
 
 def _walk(folder: str, prefix: str) -> Iterator[str]:
     with os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.is_dir(follow_symlinks=False):
-                yield from _walk(entry.path, f"{prefix}{entry.name}/")
-            elif is_picture(entry.name):
-                yield prefix + entry.name
+        names = [
+            f"{entry.name}/" if is_folder else entry.name
+            for entry in entries
+            if (is_folder := entry.is_dir(follow_symlinks=False)) or is_picture(entry.name)
+        ]
+    # With its slash, a folder has the place among the files beside it that the names below it have among all names.
+    for name in sorted(names):
+        if name.endswith("/"):
+            yield from _walk(f"{folder}/{name}", prefix + name)
+        else:
+            yield prefix + name
 
 
 def is_gray_mode(image: Image.Image) -> bool:

@@ -11,17 +11,16 @@ from collections.abc import Sequence
 from dataclasses import fields
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Quote, QuotedString
+from hydra.core.override_parser.types import QuotedString
 from hydra.errors import HydraException
 
+from colorization.cli import FLAGS_WITH_A_VALUE, quoted
 from colorization.config import PredictConfig, did_you_mean
 from colorization.errors import ConfigError
 from colorization.prediction.jobs import expand, matching
 
 _OPTIONS = tuple(field.name for field in fields(PredictConfig))
 _LITERAL = ("checkpoint", "output", "suffix")
-_FLAGS_WITH_A_VALUE = {"--cfg", "-c", "--package", "-p", "--info", "-i", "--experimental-rerun"}
-_FLAGS_WITH_A_VALUE |= {"--config-dir", "-cd", "--config-path", "-cp", "--config-name", "-cn"}
 
 
 def to_overrides(words: Sequence[str]) -> list[str]:
@@ -47,7 +46,7 @@ def to_overrides(words: Sequence[str]) -> list[str]:
         elif word.startswith("-") and key.strip("-") in _OPTIONS:
             raise ConfigError(f"{word}: options have no dashes, write {key.strip('-')}=VALUE")
         elif word.startswith("-"):
-            flags += [word, *itertools.islice(rest, int(word in _FLAGS_WITH_A_VALUE))]
+            flags += [word, *itertools.islice(rest, int(word in FLAGS_WITH_A_VALUE))]
         elif key == "input" and equals:
             inputs += _listed(value)
         elif key in _LITERAL and equals and value != "null":
@@ -70,12 +69,6 @@ def to_overrides(words: Sequence[str]) -> list[str]:
 def exists(name: str) -> bool:
     """Whether there is a file or folder of that name; a link that leads nowhere counts."""
     return os.path.lexists(expand(name))
-
-
-def quoted(text: str) -> str:
-    """A string in Hydra's grammar that means exactly `text`, for OmegaConf, too: no interpolation."""
-    escaped = re.sub(r"(\\*)\$\{", r"\1\1\\${", text)
-    return QuotedString(escaped, Quote.single).with_quotes()
 
 
 def _listed(value: str) -> list[str]:

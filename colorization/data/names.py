@@ -1,0 +1,67 @@
+"""Very many names of files, in little memory."""
+
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from typing import overload
+
+import numpy as np
+
+_CODING = ("utf-8", "surrogateescape")  # bytes of a name that are no UTF-8 survive
+
+
+class Names(Sequence[str]):
+    """Names as one block of bytes, and where each of them ends in it.
+
+    A million strings are a million objects, 100 MB, of which a loader process gets a copy page by page as it counts
+    references. A block takes the bytes of the names and 8 more for each, and stays shared.
+
+    Args:
+        names: are gone through once.
+    """
+
+    def __init__(self, names: Iterable[str]) -> None:
+        block = bytearray()
+        ends = array("q")
+        for name in names:
+            block += name.encode(*_CODING)
+            ends.append(len(block))
+        self.block = bytes(block)
+        self.ends = np.array(ends, dtype=np.int64)
+
+    @classmethod
+    def of_block(cls, block: bytes, ends: np.ndarray) -> "Names":
+        """Names that are a block already.
+
+        Args:
+            block: their UTF-8, without anything between them.
+            ends: where each ends, `(N,)`.
+
+        Raises:
+            ValueError: the ends are none of names in this block.
+        """
+        ends = ends.astype(np.int64)
+        if np.any(np.diff(ends, prepend=0) < 0) or int(ends[-1:].sum()) != len(block):
+            raise ValueError("names and their ends do not match")
+        names = cls(())
+        names.block, names.ends = block, ends
+        return names
+
+    def __len__(self) -> int:
+        return len(self.ends)
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[str]: ...
+    def __getitem__(self, index: int | slice) -> str | list[str]:
+        if isinstance(index, slice):
+            return [self[number] for number in range(*index.indices(len(self)))]
+        end = self.ends[index]  # an IndexError ends loops over a sequence
+        start = self.ends[index - 1] if index % len(self) else 0
+        return self.block[start:end].decode(*_CODING)
+
+    def __iter__(self) -> Iterator[str]:
+        start = 0
+        for end in self.ends.data:
+            yield self.block[start:end].decode(*_CODING)
+            start = end
