@@ -4,7 +4,7 @@ import math
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from colorization.config import did_you_mean, instantiate, resolve, save
 from colorization.dashboard import WANDB_ENTRY
 from colorization.data.datamodule import PhotoDataModule, absolute_root
 from colorization.errors import ConfigError, first_line
-from colorization.lastcheckpoint import CHECKPOINTS, WholeFiles, exit_code
+from colorization.lastcheckpoint import CHECKPOINTS, LAST, WholeFiles, exit_code
 from colorization.loggers import MetricsFile, WandbRun
 from colorization.metrics import Scores
 from colorization.module import ColorizationModule
@@ -33,7 +33,7 @@ from colorization.processes import this_process
 from colorization.report import console, print_table, score_table
 from colorization.resume import check_resumable, find_resume
 from colorization.sweeps.leaderboard import close_sweep
-from colorization.sweeps.results import Result
+from colorization.sweeps.results import Result, find_finished
 
 
 @script("train", close_sweep=close_sweep)
@@ -50,6 +50,8 @@ def main(composed: DictConfig) -> float | None:
     seed_everything(config["seed"], workers=True, verbose=False)
     torch.set_float32_matmul_precision("high")
 
+    if config["ckpt_path"] == "auto" and (result := find_finished(run, config)):
+        return finished_before(result, run).get(config["monitor"])
     resume: Path | None = None
     checkpoint: dict[str, Any] = {}
     if config["ckpt_path"] is not None and (
@@ -76,8 +78,10 @@ def main(composed: DictConfig) -> float | None:
             write_result(trainer, data, config, run, scores, time.perf_counter() - started)
         return scores.get(config["monitor"])
     except SIGTERMException:
-        console.print(f"Stopped as asked. To go on, repeat the command with ckpt_path=last hydra.run.dir={run}")
-        sys.exit(exit_code(trainer))
+        console.print(f"Saved. To go on, repeat the command with {how_to_go_on(run)}")
+        if (code := exit_code(trainer)) == 130:
+            raise KeyboardInterrupt from None  # so that a multirun ends as well, and says what it has
+        sys.exit(code)
     except SystemExit as stop:
         if isinstance(stop.__context__, KeyboardInterrupt):  # Lightning's answer to Ctrl-C is an exit code of 1
             raise KeyboardInterrupt from None
@@ -153,6 +157,14 @@ def open_photos(data: PhotoDataModule) -> None:
     data.setup("fit")
 
 
+def finished_before(result: Result, run: Path) -> Mapping[str, float]:
+    """Says that this run has come to its end before, and returns its scores."""
+    if this_process().index == 0:
+        result.write(run)  # without what went wrong since then
+        console.print(f"{run} holds this run already, and it is at its end")
+    return result.scores
+
+
 @rank_zero_only
 def refuse_used_folder(run: Path) -> None:
     """Keeps a new run from overwriting another.
@@ -205,6 +217,14 @@ def check_launch(trainer: Trainer) -> None:
         )
 
 
+def how_to_go_on(run: Path) -> str:
+    """The options that a stopped run, or a multirun of which this is a job, goes on with."""
+    hydra = HydraConfig.get()
+    if hydra.mode is RunMode.MULTIRUN:
+        return f"ckpt_path=auto hydra.sweep.dir={hydra.sweep.dir}"
+    return f"ckpt_path=last hydra.run.dir={run}"
+
+
 @rank_zero_only
 def save_config(config: dict[str, Any], run: Path) -> None:
     """`config.yaml` in the run's folder."""
@@ -226,8 +246,8 @@ def report(
     trainer: Trainer, module: ColorizationModule, data: PhotoDataModule, config: dict[str, Any], run: Path
 ) -> dict[str, float]:
     """Scores the best checkpoint and prints what came out and where it is. Returns its scores by logged name."""
-    best = best_checkpoint(trainer)
-    if not best:
+    best = best_checkpoint(trainer, run)
+    if best is None:
         console.print("No checkpoint was written, so there is nothing to score.")
         return {}
     loggers, trainer.loggers = trainer.loggers, []  # their curves have ended
@@ -252,17 +272,21 @@ def report(
     return scores
 
 
-def best_checkpoint(trainer: Trainer) -> str:
-    """The path of the checkpoint that a run is judged by; empty if it wrote none."""
-    files = trainer.checkpoint_callback
-    return getattr(files, "best_model_path", "") or getattr(files, "last_model_path", "")
+def best_checkpoint(trainer: Trainer, run: Path) -> Path | None:
+    """The checkpoint that a run is judged by; None if it wrote none."""
+    best = getattr(trainer.checkpoint_callback, "best_model_path", "")
+    # The folder of a run that goes on may have been moved.
+    for path in (Path(best), *(run / CHECKPOINTS / name for name in (Path(best).name, LAST))):
+        if path.is_file():
+            return path
+    return None
 
 
 def write_result(
     trainer: Trainer, data: PhotoDataModule, config: dict[str, Any], run: Path, scores: dict[str, float], seconds: float
 ) -> None:
     """`result.json` in the run's folder."""
-    best = best_checkpoint(trainer)
+    best = best_checkpoint(trainer, run)
     Result(
         overrides=list(HydraConfig.get().overrides.task),
         seconds=seconds,

@@ -160,7 +160,7 @@ class ColorizationModule(LightningModule):
                 f"one's have {self.trainer.num_training_batches}: give the same photos, data.batch_size and "
                 "trainer.devices, or a checkpoint of an epoch's end"
             )
-        if checkpoint["global_step"] >= steps:
+        if checkpoint["global_step"] >= steps and self.config["ckpt_path"] != "auto":
             raise CheckpointError(
                 f"ckpt_path: that run has done {checkpoint['global_step']} steps, and this one ends after {steps}: "
                 "raise trainer.max_epochs"

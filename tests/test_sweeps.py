@@ -41,16 +41,21 @@ def write_job(
 def grid(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A sweep of two objectives and two learning rates, of which one can't be."""
     folder = tmp_path_factory.mktemp("grid")
-    photos = make_folder(folder / "photos", 8)
-    arguments = ["-m", *SMALL, "decoder=autoencoder", "decoder.width=16", "data=folder", f"data.root={photos}"]
+    make_folder(folder / "photos", 8)
+    sweep_in(folder)
+    return folder / "sweep"
+
+
+def sweep_in(folder: Path, *options: str) -> None:
+    """Makes the sweep, of the photos in this folder, and leaves a file with its message there."""
+    arguments = ["-m", *SMALL, "decoder=autoencoder", "decoder.width=16", "data=folder", f"data.root={folder}/photos"]
     arguments += ["data.val_share=0.4", "objective=regression,classification", "optimizer.lr=1e-3,-1"]
-    arguments += [f"hydra.sweep.dir={folder}/sweep", f"paths.output_dir={folder}"]
+    arguments += [f"hydra.sweep.dir={folder}/sweep", f"paths.output_dir={folder}", *options]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", ["train.py", *arguments])
         with pytest.raises(SystemExit) as stop:
             train.main()
     (folder / "message").write_text(str(stop.value.code))
-    return folder / "sweep"
 
 
 def test_a_failed_job_does_not_end_the_others(grid: Path) -> None:
@@ -134,6 +139,23 @@ def test_a_failed_job_keeps_the_scores_of_a_run_in_its_folder(grid: Path, run_sc
     assert after is not None
     assert after.error is None
     assert after.scores
+
+
+def test_a_sweep_goes_on_where_it_stopped(grid: Path, tmp_path: Path) -> None:
+    """A job that is done stays as it is; one that had only to be scored is scored; one that failed fails again."""
+    shutil.copytree(grid.parent, tmp_path, dirs_exist_ok=True)
+    sweep_in(tmp_path, "ckpt_path=auto")  # it is another folder: both are scored anew
+    first, third = ((tmp_path / "sweep" / name / "result.json") for name in "02")
+    before = first.read_bytes()
+    third.unlink()
+    sweep_in(tmp_path, "ckpt_path=auto")
+    assert (tmp_path / "message").read_text().startswith("Error: 2 of 4 jobs failed")
+    assert first.read_bytes() == before
+    now, ever = read_result(third.parent), read_result(grid / "2")
+    assert now is not None
+    assert ever is not None
+    assert now.scores == ever.scores
+    assert list(leaderboard(tmp_path / "sweep")[0]) == list(leaderboard(grid)[0])
 
 
 def test_sorting_follows_the_monitored_metric(tmp_path: Path) -> None:

@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from omegaconf import OmegaConf
 
 from colorization.errors import ConfigError
 from colorization.files import whole_file
 
 _FILE = "result.json"
 _OVERRIDES = ".hydra/overrides.yaml"
+_GOING_ON = ("ckpt_path=auto", "ckpt_path=last")
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,23 @@ def read_result(run: Path) -> Result | None:
         raise ConfigError(f"{run / _FILE} is not what a run writes: remove it") from error
 
 
+def find_finished(run: Path, config: Mapping[str, Any]) -> Result | None:
+    """What a run of the same configuration, but for `ckpt_path`, left in this folder at its end, if there was one.
+
+    Raises:
+        ConfigError: what it left can't be read.
+    """
+    result = read_result(run)
+    if result is None or not result.scores:
+        return None
+    try:
+        before = OmegaConf.to_container(OmegaConf.load(run / "config.yaml"))
+    except (OSError, yaml.YAMLError):
+        return None
+    assert isinstance(before, dict)
+    return replace(result, error=None) if before | {"ckpt_path": None} == {**config, "ckpt_path": None} else None
+
+
 def find_jobs(sweep: Path) -> list[Job]:
     """All runs below a folder, by the numbers that they are named by, then by name.
 
@@ -117,7 +136,8 @@ def find_jobs(sweep: Path) -> list[Job]:
 def _read_job(sweep: Path, folder: Path) -> Job:
     result = read_result(folder)
     overrides = _composed(folder) if result is None else result.overrides
-    pairs = (override.partition("=") for override in overrides)
+    # Whether a job went on from its own checkpoint says nothing about it.
+    pairs = (override.partition("=") for override in overrides if override not in _GOING_ON)
     by_key = {key.lstrip("+"): value for key, _, value in pairs}
     return Job(folder.relative_to(sweep).as_posix(), folder, by_key, result)
 
