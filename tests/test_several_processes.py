@@ -15,7 +15,7 @@ import torchvision
 
 import train
 from colorization.checkpoint import read_checkpoint
-from tests.conftest import SMALL, TINY, make_folder, rows
+from tests.conftest import SMALL, TINY, make_folder, rows, train_in
 
 Fails = Callable[..., str]
 SCRIPTS = Path(train.__file__).parent
@@ -39,9 +39,9 @@ def test_two_processes_train_as_one(tmp_path: Path, objective: tuple[str, ...], 
     """With the same global batch, random cuts included: weights, scores and learning rates come out alike."""
     photos = make_folder(tmp_path / "photos", 17)
     common = [*TRAINED, f"data.root={photos}", "data.val_share=0.3", *objective]
-    for processes in (1, 2):
-        several = [f"trainer.devices={processes}", f"data.batch_size={4 // processes}", "trainer.strategy=ddp_spawn"]
-        run("train.py", *common, *several, f"hydra.run.dir={tmp_path}/{processes}")
+    train_in(tmp_path / "1", photos, *common, "data.batch_size=4")
+    several = ["trainer.devices=2", "data.batch_size=2", "trainer.strategy=ddp_spawn"]
+    run("train.py", *common, *several, f"hydra.run.dir={tmp_path}/2")
     one, two = (read_checkpoint(tmp_path / str(n) / "checkpoints" / "last.ckpt") for n in (1, 2))
     assert one["global_step"] == two["global_step"] == 6
     for key, value in one["state_dict"].items():
