@@ -2,6 +2,7 @@
 
 import math
 import os
+import shlex
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -25,15 +26,15 @@ from colorization.config import did_you_mean, instantiate, resolve, save
 from colorization.dashboard import WANDB_ENTRY
 from colorization.data.datamodule import PhotoDataModule, absolute_root
 from colorization.errors import ConfigError, first_line
-from colorization.lastcheckpoint import CHECKPOINTS, LAST, WholeFiles, exit_code
+from colorization.lastcheckpoint import CHECKPOINTS, LAST, WholeFiles, exit_code, seconds_before
 from colorization.loggers import MetricsFile, WandbRun
 from colorization.metrics import Scores
 from colorization.module import ColorizationModule
 from colorization.processes import this_process
 from colorization.report import console, print_table, score_table
-from colorization.resume import check_resumable, find_resume
+from colorization.resume import check_resumable, check_same_command, find_resume
 from colorization.sweeps.leaderboard import close_sweep
-from colorization.sweeps.results import Result, find_finished
+from colorization.sweeps.results import Result, find_finished, remove_result
 
 
 @script("train", close_sweep=close_sweep)
@@ -59,7 +60,10 @@ def main(composed: DictConfig) -> float | None:
     ):
         resume, checkpoint = found
         check_resumable(checkpoint, config, resume)
-    else:
+        if config["ckpt_path"] == "auto":
+            check_same_command(checkpoint, config, resume)
+        tell_where(resume, checkpoint)
+    if resume is None or not resume.resolve().is_relative_to(run.resolve()):
         refuse_used_folder(run)
     # What can fail at once comes before what takes long or leaves traces: the network's weights, and a run on W&B.
     optimizer, scheduler = (instantiate(config[group], group) for group in ("optimizer", "scheduler"))
@@ -70,15 +74,17 @@ def main(composed: DictConfig) -> float | None:
     network, objective = build_network(without_download(config) if resume else config)
     module = ColorizationModule(network, objective, config, optimizer, scheduler)
     try:
-        save_config(config, run)
+        begin_folder(config, run)
         begin_logging(trainer, config, resume, checkpoint)
         trainer.fit(module, data, ckpt_path=resume)
         scores = report(trainer, module, data, config, run)
         if trainer.is_global_zero:
-            write_result(trainer, data, config, run, scores, time.perf_counter() - started)
+            seconds = seconds_before(trainer) + time.perf_counter() - started
+            write_result(trainer, data, config, run, scores, seconds)
         return scores.get(config["monitor"])
     except SIGTERMException:
-        console.print(f"Saved. To go on, repeat the command with {how_to_go_on(run)}")
+        if trainer.is_global_zero:
+            console.print(f"Saved. To go on, repeat the command with {how_to_go_on(run)}", markup=False)
         if (code := exit_code(trainer)) == 130:
             raise KeyboardInterrupt from None  # so that a multirun ends as well, and says what it has
         sys.exit(code)
@@ -157,11 +163,18 @@ def open_photos(data: PhotoDataModule) -> None:
     data.setup("fit")
 
 
+@rank_zero_only
+def tell_where(resume: Path, checkpoint: dict[str, Any]) -> None:
+    """Says where a run goes on."""
+    step, epoch = (checkpoint[key] for key in ("global_step", "epoch"))
+    console.print(f"Going on from {resume}, behind step {step} in epoch {epoch}", markup=False)
+
+
 def finished_before(result: Result, run: Path) -> Mapping[str, float]:
     """Says that this run has come to its end before, and returns its scores."""
     if this_process().index == 0:
         result.write(run)  # without what went wrong since then
-        console.print(f"{run} holds this run already, and it is at its end")
+        console.print(f"{run} holds this run already, and it is at its end", markup=False)
     return result.scores
 
 
@@ -221,13 +234,14 @@ def how_to_go_on(run: Path) -> str:
     """The options that a stopped run, or a multirun of which this is a job, goes on with."""
     hydra = HydraConfig.get()
     if hydra.mode is RunMode.MULTIRUN:
-        return f"ckpt_path=auto hydra.sweep.dir={hydra.sweep.dir}"
-    return f"ckpt_path=last hydra.run.dir={run}"
+        return shlex.join(["ckpt_path=auto", f"hydra.sweep.dir={hydra.sweep.dir}"])
+    return shlex.join(["ckpt_path=last", f"hydra.run.dir={run}"])
 
 
 @rank_zero_only
-def save_config(config: dict[str, Any], run: Path) -> None:
-    """`config.yaml` in the run's folder."""
+def begin_folder(config: dict[str, Any], run: Path) -> None:
+    """`config.yaml` in the run's folder, and no more a result of what was trained there before."""
+    remove_result(run)  # first: a result belongs to the configuration beside it
     save(config, run / "config.yaml")
 
 
@@ -274,12 +288,8 @@ def report(
 
 def best_checkpoint(trainer: Trainer, run: Path) -> Path | None:
     """The checkpoint that a run is judged by; None if it wrote none."""
-    best = getattr(trainer.checkpoint_callback, "best_model_path", "")
-    # The folder of a run that goes on may have been moved.
-    for path in (Path(best), *(run / CHECKPOINTS / name for name in (Path(best).name, LAST))):
-        if path.is_file():
-            return path
-    return None
+    best = Path(getattr(trainer.checkpoint_callback, "best_model_path", ""))
+    return next((path for path in (best, run / CHECKPOINTS / LAST) if path.is_file()), None)
 
 
 def write_result(

@@ -22,7 +22,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
 
 from colorization.config import TRUSTED_PACKAGES, did_you_mean, locate, parameters, register
-from colorization.errors import ColorizationError, shown
+from colorization.errors import ColorizationError, ConfigError, shown
 from colorization.sweeps.jobs import attempt, closing
 
 _CONF = Path(__file__).parent.parent / "conf"
@@ -34,6 +34,7 @@ _PLUGINS = {
     "hydra/launcher/submitit_slurm": "submitit",
     "hydra/launcher/submitit_local": "submitit",
 }
+_SWEEPS = {f"sweep={preset}" for preset in ("optuna", "joblib", "submitit")}
 # Hydra's flags that the next word belongs to.
 FLAGS_WITH_A_VALUE = {"--cfg", "-c", "--package", "-p", "--info", "-i", "--experimental-rerun"}
 FLAGS_WITH_A_VALUE |= {"--config-dir", "-cd", "--config-path", "-cp", "--config-name", "-cn"}
@@ -64,6 +65,8 @@ def script(
             with _environment(_FULL_ERROR, "1"), one_sentence(asked_for_traceback):
                 if to_overrides is not None:
                     sys.argv[1:] = to_overrides(sys.argv[1:])
+                if any(word in _SWEEPS for word in sys.argv):
+                    sys.argv.insert(1, "--multirun")
                 run = _Task(task, asked_for_traceback, close_sweep is not None)
                 with closing(close_sweep) if close_sweep is not None else nullcontext():
                     hydra.main(version_base="1.3", config_path=str(_CONF), config_name=config_name)(run)()
@@ -205,10 +208,6 @@ def explain(error: BaseException) -> str:
             key = f"{cause.full_key}: " if cause.full_key else ""
             return key + str(cause.msg or cause).splitlines()[0]
     if "Ambiguous value" in str(error):
-        # A preset makes Hydra expect several values, unless it can't be loaded.
-        for plugin, extra in _PLUGINS.items():
-            if f"sweep={extra}" in sys.argv:
-                return f"{plugin} needs a plugin of Hydra: pip install 'colorization[{extra}]'"
         return (
             f"{str(error).splitlines()[0]}: put several values of one run in brackets, as in "
             "'callbacks=[default,ema]', or add -m to make a run for each"
@@ -217,8 +216,11 @@ def explain(error: BaseException) -> str:
 
 
 def _is_accepted(key: str, node: DictConfig) -> bool:
-    target = node.get("_target_")
-    return target is not None and key in parameters(locate(target, "_target_", TRUSTED_PACKAGES))
+    try:
+        target = node.get("_target_")
+        return target is not None and key in parameters(locate(target, "_target_", TRUSTED_PACKAGES))
+    except ConfigError:  # Hydra's own parts
+        return False
 
 
 def _quiet() -> None:

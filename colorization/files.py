@@ -5,6 +5,13 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+_PART = ".part"
+
+
+def unfinished(folder: Path) -> list[Path]:
+    """What `whole_file` has left in a folder where the program was killed."""
+    return list(folder.glob(f".*{_PART}*"))
+
 
 @contextlib.contextmanager
 def whole_file(target: Path) -> Iterator[Path]:
@@ -17,7 +24,7 @@ def whole_file(target: Path) -> Iterator[Path]:
         OSError: the folder can't be written.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.stem}.{os.getpid()}.part{target.suffix}")
+    temporary = target.with_name(f".{target.stem}.{os.getpid()}{_PART}{target.suffix}")
     try:
         yield temporary
         temporary.replace(target)

@@ -1,6 +1,7 @@
 """What keeps a run from being lost: checkpoints, whole or not there, every few minutes and when it is stopped."""
 
 import os
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -9,10 +10,12 @@ from typing import Any
 import torch
 from lightning_fabric.plugins.io.torch_io import TorchCheckpointIO
 from pytorch_lightning import LightningModule, Trainer
-from pytorch_lightning.callbacks import Checkpoint
+from pytorch_lightning.callbacks import Checkpoint, ModelCheckpoint
+from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from colorization.errors import ConfigError, TrainingError
-from colorization.files import whole_file
+from colorization.files import unfinished, whole_file
+from colorization.report import warn
 
 # Their folder in that of a run, as conf/callbacks has it, and their names.
 CHECKPOINTS, LAST, PREVIOUS = "checkpoints", "last.ckpt", "previous.ckpt"
@@ -43,12 +46,43 @@ class WholeFiles(TorchCheckpointIO):
                     os.fsync(file.fileno())
                 if target.name == LAST and target.exists():
                     target.replace(target.with_name(PREVIOUS))
-        except (OSError, RuntimeError) as error:  # PyTorch's writer wraps what the system says
+        except (OSError, RuntimeError) as error:
+            if isinstance(error, RuntimeError) and "PytorchStreamWriter" not in str(error):
+                raise
+            # PyTorch's writer wraps what the system says.
             reason = next((e.strerror for e in (error, error.__context__) if isinstance(e, OSError)), str(error))
             raise TrainingError(
                 f"{target} can't be written ({reason}): the checkpoints before it are whole; make room, and go on with "
                 f"ckpt_path=last hydra.run.dir={target.parent.parent}"
             ) from error
+
+
+class BestCheckpoint(ModelCheckpoint):
+    """Lightning's ModelCheckpoint, which still knows what the best was when a run goes on in another folder: a copy of
+    the best checkpoint comes along, unless it is there already.
+    """
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        before, best = state_dict.get("dirpath"), state_dict.get("best_model_path")
+        if best and before != self.dirpath:
+            assert self.dirpath is not None
+            moved = {path: str(Path(self.dirpath) / Path(path).name) for path in [best, *state_dict["best_k_models"]]}
+            missing = [path for path, here in moved.items() if not Path(here).exists() and not Path(path).exists()]
+            if missing:
+                warn(f"{missing[0]} is not there any more: what is the best is found out anew")
+                return
+            self._copy(moved)
+            state_dict = state_dict | {"dirpath": self.dirpath, "best_model_path": moved[best]}
+            state_dict["best_k_models"] = {moved[path]: at for path, at in state_dict["best_k_models"].items()}
+            state_dict["kth_best_model_path"] = moved.get(state_dict["kth_best_model_path"], "")
+        super().load_state_dict(state_dict)
+
+    @rank_zero_only
+    def _copy(self, paths: dict[str, str]) -> None:
+        for path, here in paths.items():
+            if not Path(here).exists():
+                with whole_file(Path(here)) as temporary:
+                    shutil.copyfile(path, temporary)
 
 
 class LastCheckpoint(Checkpoint):
@@ -72,9 +106,20 @@ class LastCheckpoint(Checkpoint):
         self.saved_at = time.monotonic()
         self.asked_by: signal.Signals | None = None
         self._handlers: dict[signal.Signals, Any] = {}
+        self._created_at = time.monotonic()
+        self.seconds_before = 0.0  # that the run took up to the checkpoint which it went on from
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"seconds": self.seconds_before + time.monotonic() - self._created_at}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.seconds_before = state_dict["seconds"]
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.saved_at = time.monotonic()
+        if trainer.is_global_zero:
+            for file in unfinished(self.path.parent):  # left when the run was killed
+                file.unlink(missing_ok=True)
         self._listen(trainer)
 
     def on_train_batch_end(
@@ -140,8 +185,16 @@ class LastCheckpoint(Checkpoint):
 
 def exit_code(trainer: Trainer) -> int:
     """What a shell reports of a program that was asked to stop."""
-    asked = [file.asked_by for file in trainer.checkpoint_callbacks if isinstance(file, LastCheckpoint)]
-    return 130 if signal.SIGINT in asked else 143
+    return 130 if any(file.asked_by == signal.SIGINT for file in _of(trainer)) else 143
+
+
+def seconds_before(trainer: Trainer) -> float:
+    """What a run took up to the checkpoint that it went on from."""
+    return sum(file.seconds_before for file in _of(trainer))
+
+
+def _of(trainer: Trainer) -> list[LastCheckpoint]:
+    return [file for file in trainer.checkpoint_callbacks if isinstance(file, LastCheckpoint)]
 
 
 def _any(trainer: Trainer, decision: bool) -> bool:

@@ -55,8 +55,7 @@ class MetricsFile(CSVLogger):
         file = Path(self.experiment.metrics_file_path)
         if not self.experiment.metrics_keys:
             return
-        with file.open(newline="") as lines:
-            rows = list(csv.DictReader(lines))
+        rows = _whole_rows(file)
         with whole_file(file) as temporary, temporary.open("w", newline="") as lines:
             writer = csv.DictWriter(lines, self.experiment.metrics_keys)
             writer.writeheader()
@@ -64,6 +63,13 @@ class MetricsFile(CSVLogger):
 
     def log_hyperparams(self, params: Any = None, *args: Any, **kwargs: Any) -> None:
         """Nothing: `config.yaml` has them."""
+
+
+def _whole_rows(file: Path) -> list[dict[str, str]]:
+    """The rows of a `metrics.csv`, without what a kill in the middle of a line has left."""
+    with file.open(newline="") as lines:
+        rows = list(csv.DictReader(lines))
+    return [row for row in rows if None not in row and None not in row.values() and row["step"].isdecimal()]
 
 
 class _ContinuingWriter(ExperimentWriter):

@@ -1,5 +1,6 @@
 """The LightningModule: trains and validates a network with an objective."""
 
+import math
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -59,6 +60,7 @@ class ColorizationModule(LightningModule):
         self.total_steps = 1
         self.resumed = False
         self.resumed_progress = 0.0
+        self.steps_ahead = 0  # of the trainer's count, where a run went on with other batches
         self.seen: Sequence[str] = ()
         self.loss = MeanMetric()
         self.scores = Scores()
@@ -93,7 +95,7 @@ class ColorizationModule(LightningModule):
     @property
     def progress(self) -> float:
         """The share of the training run that is done, 0..1."""
-        return min(max(self.global_step / self.total_steps, self.resumed_progress), 1.0)
+        return min(max((self.global_step + self.steps_ahead) / self.total_steps, self.resumed_progress), 1.0)
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         norm = torch.nn.utils.get_total_norm(
@@ -140,8 +142,11 @@ class ColorizationModule(LightningModule):
         checkpoint[ENTRY] = describe(self.config)
         checkpoint["progress"] = self.progress
         if self.trainer.state.fn == TrainerFn.FITTING:
-            position = self._data.position()
-            checkpoint["position"] = {**position._asdict(), "epoch_batches": self.trainer.num_training_batches}
+            checkpoint["position"] = {
+                **self._data.position()._asdict(),
+                "epoch_batches": self.trainer.num_training_batches,
+                "steps": self.global_step + self.steps_ahead,
+            }
         if self.adversary is not None:
             checkpoint["adversary"] = self.adversary.state_dict()
 
@@ -153,22 +158,29 @@ class ColorizationModule(LightningModule):
         self.resumed_progress = checkpoint.get("progress", 0.0)
         position = checkpoint.get("position", {"epoch": checkpoint["epoch"] + 1, "batches": 0})
         self._data.begin_at(Position(position["epoch"], position["batches"]))
-        steps = self.trainer.estimated_stepping_batches
-        if position["batches"] and position["epoch_batches"] != self.trainer.num_training_batches:
+        steps, batches = self.trainer.estimated_stepping_batches, self.trainer.num_training_batches
+        has_other_batches = position.get("epoch_batches", batches) != batches
+        if position["batches"] and has_other_batches:
             raise CheckpointError(
                 f"ckpt_path: that run was stopped inside an epoch of {position['epoch_batches']} batches, and this "
-                f"one's have {self.trainer.num_training_batches}: give the same photos, data.batch_size and "
+                f"one's have {batches}: give the same photos, data.batch_size and "
                 "trainer.devices, or a checkpoint of an epoch's end"
             )
-        if checkpoint["global_step"] >= steps and self.config["ckpt_path"] != "auto":
+        done = position.get("steps", checkpoint["global_step"])
+        if has_other_batches:
+            done = position["epoch"] * math.ceil(batches / self.trainer.accumulate_grad_batches)
+        self.steps_ahead = done - checkpoint["global_step"]
+        # What remains to be done may be to score the best checkpoint.
+        if done > steps or (done == steps and self.config["ckpt_path"] != "auto"):
             raise CheckpointError(
-                f"ckpt_path: that run has done {checkpoint['global_step']} steps, and this one ends after {steps}: "
-                "raise trainer.max_epochs"
+                f"ckpt_path: that run has done {done} steps, and this one ends after {steps}: raise trainer.max_epochs"
             )
         # A resumed run may be longer than the first: the one-cycle schedule keeps its place, on the new run's length.
         for schedule in checkpoint.get("lr_schedulers", ()):
             for key in ("total_steps", "_schedule_phases"):
                 schedule.pop(key, None)
+            if has_other_batches and "num_bad_epochs" not in schedule:  # all but that for plateaus count steps
+                schedule["last_epoch"] = done
         if self.adversary is not None:
             self.adversary.load_state_dict(checkpoint["adversary"])
 
@@ -199,7 +211,7 @@ class ColorizationModule(LightningModule):
         go_on = f"the last good checkpoint is {good[0]}" if good else "no checkpoint was written yet"
         raise TrainingError(
             f"training stopped at step {self.global_step}: {', '.join(wrong)} (photos {', '.join(names)}); {go_on}; "
-            "lower optimizer.lr, or try trainer.precision=32-true"
+            f"lower optimizer.lr{'' if self.trainer.precision == '32-true' else ', or try trainer.precision=32-true'}"
         )
 
     def _score(self, batch: dict[str, Any]) -> dict[str, Any]:

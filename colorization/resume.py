@@ -28,12 +28,17 @@ def find_resume(ckpt_path: str, run: Path, output_dir: Path) -> tuple[Path, dict
     """
     if ckpt_path not in ("last", "auto"):
         path = Path(ckpt_path).expanduser()
-        return path, read_checkpoint(path)
+        checkpoint = read_checkpoint(path)
+        if "loops" not in checkpoint:
+            raise CheckpointError(
+                f"ckpt_path={path} holds a network without the state of its training: give a .ckpt that train.py wrote"
+            )
+        return path, checkpoint
     found = _newest_first(run / CHECKPOINTS)
     if not found and ckpt_path == "auto":
         return None
     if not found:
-        runs = {path.parent for path in output_dir.glob("**/checkpoints/*.ckpt")}
+        runs = {path.parent for path in output_dir.glob(f"**/{CHECKPOINTS}/[!.]*.ckpt")}
         found = max((_newest_first(folder) for folder in runs), key=lambda paths: _date(paths[0]), default=[])
     if not found:
         raise CheckpointError(
@@ -50,7 +55,10 @@ def find_resume(ckpt_path: str, run: Path, output_dir: Path) -> tuple[Path, dict
         if damaged:
             warn(f"{'; '.join(damaged)}; going on from {path}, which is older")
         return path, checkpoint
-    raise CheckpointError(f"ckpt_path={ckpt_path}: no checkpoint in {found[0].parent} is whole: begin anew without it")
+    raise CheckpointError(
+        f"ckpt_path={ckpt_path}: no checkpoint in {found[0].parent} is whole: remove that folder, or give another one, "
+        "to begin anew"
+    )
 
 
 def _newest_first(folder: Path) -> list[Path]:
@@ -77,6 +85,29 @@ def _read_whole(path: Path) -> dict[str, Any]:
     return read_checkpoint(path)
 
 
+def check_same_command(checkpoint: Mapping[str, Any], config: Mapping[str, Any], path: str | Path) -> None:
+    """Makes sure that what a run learns, and from what, is what the run learned that wrote a checkpoint.
+
+    Raises:
+        CheckpointError: an option differs, other than where things are and how many devices and epochs there are.
+    """
+    before, now = (
+        {
+            key: value
+            for key, value in _leaves(node, "").items()
+            if key not in _HOW and key.partition(".")[0] not in _BESIDE and key.rpartition(".")[2] not in _MAY_DIFFER
+        }
+        for node in (checkpoint[ENTRY]["config"], config)
+    )
+    for key in sorted(before.keys() | now.keys()):
+        first, second = (node.get(key, _LATER.get(key)) for node in (before, now))
+        if first != second:
+            raise CheckpointError(
+                f"ckpt_path=auto: {path} is of a run with {key}={first}, this one has {second}: give it a folder of "
+                "its own, or ckpt_path=last to go on with another value"
+            )
+
+
 def check_resumable(checkpoint: Mapping[str, Any], config: Mapping[str, Any], path: str | Path) -> None:
     """Makes sure that a run can go on from a checkpoint.
 
@@ -100,6 +131,13 @@ def check_resumable(checkpoint: Mapping[str, Any], config: Mapping[str, Any], pa
 
 # Where weights began, and how distributions are decoded, says nothing about how a run goes on.
 _MAY_DIFFER = ("pretrained", "weights", "temperature")
+# What of a configuration has no influence on what is learned, and options that may change from a start to the next.
+_BESIDE = ("callbacks", "ckpt_path", "logger", "paths")
+_HOW = (
+    *(f"data.{key}" for key in ("root", "num_workers", "cache", "cache_gb", "skipped_file")),
+    *(f"trainer.{key}" for key in ("accelerator", "default_root_dir", "devices", "enable_model_summary")),
+    *(f"trainer.{key}" for key in ("enable_progress_bar", "log_every_n_steps", "max_epochs", "num_nodes", "strategy")),
+)
 # Options that came after the first checkpoints, with the values that mean what was before.
 _LATER = {"objective.weight": 1.0}
 
@@ -108,4 +146,5 @@ def _leaves(value: Any, path: str) -> dict[str, Any]:
     """All values of a configuration by their whole names."""
     if not isinstance(value, Mapping):
         return {} if value is None else {path: value}
-    return {key: leaf for name, below in value.items() for key, leaf in _leaves(below, f"{path}.{name}").items()}
+    dotted = f"{path}." if path else ""
+    return {key: leaf for name, below in value.items() for key, leaf in _leaves(below, f"{dotted}{name}").items()}

@@ -17,7 +17,7 @@ from colorization.color import rgb_to_lab, to_float
 from colorization.data.exclusion import Exclusion
 from colorization.data.order import Position, TrainingSampler
 from colorization.data.photos import EachOnceSampler, PhotoDataset, Photos, Skipped, collate, open_colored
-from colorization.data.stores import is_address
+from colorization.data.stores import is_address, is_command
 from colorization.errors import ConfigError, DataError, PictureError
 from colorization.protocols import Protocol
 
@@ -225,7 +225,7 @@ def _leave_stopping_to_the_main_process(_: int) -> None:
 
 def absolute_root(root: str) -> str:
     """A path or pattern that means the same from every folder, as an address does."""
-    return root if is_address(root) else str(Path(root).expanduser().resolve())
+    return root if is_address(root) or is_command(root) else str(Path(root).expanduser().resolve())
 
 
 class SkippedPhotos:

@@ -15,7 +15,7 @@ from rich.progress import track
 from colorization.data import stores
 from colorization.data.shardcache import RemoteShard, ShardCache, missing
 from colorization.data.shardindex import INDEX, MANIFEST, UNFINISHED, Manifest, ShardIndex, index_tar
-from colorization.data.stores import is_address, joined
+from colorization.data.stores import is_address, is_command, joined
 from colorization.errors import DataError, first_line
 from colorization.report import console
 
@@ -77,7 +77,7 @@ def expand(roots: Sequence[str]) -> list[str]:
     """
     expanded: list[str] = []
     for root in roots:
-        if root.startswith("pipe:") or "|" in root:
+        if is_command(root):
             raise DataError(
                 f"data.root={root} is a shell command, and none is run: give a path, or the address itself, such as "
                 "https://... or s3://..."

@@ -25,6 +25,11 @@ class DamagedError(Exception):
     """A file that is not what it should be."""
 
 
+def is_command(root: str) -> bool:
+    """Whether a root is a shell command, as other programs run them for shards; none is run here."""
+    return root.startswith("pipe:") or "|" in root
+
+
 def is_address(root: str) -> bool:
     """Whether a root is an address such as `https://...`, not a path on this machine."""
     return _ADDRESS.match(root) is not None

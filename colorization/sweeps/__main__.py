@@ -1,6 +1,6 @@
 """The leaderboard of any runs below a folder: `python -m colorization.sweeps outputs/multirun/DATE_TIME`."""
 
-import sys
+import argparse
 from pathlib import Path
 
 from colorization.cli import one_sentence
@@ -12,9 +12,9 @@ from colorization.sweeps.results import find_jobs
 def main() -> None:
     """Makes leaderboard and contact sheet, as at the end of a multirun."""
     with one_sentence():
-        if len(sys.argv) != 2:
-            raise ConfigError("give one folder: python -m colorization.sweeps outputs/multirun/DATE_TIME")
-        folder = Path(sys.argv[1])
+        parser = argparse.ArgumentParser(prog="python -m colorization.sweeps", description=__doc__)
+        parser.add_argument("folder", type=Path, help="of a multirun, or any with runs below it")
+        folder = parser.parse_args().folder
         if not find_jobs(folder):
             raise ConfigError(f"there is no run of train.py below {folder}: give the folder of a sweep")
         close_sweep(folder)

@@ -2,6 +2,7 @@
 
 import gc
 import logging
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,8 +14,8 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
-from colorization.errors import ColorizationError, first_line, shown
-from colorization.sweeps.results import Job, Result, find_jobs, read_result
+from colorization.errors import ColorizationError, ConfigError, first_line, shown
+from colorization.sweeps.results import Job, Result, find_jobs, has_results, read_result
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +52,10 @@ def attempt(job: Callable[[], Any], explain: Callable[[Exception], str | None]) 
 
 
 def _note_failure(run: Path, sentence: str, seconds: float) -> None:
-    before = read_result(run)
+    try:
+        before = read_result(run)
+    except ConfigError:  # damaged: what it said is lost already
+        before = None
     if before is not None and before.scores:  # those of an earlier run in this folder, which is still there
         result = replace(before, error=sentence)
     else:
@@ -69,7 +73,15 @@ class SweepFolder(Callback):
     latest: ClassVar[Path | None] = None
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
-        SweepFolder.latest = Path(config.hydra.sweep.dir)
+        SweepFolder.latest = folder = Path(config.hydra.sweep.dir)
+        # Hydra makes warnings of a callback's errors, but not of this one.
+        if config.get("ckpt_path") not in ("auto", "last") and has_results(folder):
+            sys.exit(
+                f"Error: hydra.sweep.dir={folder} holds a sweep already: give another folder, or go on with that sweep "
+                "by ckpt_path=auto"
+            )
+        if config.hydra.sweeper.get("n_trials", 1) < 1:
+            sys.exit(f"Error: hydra.sweeper.n_trials={config.hydra.sweeper.n_trials} is too few: give 1 or more")
 
 
 @contextmanager

@@ -104,6 +104,11 @@ def read_result(run: Path) -> Result | None:
         raise ConfigError(f"{run / _FILE} is not what a run writes: remove it") from error
 
 
+def remove_result(run: Path) -> None:
+    """Takes `result.json` away, because what it says does not hold any more."""
+    (run / _FILE).unlink(missing_ok=True)
+
+
 def find_finished(run: Path, config: Mapping[str, Any]) -> Result | None:
     """What a run of the same configuration, but for `ckpt_path`, left in this folder at its end, if there was one.
 
@@ -121,13 +126,18 @@ def find_finished(run: Path, config: Mapping[str, Any]) -> Result | None:
     return replace(result, error=None) if before | {"ckpt_path": None} == {**config, "ckpt_path": None} else None
 
 
+def has_results(sweep: Path) -> bool:
+    """Whether a job of a multirun has come to an end in this folder."""
+    return any(sweep.glob(f"*/{_FILE}"))
+
+
 def find_jobs(sweep: Path) -> list[Job]:
     """All runs below a folder, by the numbers that they are named by, then by name.
 
     Raises:
         ConfigError: what one of them left can't be read.
     """
-    folders = {file.parent.parent for file in sweep.glob(f"**/{_OVERRIDES}")}
+    folders = {file.parent.parent for file in sweep.glob(f"**/{_OVERRIDES}") if _is_of_training(file.parent)}
     folders |= {file.parent for file in sweep.glob(f"**/{_FILE}")}
     jobs = [_read_job(sweep, folder) for folder in folders]
     return sorted(jobs, key=lambda job: (not job.name.isdecimal(), int(job.name) if job.name.isdecimal() else job.name))
@@ -140,6 +150,16 @@ def _read_job(sweep: Path, folder: Path) -> Job:
     pairs = (override.partition("=") for override in overrides if override not in _GOING_ON)
     by_key = {key.lstrip("+"): value for key, _, value in pairs}
     return Job(folder.relative_to(sweep).as_posix(), folder, by_key, result)
+
+
+def _is_of_training(folder: Path) -> bool:
+    """Whether Hydra's notes are of a job, or of a run of `train.py` that was not refused before it began."""
+    try:
+        notes = yaml.safe_load((folder / "hydra.yaml").read_text(encoding="utf-8"))
+        is_job, script = notes["hydra"]["mode"] == "MULTIRUN", notes["hydra"]["job"]["config_name"]
+        return bool(script == "train" and (is_job or (folder.parent / "config.yaml").is_file()))
+    except (OSError, yaml.YAMLError, KeyError, TypeError):
+        return True  # they are not whole: the run was killed when it began
 
 
 def _composed(folder: Path) -> list[Any]:
