@@ -13,6 +13,7 @@ from colorization.checkpoint import ENTRY, read_checkpoint, rebuild, trained_siz
 from colorization.cli import script
 from colorization.config import did_you_mean, instantiate, resolve
 from colorization.data.datamodule import PhotoDataModule, Split, absolute_root
+from colorization.data.shardlist import expand
 from colorization.errors import ConfigError, first_line
 from colorization.evaluation.bootstrap import GRAY
 from colorization.evaluation.deep_metrics import Fid, Lpips, UnavailableError
@@ -228,10 +229,10 @@ def choose_split(wanted: str | None, data: PhotoDataModule, config: dict[str, An
     return "all"
 
 
-def _roots(data: dict[str, Any]) -> list[Path]:
-    """Where a source's photos are."""
+def _roots(data: dict[str, Any]) -> set[Path]:
+    """Where a source's photos are, with patterns of shards expanded."""
     root = data.get("root") or []
-    return [Path(absolute_root(path)) for path in ([root] if isinstance(root, str) else root)]
+    return {Path(absolute_root(path)) for path in expand([root] if isinstance(root, str) else root)}
 
 
 if __name__ == "__main__":

@@ -77,10 +77,10 @@ def main(composed: DictConfig) -> float | None:
         begin_folder(config, run)
         begin_logging(trainer, config, resume, checkpoint)
         trainer.fit(module, data, ckpt_path=resume)
+        started -= seconds_before(trainer)
         scores = report(trainer, module, data, config, run)
         if trainer.is_global_zero:
-            seconds = seconds_before(trainer) + time.perf_counter() - started
-            write_result(trainer, data, config, run, scores, seconds)
+            write_result(trainer, data, config, run, scores, time.perf_counter() - started)
         return scores.get(config["monitor"])
     except SIGTERMException:
         if trainer.is_global_zero:

@@ -145,6 +145,7 @@ class ColorizationModule(LightningModule):
             checkpoint["position"] = {
                 **self._data.position()._asdict(),
                 "epoch_batches": self.trainer.num_training_batches,
+                "order": self._data.epoch_order(),
                 "steps": self.global_step + self.steps_ahead,
             }
         if self.adversary is not None:
@@ -160,11 +161,13 @@ class ColorizationModule(LightningModule):
         self._data.begin_at(Position(position["epoch"], position["batches"]))
         steps, batches = self.trainer.estimated_stepping_batches, self.trainer.num_training_batches
         has_other_batches = position.get("epoch_batches", batches) != batches
-        if position["batches"] and has_other_batches:
+        order = self._data.epoch_order()
+        before = position.get("order", order)
+        if position["batches"] and (has_other_batches or order != before):
             raise CheckpointError(
-                f"ckpt_path: that run was stopped inside an epoch of {position['epoch_batches']} batches, and this "
-                f"one's have {batches}: give the same photos, data.batch_size and "
-                "trainer.devices, or a checkpoint of an epoch's end"
+                f"ckpt_path: that run was stopped inside an epoch of {position['epoch_batches']} batches of {before}, "
+                f"and this one's have {batches} of {order}: give the same photos, seed, data.batch_size, data.buffer "
+                "and trainer.devices, or a checkpoint of an epoch's end"
             )
         done = position.get("steps", checkpoint["global_step"])
         if has_other_batches:

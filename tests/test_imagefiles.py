@@ -51,6 +51,16 @@ def test_formats(file_format: str) -> None:
     assert distance(to_rgb(saved(photo, file_format)), photo) < 4
 
 
+@pytest.mark.parametrize("suffix", [".gif", ".tif", ".png", ".webp"])
+@pytest.mark.parametrize("frames", [1, 3])
+def test_a_file_of_frames_gives_its_first_one(tmp_path: Path, suffix: str, frames: int) -> None:
+    """Also when it is converted after the file is closed, as photos for training are."""
+    path = tmp_path / f"frames{suffix}"
+    first, *others = (make_photo(seed=seed).quantize(200) for seed in range(frames))
+    first.save(path, save_all=frames > 1, append_images=others, **({"lossless": True} if suffix == ".webp" else {}))
+    assert np.array_equal(np.asarray(to_rgb(open_picture(path))), np.asarray(first.convert("RGB")))
+
+
 def test_cmyk_and_palette() -> None:
     photo = make_photo()
     assert distance(to_rgb(saved(photo.convert("CMYK"), "JPEG", quality=95)), photo) < 4

@@ -254,4 +254,5 @@ def test_stopped_inside_an_epoch_it_needs_the_same_batches(tmp_path: Path, ten_p
     break_off(run, ten_photos, "training_step", 7)
     options = [*SMALL, "data=folder", f"data.root={ten_photos}", *OPTIONS, f"hydra.run.dir={run}", "ckpt_path=last"]
     message = fails("train", *options, "data.batch_size=1")
-    assert "inside an epoch of 4 batches, and this one's have 9" in message
+    assert "inside an epoch of 4 batches of 9 photos with seed=0, and this one's have 9 of 9 photos" in message
+    assert "and this one's have 4 of 9 photos with seed=1" in fails("train", *options, "seed=1")

@@ -147,9 +147,7 @@ class PhotoDataModule(LightningDataModule, ABC):
 
     def train_dataloader(self) -> DataLoader[dict[str, Any]]:
         dataset, processes, process = self._datasets["train"], *self._place()
-        # Lightning's own samplers take their seed from there, too.
-        seed = int(os.environ.get("PL_GLOBAL_SEED", 0))
-        sampler = TrainingSampler(dataset, self.batch_size, seed, self.position, processes, process)
+        sampler = TrainingSampler(dataset, self.batch_size, self._seed, self.position, processes, process)
         return self._loader("train", sampler)
 
     def val_dataloader(self) -> DataLoader[dict[str, Any]]:
@@ -169,6 +167,16 @@ class PhotoDataModule(LightningDataModule, ABC):
     def begin_at(self, position: Position) -> None:
         """Makes training go on from there."""
         self._begin = position
+
+    def epoch_order(self) -> str:
+        """In words, what decides which photos are still to come when an epoch is broken off."""
+        blocks, photos = self._datasets["train"].photos.blocks(), len(self._datasets["train"].photos)
+        buffer = "" if blocks is None else f", data.buffer={blocks.buffer}"
+        return f"{photos} photos with seed={self._seed}{buffer}"
+
+    @property
+    def _seed(self) -> int:
+        return int(os.environ.get("PL_GLOBAL_SEED", 0))  # where Lightning's own samplers take theirs from
 
     def position(self) -> Position:
         """Where the training run stands: behind its last batch."""

@@ -169,7 +169,10 @@ def _own_limit() -> Iterator[None]:
 
 def from_pil(image: Image.Image) -> Picture:
     """A picture of Pillow's, of any mode, as upright sRGB. Raises what Pillow raises on a damaged file."""
-    head = _Head.of(image)
+    return _converted(image, _Head.of(image))
+
+
+def _converted(image: Image.Image, head: "_Head") -> Picture:
     image.load()
     if image.mode == "F" or image.mode.startswith("I"):
         return _described(_to_16_bits(image), None, image, head)
@@ -234,5 +237,6 @@ def to_rgb(image: Image.Image) -> Image.Image:
     """Any decoded picture as upright 8-bit sRGB (mode `RGB`): EXIF orientation and ICC profile applied, transparent
     parts laid on white, 16 bits brought to 8.
     """
-    picture = to_8_bits(on_white(from_pil(image)))
+    nothing_asked = _Head({}, None, 1)  # its file may be closed
+    picture = to_8_bits(on_white(_converted(image, nothing_asked)))
     return to_pil(picture).convert("RGB")
