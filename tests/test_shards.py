@@ -8,6 +8,7 @@ import tarfile
 import threading
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +76,11 @@ def pixels(photos: Photos) -> list[tuple[str, bytes]]:
 
 
 def in_cache() -> int:
-    return sum(path.stat().st_size for path in Path("cache").glob("*.tar"))
+    total = 0
+    for path in Path("cache").glob("*.tar"):
+        with suppress(FileNotFoundError):  # a loader process may just have thrown it out
+            total += path.stat().st_size
+    return total
 
 
 def damage(path: Path, offset: int = 600) -> None:
