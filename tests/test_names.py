@@ -35,6 +35,21 @@ def test_ends_of_no_names_are_refused(ends: list[int]) -> None:
         Names.of_block(b"abc", np.array(ends, dtype=np.int64))
 
 
+@pytest.mark.parametrize(
+    "ends",
+    [
+        np.array([[1], [2], [3]]),
+        np.array(3),
+        np.array([1.0, 3.0]),
+        np.array([2**62 + 2**61, -(2**62) - 2**61, 3]),  # differences that wrap are positive
+        np.array([2**64 - 1, 3], dtype=np.uint64),
+    ],
+)
+def test_ends_that_no_index_has_are_refused(ends: np.ndarray) -> None:
+    with pytest.raises(ValueError, match="names"):
+        Names.of_block(b"abc", ends)
+
+
 def test_one_very_long_name_does_not_make_the_others_long() -> None:
     names = Names([*(f"{number}.jpg" for number in range(1000)), "x" * 5000])
     assert len(names.block) + names.ends.nbytes < 5000 + 1000 * (8 + 8)

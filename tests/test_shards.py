@@ -4,9 +4,11 @@ import itertools
 import json
 import os
 import shutil
+import tarfile
 import threading
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +76,11 @@ def pixels(photos: Photos) -> list[tuple[str, bytes]]:
 
 
 def in_cache() -> int:
-    return sum(path.stat().st_size for path in Path("cache").glob("*.tar"))
+    total = 0
+    for path in Path("cache").glob("*.tar"):
+        with suppress(FileNotFoundError):  # a loader process may just have thrown it out
+            total += path.stat().st_size
+    return total
 
 
 def damage(path: Path, offset: int = 600) -> None:
@@ -271,7 +277,9 @@ def test_a_manifest_may_not_name_files_elsewhere(shards: Path, name: str) -> Non
         module(str(shards)).photos("all")
 
 
-@pytest.mark.parametrize("change", ["sizes", "offsets", "ends", "names", "missing", "pickle", "packed", "text"])
+@pytest.mark.parametrize(
+    "change", ["sizes", "offsets", "ends", "column", "dates", "names", "missing", "pickle", "packed", "text"]
+)
 def test_a_forged_index_is_refused(shards: Path, change: str) -> None:
     with np.load(shards / "index.npz") as found:
         arrays = dict(found)
@@ -279,6 +287,10 @@ def test_a_forged_index_is_refused(shards: Path, change: str) -> None:
         arrays[change][3] = 2**62 if change == "sizes" else -1
     elif change == "ends":
         arrays["ends"][3] = -5
+    elif change == "column":
+        arrays["ends"] = arrays["ends"][:, None]
+    elif change == "dates":
+        arrays["names"] = np.zeros(len(arrays["names"]), dtype="M8[s],i4")
     elif change == "names":
         arrays["names"] = arrays["names"][:-3]
     elif change == "missing":
@@ -349,6 +361,209 @@ def test_what_a_killed_process_left_goes(shards: Path, web: Web) -> None:
         leftover.touch()
     ShardCache(Path("cache"), 500_000).fetch(a)
     assert [path.stem for path in Path("cache").iterdir() if path.is_file()] == [a.key]
+
+
+def test_other_files_in_the_cache_are_left_alone(shards: Path, web: Web) -> None:
+    a, b = (remote(web, path.name, path) for path in sorted(shards.glob("train*"))[:2])
+    Path("cache").mkdir()
+    others = ["precious.tar", "movie.part", ".part", "x.9.part", f"{a.key}.part", f"{a.key}.x.part", f"x{a.key}.tar"]
+    for name in others:
+        (Path("cache") / name).write_bytes(bytes(100))
+    cache = ShardCache(Path("cache"), (a.size or 0) + (b.size or 0))  # just enough, if others do not count
+    for shard in (a, b, a):
+        cache.fetch(shard)
+    left = {path.name for path in Path("cache").iterdir() if path.is_file()}
+    assert left == {*others, f"{a.key}.tar", f"{b.key}.tar"}
+
+
+def test_shards_that_another_user_fetched_can_be_read(shards: Path, web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    photos = everything(module(f"{web.url}/shards"))
+    before = pixels(photos)
+    monkeypatch.setattr(os, "utime", refuse)
+    assert pixels(photos) == before
+
+
+@pytest.mark.parametrize("harm", ["changed", "cut off"])
+def test_a_shard_that_came_to_harm_in_the_cache_is_fetched_once_more(shards: Path, web: Web, harm: str) -> None:
+    photos = everything(module(f"{web.url}/shards"))
+    before = pixels(photos)
+    for path in Path("cache").glob("*.tar"):
+        damage(path) if harm == "changed" else path.write_bytes(path.read_bytes()[:700])
+    web.sent.clear()
+    assert pixels(photos) == before
+    assert set(web.sent.values()) == {1}
+
+
+def test_a_shard_that_can_t_be_mended_is_fetched_once_more_and_no_oftener(tmp_path: Path, web: Web) -> None:
+    shards = make_shards(tmp_path / "shards", 8, 4)
+    with np.load(shards / "index.npz") as found:
+        arrays = dict(found)
+    arrays["hashes"] += np.uint64(1)
+    np.savez(shards / "index.npz", **arrays)
+    manifest = json.loads((shards / "manifest.json").read_text())
+    manifest["index_sha256"] = file_sha256(shards / "index.npz")
+    (shards / "manifest.json").write_text(json.dumps(manifest))
+    photos = everything(module(f"{web.url}/shards"))
+    for _ in range(3):
+        for index in range(len(photos)):
+            with pytest.raises(PictureError, match="is damaged"):
+                photos.open(index)
+    assert {count for name, count in web.sent.items() if name.endswith(".tar")} == {2}
+
+
+def test_what_is_known_of_a_tar_is_found_out_anew_if_it_is_damaged(tmp_path: Path, web: Web) -> None:
+    make_tar(tmp_path / "a.tar", 3)
+    before = everything(module(f"{web.url}/a.tar")).fingerprint()
+    (known,) = (Path("cache") / "known").iterdir()
+    contents = known.read_bytes()
+    known.write_bytes(contents[:100])
+    assert everything(module(f"{web.url}/a.tar")).fingerprint() == before
+    assert known.read_bytes() == contents
+    assert web.sent["a.tar"] == 1
+    # Nothing can be made of what has come to harm, but the next try fetches it.
+    known.unlink()
+    next(Path("cache").glob("*.tar")).write_text("no tar")
+    with pytest.raises(DataError, match=r"a\.tar can't be read as a plain tar file"):
+        module(f"{web.url}/a.tar").photos("all")
+    assert everything(module(f"{web.url}/a.tar")).fingerprint() == before
+
+
+@pytest.mark.parametrize("form", ["memory://bucket/shards", "memory:///bucket/shards/", "local", "simplecache"])
+def test_stores_with_several_names_are_listed(shards: Path, web: Web, memory: str, form: str, tmp_path: Path) -> None:
+    (shards / "manifest.json").unlink()
+    fsspec.filesystem("memory").rm("/bucket/shards/manifest.json")
+    root = {"local": f"local://{shards}", "simplecache": f"simplecache::{web.url}/shards"}.get(form, form)
+    assert pixels(everything(module(root))) == pixels(everything(module(str(shards))))
+
+
+def splits_of(folder: Path, *names: str) -> dict[str, set[str]]:
+    """Which tars the photos of each split come from."""
+    folder.mkdir()
+    for number, name in enumerate(names):
+        make_tar(folder / f"{name}.tar", 6, 10 * number)
+    data = module(str(folder), val_share=0.5)
+    lists = {split: data.photos(split) for split in ("train", "val", "test")}
+    return {
+        split: {photos.name(index).split(".")[0] for index in range(len(photos))}
+        for split, photos in lists.items()
+        if photos is not None
+    }
+
+
+def test_names_of_shards_say_what_is_held_out(tmp_path: Path) -> None:
+    for number, (rest, val, test) in enumerate(
+        (
+            (["train-0"], ["validation-0"], []),
+            (["a-0"], ["val-0"], []),
+            (["extra-0", "train-0", "valley-0", "validate", "testing"], ["val", "val_1", "valid.2"], ["test-0"]),
+        )
+    ):
+        found = splits_of(tmp_path / str(number), *rest, *val, *test)
+        expected = {"train": set(rest), "val": {name.split(".")[0] for name in val}, "test": set(test)}
+        assert found == {split: names for split, names in expected.items() if names}
+
+
+def test_photos_are_held_out_by_hash_where_no_shard_says_which(tmp_path: Path) -> None:
+    for number, names in enumerate((["train-0", "train-1"], ["a", "valley"], ["val-0", "val-1"])):
+        found = splits_of(tmp_path / str(number), *names)
+        assert found == {"train": set(names), "val": set(names)}
+    found = splits_of(tmp_path / "with test", "a", "b", "test")
+    assert found == {"train": {"a", "b"}, "val": {"a", "b"}, "test": {"test"}}
+
+
+@pytest.mark.parametrize("name", ["odd{1,2}", "a|b", "a\\b", "a{b", "pipe:x"])
+def test_what_exists_is_taken_as_it_is_called(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / name
+    folder.mkdir()
+    make_tar(folder / "a.tar", 2)
+    for root in (folder, folder / "a.tar"):
+        assert len(everything(module(str(root)))) == 2
+    pattern = f"{tmp_path}/{{{','.join(f'{number:04d}' for number in range(1500))}}}.tar"  # longer than a name may be
+    assert len(expand([pattern])) == 1500
+
+
+def test_addresses_with_a_query_and_a_loud_scheme(tmp_path: Path, web: Web) -> None:
+    make_tar(tmp_path / "a.tar", 2)
+    for root in (f"{web.url}/a.tar?sig=a/b", f"{web.url}/a.tar?x=/b.tar", web.url.replace("http", "HTTP") + "/a.tar"):
+        photos = everything(module(root))
+        assert [photos.name(index) for index in range(len(photos))] == ["a.tar/000.png", "a.tar/001.png"]
+        assert photos.open(0).size
+
+
+def test_a_manifest_of_brackets_is_refused(shards: Path) -> None:
+    (shards / "manifest.json").write_text("[" * 200_000)
+    with pytest.raises(DataError, match=r"manifest\.json is damaged"):
+        module(str(shards)).photos("all")
+
+
+@pytest.mark.parametrize("size", [2**62, 2**63, 2**70, -512, -(2**70)])
+@pytest.mark.parametrize("last", [False, True])
+def test_a_tar_of_an_impossible_size_is_refused(tmp_path: Path, size: int, last: bool) -> None:
+    member = tarfile.TarInfo("a.png")
+    member.size = size
+    header = member.tobuf(tarfile.GNU_FORMAT)
+    (tmp_path / "a.tar").write_bytes(header if last else header + bytes(10240))
+    with pytest.raises(DataError, match=r"a\.tar can't be read as a plain tar file") as error:
+        module(str(tmp_path)).photos("all")
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "index.npz"])
+def test_a_manifest_that_may_not_be_read_turns_no_checks_off(
+    shards: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    original = Path.read_bytes
+
+    def read_bytes(path: Path) -> bytes:
+        if path.name == name:
+            raise PermissionError(13, "Permission denied")
+        return original(path)
+
+    monkeypatch.setattr(Path, "read_bytes", read_bytes)
+    with pytest.raises(DataError, match=rf"{name} can't be read \(Permission denied\): let everyone read it"):
+        module(str(shards)).photos("all")
+
+
+def test_shards_of_the_same_name_are_told_apart_by_their_folders(tmp_path: Path) -> None:
+    for number, folder in enumerate(("x/a", "x/b", "y/b")):
+        (tmp_path / folder).mkdir(parents=True)
+        make_tar(tmp_path / folder / "train.tar", 4, 10 * number)
+    make_tar(tmp_path / "y" / "b" / "val.tar", 4, 50)
+    a, b, other = (str(tmp_path / folder) for folder in ("x/a", "x/b", "y/b"))
+    names = [name for name, _ in pixels(everything(module([a, b])))]
+    assert names == [
+        f"{folder}/train.tar/{number:03d}.png"
+        for folder, first in (("a", 0), ("b", 10))
+        for number in range(first, first + 4)
+    ]
+    data = module([a, b, other])
+    shards = ["x/a/train.tar", "x/b/train.tar", "y/b/train.tar", "val.tar"]
+    assert list(dict.fromkeys(name.rpartition("/")[0] for name, _ in pixels(everything(data)))) == shards
+    val = data.photos("val")
+    assert val is not None
+    assert {val.name(index).rpartition("/")[0] for index in range(len(val))} == {"val.tar"}
+
+
+def test_another_folder_changes_nothing_about_what_is_held_out(tmp_path: Path) -> None:
+    for number, folder in enumerate("ab"):
+        (tmp_path / folder).mkdir()
+        make_tar(tmp_path / folder / "x.tar", 12, 20 * number)
+
+    def held_out(*folders: str) -> set[str]:
+        photos = module([str(tmp_path / folder) for folder in folders], val_share=0.5).photos("val")
+        assert photos is not None
+        return {photos.name(index).rpartition("/")[2] for index in range(len(photos))}
+
+    assert held_out("a", "b") == held_out("a") | held_out("b")
+
+
+def test_an_address_in_two_forms_is_refused(tmp_path: Path, web: Web) -> None:
+    make_tar(tmp_path / "a.tar", 2)
+    with pytest.raises(DataError, match=r"names http://.*/a\.tar in two ways: leave one of them out"):
+        module([f"{web.url}/a.tar?sig=1", f"{web.url}/a.tar?sig=2"]).photos("all")
 
 
 def test_addresses_stay_as_they_are() -> None:

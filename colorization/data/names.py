@@ -39,8 +39,12 @@ class Names(Sequence[str]):
         Raises:
             ValueError: the ends are none of names in this block.
         """
+        if ends.ndim != 1 or not np.issubdtype(ends.dtype, np.integer):
+            raise ValueError("the ends of names are no list of whole numbers")
         ends = ends.astype(np.int64)
-        if np.any(np.diff(ends, prepend=0) < 0) or int(ends[-1:].sum()) != len(block):
+        last = int(ends[-1]) if len(ends) else 0
+        # Differences of numbers from anywhere may wrap, comparisons do not.
+        if last != len(block) or np.any(ends[:1] < 0) or np.any(ends[1:] < ends[:-1]):
             raise ValueError("names and their ends do not match")
         names = cls(())
         names.block, names.ends = block, ends

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -9,7 +10,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
-from typing import BinaryIO, Self
+from typing import BinaryIO, NamedTuple, Self, TypeVar
 
 from filelock import FileLock, Timeout
 
@@ -20,6 +21,11 @@ from colorization.errors import DataError
 from colorization.files import whole_file
 
 _KEY_LENGTH = 32
+# The folder may hold other things: what is not called like this is neither counted nor removed.
+_SHARD = re.compile(rf"[0-9a-f]{{{_KEY_LENGTH}}}\.tar")
+_PART = re.compile(rf"([0-9a-f]{{{_KEY_LENGTH}}})\.([0-9]+)\.part")
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -42,6 +48,14 @@ class RemoteShard:
     def key(self) -> str:
         """A name for this version of the shard that any folder can hold."""
         return hashlib.sha256(f"{self.address}\0{self.version}".encode()).hexdigest()[:_KEY_LENGTH]
+
+
+class _Part(NamedTuple):
+    """A shard that is on its way, and how many bytes it will have."""
+
+    key: str
+    size: int
+    path: Path
 
 
 class ShardCache:
@@ -80,8 +94,7 @@ class ShardCache:
             file = path.open("rb")
         except (FileNotFoundError, NotADirectoryError):
             return None
-        with suppress(FileNotFoundError):
-            _note_use(path)
+        _note_use(path)
         return file
 
     def fetch(self, shard: RemoteShard) -> None:
@@ -115,20 +128,34 @@ class ShardCache:
         """Whether `kept` has its answer already."""
         return (self.folder / "known" / shard.key).exists()
 
-    def kept(self, shard: RemoteShard, make: Callable[[BinaryIO, str], bytes]) -> bytes:
+    def drop(self, shard: RemoteShard) -> None:
+        """Forgets a shard whose file is damaged, so that it is fetched again."""
+        with suppress(OSError), self._lock(shard.key):
+            self._path(shard).unlink(missing_ok=True)
+
+    def kept(self, shard: RemoteShard, make: Callable[[BinaryIO, str], bytes], parse: Callable[[bytes, str], _T]) -> _T:
         """What is made once of a shard's file and address, and kept beside the shards.
 
+        Args:
+            shard: what it is made of.
+            make: the bytes that are kept.
+            parse: what they stand for; is told what messages call them, and raises `DataError` if they are damaged.
+
         Raises:
-            DataError: the shard can't be had.
+            DataError: the shard can't be had, or nothing can be made of it.
         """
         path = self.folder / "known" / shard.key
-        with suppress(FileNotFoundError):
-            return path.read_bytes()
-        with self.opened(shard) as file:
-            contents = make(file, shard.address)
+        with suppress(FileNotFoundError, DataError):
+            return parse(path.read_bytes(), str(path))
+        try:
+            with self.opened(shard) as file:
+                contents = make(file, shard.address)
+        except DataError:
+            self.drop(shard)
+            raise
         with whole_file(path) as temporary:
             temporary.write_bytes(contents)
-        return contents
+        return parse(contents, str(path))
 
     def _path(self, shard: RemoteShard) -> Path:
         return self.folder / f"{shard.key}.tar"
@@ -147,32 +174,34 @@ class ShardCache:
         with self._lock("room"):
             self._remove_stale(shard.key)
             kept = sorted(((status.st_mtime_ns, status.st_size, path) for path, status in self._shards()), reverse=True)
-            total = size + sum(bytes_ for _, bytes_, _ in kept) + sum(int(p.suffixes[-2][1:]) for p in self._parts())
+            total = size + sum(bytes_ for _, bytes_, _ in kept) + sum(part.size for part in self._parts())
             while kept and total > self.most_bytes:
                 _, bytes_, path = kept.pop()
                 path.unlink(missing_ok=True)
                 total -= bytes_
-            part = self.folder / f"{shard.key}.{size}.part"
-            part.touch()
-            return part
+            path = self.folder / f"{shard.key}.{size}.part"
+            path.touch()
+            return path
 
     def _shards(self) -> Iterator[tuple[Path, os.stat_result]]:
-        for path in self.folder.glob("*.tar"):
-            with suppress(FileNotFoundError):
-                yield path, path.stat()
+        for path in self.folder.iterdir():
+            if _SHARD.fullmatch(path.name):
+                with suppress(FileNotFoundError):
+                    yield path, path.stat()
 
-    def _parts(self) -> Iterator[Path]:
-        return self.folder.glob("*.part")
+    def _parts(self) -> Iterator[_Part]:
+        for path in self.folder.iterdir():
+            if match := _PART.fullmatch(path.name):
+                yield _Part(match[1], int(match[2]), path)
 
     def _remove_stale(self, own: str) -> None:
         """Removes what processes that were killed have left."""
         for part in self._parts():
-            key = part.name.split(".")[0]
-            if key == own:
-                part.unlink(missing_ok=True)
+            if part.key == own:
+                part.path.unlink(missing_ok=True)
                 continue
-            with suppress(Timeout), self._lock(key).acquire(timeout=0):
-                part.unlink(missing_ok=True)
+            with suppress(Timeout), self._lock(part.key).acquire(timeout=0):
+                part.path.unlink(missing_ok=True)
 
 
 class FetchingAhead:
@@ -217,7 +246,8 @@ def missing(address: str) -> DataError:
 
 def _note_use(path: Path) -> None:
     now = time.time_ns()  # the system's own time of a file advances in steps of some milliseconds
-    os.utime(path, ns=(now, now))
+    with suppress(OSError):  # another user's file in a shared folder may be read, but not marked
+        os.utime(path, ns=(now, now))
 
 
 def _check(file: Path, shard: RemoteShard) -> None:

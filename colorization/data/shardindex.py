@@ -83,7 +83,7 @@ class Manifest(pydantic.BaseModel):
                 f"{where} can't be used: {key}={str(first['input'])[:80]}: {first['msg']}; make the shards anew with "
                 "python -m colorization.data.prepare"
             ) from error
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise DataError(f"{where} is damaged ({first_line(error)}): copy it once more, or remove it") from error
 
     def dump(self) -> bytes:
@@ -162,8 +162,8 @@ class ShardIndex:
             if any(column.shape != (len(names),) for column in columns):
                 raise ValueError("columns of different lengths")
             return index
-        except (ValueError, KeyError, IndexError, OSError, EOFError, MemoryError, zipfile.BadZipFile) as error:
-            raise DataError(f"{where} is damaged ({error}): make it anew, or copy it once more") from error
+        except Exception as error:  # of a forged file, zipfile and NumPy raise what they like
+            raise DataError(f"{where} is damaged ({first_line(error)}): make it anew, or copy it once more") from error
 
     def check_inside(self, size: int, where: str) -> None:
         """Makes sure that all photos are inside of a tar of this many bytes.
@@ -183,16 +183,21 @@ def index_tar(file: BinaryIO) -> ShardIndex:
     """Runs over the headers of a tar file.
 
     Raises:
-        tarfile.TarError: it is none, or is compressed.
+        tarfile.TarError: it is none, or is compressed, or its headers can't be true.
     """
     names: list[str] = []
     places: list[tuple[int, int]] = []
-    with tarfile.open(fileobj=file, mode="r:") as tar:
-        for member in tar:
-            if member.isfile() and is_picture(member.name):
-                names.append(member.name)
-                places.append((member.offset_data, member.size))
-    offsets, sizes = np.array(places, dtype=np.int64).reshape(-1, 2).T
+    try:
+        with tarfile.open(fileobj=file, mode="r:") as tar:
+            for member in tar:
+                if member.size < 0:  # would lead back to where we were
+                    raise tarfile.ReadError(f"{member.name} has {member.size} bytes")
+                if member.isfile() and is_picture(member.name):
+                    names.append(member.name)
+                    places.append((member.offset_data, member.size))
+        offsets, sizes = np.array(places, dtype=np.int64).reshape(-1, 2).T
+    except (ValueError, OverflowError, RecursionError, MemoryError) as error:
+        raise tarfile.ReadError(str(error)) from error
     return ShardIndex(Names(names), offsets.copy(), sizes.copy())
 
 

@@ -4,7 +4,7 @@ import hashlib
 import tarfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -15,7 +15,7 @@ from rich.progress import track
 from colorization.data import stores
 from colorization.data.shardcache import RemoteShard, ShardCache, missing
 from colorization.data.shardindex import INDEX, MANIFEST, UNFINISHED, Manifest, ShardIndex, index_tar
-from colorization.data.stores import is_address, is_command, joined
+from colorization.data.stores import is_address, is_command, joined, lowered
 from colorization.errors import DataError, first_line
 from colorization.report import console
 
@@ -31,14 +31,12 @@ class Shard:
 
     Attributes:
         place: its path, or what is known of it in its store.
-        name: of its file.
-        size: its bytes, 0 if nobody says.
+        name: of its file, behind as many of its folders as tell it from other shards of that name.
         index: where the photos are in it.
     """
 
     place: Path | RemoteShard
     name: str
-    size: int
     index: ShardIndex
 
 
@@ -66,17 +64,42 @@ def list_shards(roots: Sequence[str], cache: ShardCache) -> list[Shard]:
     by_folder: dict[str, list[_Root]] = {}
     for root in map(_parted, expand(roots)):
         by_folder.setdefault(root.folder, []).append(root)
-    return [shard for folder, wanted in by_folder.items() for shard in _of_folder(folder, wanted, cache)]
+    shards = [shard for folder, wanted in by_folder.items() for shard in _of_folder(folder, wanted, cache)]
+    by_name: dict[str, list[Shard]] = {}
+    for shard in shards:
+        by_name.setdefault(shard.name, []).append(shard)
+    names = {
+        id(shard): name for alike in by_name.values() for shard, name in zip(alike, _told_apart(alike), strict=True)
+    }
+    return [replace(shard, name=names[id(shard)]) for shard in shards]
+
+
+def _told_apart(alike: Sequence[Shard]) -> list[str]:
+    """Names for shards whose files are called the same: with as few folders as will do, and none for a single shard.
+
+    Raises:
+        DataError: they lie at the same place.
+    """
+    roots = [_parted(str(place) if isinstance(place := shard.place, Path) else place.address) for shard in alike]
+    paths = [[*root.folder.split("/"), root.name] for root in roots]
+    for parts in range(1, max(map(len, paths)) + 1):
+        names = ["/".join(path[-parts:]) for path in paths]
+        if len(set(names)) == len(names):
+            return names
+    raise DataError(f"data.root names {joined(roots[0].folder, roots[0].name)} in two ways: leave one of them out")
 
 
 def expand(roots: Sequence[str]) -> list[str]:
-    """Roots with their braces expanded, each one once.
+    """Roots with their braces expanded, each one once. What exists on this machine is taken as it is called.
 
     Raises:
         DataError: braces do not match, or a root is a shell command.
     """
     expanded: list[str] = []
     for root in roots:
+        if _is_here(Path(root)):
+            expanded.append(root)
+            continue
         if is_command(root):
             raise DataError(
                 f"data.root={root} is a shell command, and none is run: give a path, or the address itself, such as "
@@ -91,17 +114,27 @@ def expand(roots: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(expanded))
 
 
+def _is_here(path: Path) -> bool:
+    try:
+        return path.expanduser().exists()
+    except (OSError, RuntimeError):  # a pattern may be too long for a name, or name a home of nobody
+        return False
+
+
 def _parted(root: str) -> _Root:
     if is_address(root):
-        folder, _, name = root.rpartition("/")
-        name = name.partition("?")[0]  # what lets a user in may stand behind it
-        return _Root(folder, name, root) if name.endswith(".tar") else _Root(root.rstrip("/"), "", root)
+        root = lowered(root)
+        for tar in (root.partition("?")[0], root):  # what lets a user in may stand behind it
+            if tar.endswith(".tar"):
+                folder, _, name = tar.rpartition("/")
+                return _Root(folder, name, root)
+        return _Root(root.rstrip("/"), "", root)
     path = Path(root).expanduser()
     return _Root(str(path), "", root) if path.is_dir() else _Root(str(path.parent), path.name, str(path))
 
 
 def _of_folder(folder: str, wanted: Sequence[_Root], cache: ShardCache) -> list[Shard]:
-    if not is_address(folder) and Path(folder, UNFINISHED).exists():
+    if not is_address(folder) and _is_here(Path(folder, UNFINISHED)):
         raise DataError(
             f"{folder} is not finished: give the command python -m colorization.data.prepare that began it once more, "
             "which goes on where it was stopped"
@@ -121,11 +154,11 @@ def _described(folder: str) -> tuple[Manifest, ShardIndex] | None:
     """The manifest of a folder and its index; None if there is none.
 
     Raises:
-        DataError: it is damaged, or the index is not its own.
+        DataError: it is damaged or can't be read, or the index is not its own.
     """
     try:
         manifest = Manifest.parse(_contents(folder, MANIFEST), joined(folder, MANIFEST))
-    except (FileNotFoundError, NotADirectoryError, PermissionError):
+    except (FileNotFoundError, NotADirectoryError):
         return None
     if manifest is None:
         return None
@@ -143,7 +176,16 @@ def _described(folder: str) -> tuple[Manifest, ShardIndex] | None:
 
 
 def _contents(folder: str, name: str) -> bytes:
-    return stores.read(joined(folder, name)) if is_address(folder) else Path(folder, name).read_bytes()
+    if is_address(folder):
+        return stores.read(joined(folder, name))
+    try:
+        return Path(folder, name).read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        raise
+    except OSError as error:
+        raise DataError(
+            f"{joined(folder, name)} can't be read ({error.strerror or error}): let everyone read it"
+        ) from error
 
 
 def _promised(folder: str, wanted: Sequence[_Root], manifest: Manifest, index: ShardIndex) -> list[Shard]:
@@ -166,7 +208,7 @@ def _promised(folder: str, wanted: Sequence[_Root], manifest: Manifest, index: S
         part.check_inside(entry.bytes, place)
         if is_address(folder):
             whole = next((root.whole for root in wanted if root.name == name), place)
-            shards.append(Shard(RemoteShard(whole, entry.bytes, entry.sha256, entry.sha256), name, entry.bytes, part))
+            shards.append(Shard(RemoteShard(whole, entry.bytes, entry.sha256, entry.sha256), name, part))
             continue
         path = Path(place)
         size = path.stat().st_size if path.is_file() else None
@@ -175,7 +217,7 @@ def _promised(folder: str, wanted: Sequence[_Root], manifest: Manifest, index: S
             raise DataError(
                 f"{path} {what}, and {MANIFEST} beside it promises {entry.bytes}: copy it once more, or make it anew"
             )
-        shards.append(Shard(path, name, entry.bytes, part))
+        shards.append(Shard(path, name, part))
     return shards
 
 
@@ -200,14 +242,13 @@ def _tars(folder: str) -> list[str]:
 def _run_over(path: Path) -> Shard:
     """A tar of this machine that no manifest tells of."""
     try:
-        status = path.stat()
         with path.open("rb") as file:
             index = index_tar(file)
     except FileNotFoundError:
         raise DataError(f"data.root names {path}, which does not exist: give the path of a .tar") from None
     except (tarfile.TarError, OSError) as error:
         raise _no_tar(str(path), error) from error
-    return Shard(path, path.name, status.st_size, index)
+    return Shard(path, path.name, index)
 
 
 def _no_tar(place: str, error: Exception) -> DataError:
@@ -221,9 +262,8 @@ def _fetched(addresses: Sequence[str], cache: ShardCache) -> list[Shard]:
     known = all(map(cache.knows, remotes))
     shards = []
     for remote in track(remotes, "Fetching shards to list their photos", console=console, disable=known):
-        contents = cache.kept(remote, _index_contents)
-        index = ShardIndex.parse(contents, f"what {cache.folder} knows of {remote.address}")
-        shards.append(Shard(remote, _parted(remote.address).name, remote.size or 0, index))
+        index = cache.kept(remote, _index_contents, ShardIndex.parse)
+        shards.append(Shard(remote, _parted(remote.address).name, index))
     return shards
 
 

@@ -23,6 +23,8 @@ from colorization.imagefiles import open_picture
 
 # How many photos are shuffled together where shards have to be fetched and nothing is said.
 _FETCHED_BUFFER = 5000
+# How the file names of shards begin that say to which split they belong.
+_SPLIT = re.compile(r"(train|val|test)(?:(?<=val)id(?:ation)?)?(?![A-Za-z])")
 
 
 class ShardPhotos(Photos):
@@ -41,6 +43,7 @@ class ShardPhotos(Photos):
         self.index = ShardIndex.joined([shard.index for shard in shards])
         self.cache = cache
         self.buffer = buffer
+        self._fetched_again: set[str] = set()
         dates = (place.stat().st_mtime_ns if isinstance(place, Path) else place.version for place in self.places)
         self.versions = [str(date) for date in dates]
 
@@ -54,6 +57,25 @@ class ShardPhotos(Photos):
         return f"{self.shard_names[self._shard(index)]}/{self.index.names[index]}"
 
     def open(self, index: int) -> Image.Image:
+        try:
+            contents = self._contents(index)
+        except PictureError:
+            shard = self.places[self._shard(index)]
+            if not isinstance(shard, RemoteShard) or shard.key in self._fetched_again:
+                raise
+            # The copy may have come to harm: it is fetched once more, but not for each of its photos.
+            self._fetched_again.add(shard.key)
+            self.cache.drop(shard)
+            contents = self._contents(index)
+        return open_picture(io.BytesIO(contents))
+
+    def _contents(self, index: int) -> bytes:
+        """The bytes of a photo's file.
+
+        Raises:
+            PictureError: they can't be read, or are not what they should be.
+            DataError: the shard can't be fetched.
+        """
         size = int(self.index.sizes[index])
         try:
             with self._opened(self.places[self._shard(index)]) as file:
@@ -66,7 +88,7 @@ class ShardPhotos(Photos):
             raise PictureError("is cut off: the tar file ends before")
         if promised not in (0, photo_hash(contents)):
             raise PictureError("is damaged: its bytes in the tar file are not those that the manifest promises")
-        return open_picture(io.BytesIO(contents))
+        return contents
 
     @contextmanager
     def _opened(self, place: Path | RemoteShard) -> Iterator[BinaryIO]:
@@ -101,25 +123,33 @@ class ShardPhotos(Photos):
 
 
 class _SplitNames(Sequence[str]):
-    """The names that the split goes by: a shard called val-003.tar counts as a folder `val`."""
+    """The names that the split goes by: a shard called val-003.tar or validation.tar counts as a folder `val`. Beside
+    such shards, those that are not called `test` count as `train`, whatever they are called.
+    """
 
     def __init__(self, photos: ShardPhotos) -> None:
         self.photos = photos
+        files = [name.rpartition("/")[2] for name in photos.shard_names]
+        matches = [_SPLIT.match(file) for file in files]
+        folders = [match[1] if match else "" for match in matches]
+        rest = "train/" if "val" in folders else ""
+        self.tops = [
+            f"{folder}/{file}" if folder else f"{rest}{file}" for folder, file in zip(folders, files, strict=True)
+        ]
 
     def __len__(self) -> int:
         return len(self.photos)
 
     def __getitem__(self, index: Any) -> Any:
-        name = self.photos.name(index)
-        match = re.match(r"(train|val|test)(?![A-Za-z])", name)
-        return f"{match[1]}/{name}" if match else name
+        return f"{self.tops[self.photos._shard(index)]}/{self.photos.index.names[index]}"
 
 
 class ShardsDataModule(PhotoDataModule):
     """WebDataset shards, whose photos are read at random places, so that lengths are known and no photo comes twice.
 
-    Shards whose file name begins with `train`, `val` or `test` are the splits, if there are some of both first kinds;
-    otherwise a hash of the shard's and the photo's name decides.
+    Shards whose file name begins with `val` (or `valid`, `validation`) or `test` are these splits, and all others are
+    learned from. If none is called `val`, or all are, a hash of the shard's and the photo's name decides what is held
+    out.
 
     Shards on this machine are read where they are, and shuffled perfectly. Those of a store are fetched as a whole, and
     shuffled in blocks; see `colorization.data.blocks` for what that means. What `manifest.json` beside a shard promises
@@ -129,7 +159,7 @@ class ShardsDataModule(PhotoDataModule):
     Args:
         root: a folder of tars, a brace pattern such as `photos/{train-000..005,val}.tar`, an address of either, such as
             `https://...` or `s3://...`, or a list of those.
-        val_share: the share of the photos that is held out where no shard is called `val`, 0..1.
+        val_share: the share of the photos that is held out where no shard is called `val`, or each, 0..1.
         buffer: how many photos are shuffled together, of shards that lie one behind the other; None: all of them, or
             5000 if shards have to be fetched.
         cache: the folder that fetched shards are kept in.

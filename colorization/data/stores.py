@@ -18,6 +18,7 @@ WAITS = (1.0, 4.0)
 _PATIENCE = aiohttp.ClientTimeout(total=None, sock_connect=15, sock_read=60)
 
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+(://|::)")
+_SCHEMES = re.compile(r"^[A-Za-z0-9+.:-]+://")
 _T = TypeVar("_T")
 
 
@@ -33,6 +34,11 @@ def is_command(root: str) -> bool:
 def is_address(root: str) -> bool:
     """Whether a root is an address such as `https://...`, not a path on this machine."""
     return _ADDRESS.match(root) is not None
+
+
+def lowered(address: str) -> str:
+    """The address with its scheme in small letters: `HTTP://` is `http://`."""
+    return _SCHEMES.sub(lambda match: match[0].lower(), address)
 
 
 def joined(folder: str, name: str) -> str:
@@ -70,8 +76,9 @@ def list_tars(folder: str) -> list[str]:
 
     def names(store: fsspec.AbstractFileSystem, path: str) -> list[str]:
         listed = store.ls(path, detail=False, refresh=True)
-        found = (store.unstrip_protocol(name) for name in listed if name.endswith(".tar"))
-        return sorted(name for name in found if name.rpartition("/")[0] == folder.rstrip("/"))
+        # A web page may name files that lie elsewhere. A store may have several names, and tells only one of them.
+        here = (name.rpartition("/") for name in listed if name.endswith(".tar"))
+        return sorted(joined(folder, name) for where, _, name in here if where == path.rstrip("/"))
 
     return _persist(folder, names)
 
