@@ -137,7 +137,7 @@ def test_names_that_would_be_the_same_and_odd_ones(tmp_path: Path, run_script: R
 
 STOPPING = """
 import os, signal, sys
-from colorization.data import prepare
+from colorization.data import packing, prepare
 
 calls = []
 def stopping(path):
