@@ -226,13 +226,21 @@ def test_a_full_disk_leaves_nothing_half_written(many: Path, tmp_path: Path) -> 
         (["nowhere", "out"], ["source=nowhere does not exist"]),
         (["many/text.jpg", "out"], ["source=many/text.jpg is a file"]),
         (["empty", "out"], ["source=empty holds no pictures"]),
-        (["gray", "out"], ["source=gray has no photo with colours: 0.png: is gray"]),
+        (["gray", "out"], ["source=gray has no train photo with colours: ", ".png: is gray", "val_share"]),
         (["many"], ["target is missing"]),
         (["many", "many/shards"], ["target=many/shards", "lie in each other"]),
         (["many", "."], ["target=.", "lie in each other"]),
         (["many", "full"], ["target=full holds other things"]),
         (["many", "full/file"], ["target=full/file is a file"]),
         (["many", "full/file/out"], ["target=full/file/out can't be written"]),
+        (["many", "nowhere_link"], ["target=nowhere_link is a link to nowhere"]),
+        (["many", "out", "-m", "size=32,64"], ["-m does not work here", "one command"]),
+        (["many", "out", "--multirun"], ["--multirun does not work here"]),
+        (["many", "out", "hydra.mode=MULTIRUN"], ["hydra.mode=MULTIRUN does not work here"]),
+        (
+            ["split", "out"],
+            ["split/val has no photo with colours: val/", ".png: is gray; add colour photos, or remove"],
+        ),
         (["many", "out", "third"], ["third is one word too many"]),
         (["many", "out", "sise=3"], ["sise is not an option; did you mean size?"]),
         (["many", "out", "size=3"], ["size=3 is too small: give 16 or more"]),
@@ -247,13 +255,17 @@ def test_a_mistake_gets_one_sentence(
     (tmp_path / "empty").mkdir()
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "file").touch()
-    (tmp_path / "gray").mkdir()
-    for number in range(3):
-        make_photo(seed=number).convert("L").save(tmp_path / "gray" / f"{number}.png")
+    (tmp_path / "nowhere_link").symlink_to(tmp_path / "nowhere")
+    make_folder(tmp_path / "split" / "train", 2)
+    for folder in (tmp_path / "gray", tmp_path / "split" / "val"):
+        folder.mkdir()
+        for number in range(3):
+            make_photo(seed=number).convert("L").save(folder / f"{number}.png")
     message = fails(PREPARE, *arguments, *([] if len(arguments) > 2 else ["num_workers=0"]))
     for part in parts:
         assert part in message
     assert not (tmp_path / "out").exists()
+    assert not (tmp_path / "multirun").exists()
 
 
 def test_help(run_script: RunScript, capfd: pytest.CaptureFixture[str]) -> None:

@@ -7,8 +7,9 @@ import math
 import os
 import tarfile
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from itertools import count
+from itertools import chain, count, groupby
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,7 +22,7 @@ from colorization.data.names import Names
 from colorization.data.photos import open_colored
 from colorization.data.shardindex import ShardEntry, ShardIndex, file_sha256, index_tar, photo_hash
 from colorization.data.splits import Splits, name_hash
-from colorization.errors import PictureError
+from colorization.errors import DataError, PictureError
 from colorization.files import whole_file
 from colorization.imagefiles import save_picture
 from colorization.imagefiles.picture import Picture
@@ -60,6 +61,7 @@ class Plan:
 
     Attributes:
         shards: shuffled by a hash of the photos' names, so that each is a sample of all.
+        by_folder: whether the folders `train` and `val` are the splits.
         elsewhere: numbers of photos that are in no split.
         members: under which name each photo goes into its shard: its own with `.jpg` for its ending. WebDataset takes
             what is behind the first dot for the ending, so that a name has no other dot there.
@@ -72,6 +74,7 @@ class Plan:
         self.photos = photos
         self.recipe = recipe
         splits = Splits(photos.names, recipe.val_share)
+        self.by_folder = splits.by_folder
         hashes = np.fromiter(map(name_hash, photos.names), dtype=np.float64, count=len(photos))
         self.shards: list[PlannedShard] = []
         for split in ("train", "val", "test"):
@@ -84,6 +87,28 @@ class Plan:
         packed = np.concatenate([shard.photos for shard in self.shards])
         self.elsewhere = np.setdiff1d(np.arange(len(photos)), packed)
         self.members = Names(_member_names(photos.names))
+
+    def check_splits(self) -> None:
+        """Looks for one photo of each split that can be used; usually it is the first.
+
+        Raises:
+            DataError: a split has none.
+        """
+        for split, shards in groupby(self.shards, lambda shard: shard.name.partition("-")[0]):
+            found: list[str] = []
+            for number in chain.from_iterable(shard.photos.tolist() for shard in shards):
+                try:
+                    open_colored(self.photos, number)
+                    break
+                except PictureError as error:
+                    found.append(f"{self.photos.name(number)}: {error}")
+            else:
+                own_folder = self.by_folder or split == "test"
+                where = (
+                    f"{self.photos.root / split} has no" if own_folder else f"source={self.photos.root} has no {split}"
+                )
+                mend = "remove the folder" if own_folder else "give another val_share"
+                raise DataError(f"{where} photo with colours: {found[0]}; add colour photos, or {mend}")
 
     def description(self) -> dict[str, Any]:
         """What tells this plan from others: the recipe, and the names and sizes of the photos."""
@@ -113,6 +138,15 @@ class Packed(NamedTuple):
 
     contents: bytes | None
     why: str
+
+
+@contextmanager
+def lasting_file(target: Path) -> Iterator[Path]:
+    """A `whole_file` that is on the disk before it takes its place, so that no power cut leaves an empty one."""
+    with whole_file(target) as part:
+        yield part
+        with part.open("r+b") as file:
+            os.fsync(file.fileno())
 
 
 class PackedPhotos(Dataset[Packed]):
@@ -165,22 +199,45 @@ class Record:
     def write(self, folder: Path) -> None:
         """Writes the record down, so that another process can go on."""
         stem = Path(self.entry.name).stem
-        with whole_file(folder / f"{stem}.npz") as part:
+        with lasting_file(folder / f"{stem}.npz") as part:
             part.write_bytes(self.index.dump())
         text = json.dumps({"entry": self.entry.model_dump(), "left_out": self.left_out})
-        with whole_file(folder / f"{stem}.json") as part:
+        with lasting_file(folder / f"{stem}.json") as part:
             part.write_text(text)
 
     @classmethod
     def read(cls, folder: Path, name: str) -> "Record | None":
-        """What was written of the shard of this file name; None if nothing, or not all."""
+        """What was written of the shard of this file name; None if nothing, or not all, or if it is damaged."""
         path = folder / f"{Path(name).stem}.json"
-        if not path.exists():
+        try:
+            found = json.loads(path.read_bytes())
+            index = ShardIndex.parse(path.with_suffix(".npz").read_bytes(), str(path))
+            left_out = [(photo, why) for photo, why in found["left_out"]]
+            record = cls(ShardEntry.model_validate(found["entry"]), index, left_out)
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
             return None
-        found = json.loads(path.read_text())
-        index = ShardIndex.parse(path.with_suffix(".npz").read_bytes(), str(path))
-        left_out = [(name, why) for name, why in found["left_out"]]
-        return cls(ShardEntry.model_validate(found["entry"]), index, left_out)
+        return record if record.entry.name == name and record.entry.photos == len(index) else None
+
+    @classmethod
+    def recovered(cls, path: Path, plan: Plan, shard: PlannedShard, entry: ShardEntry) -> "Record | None":
+        """What the file of a shard says, and why the other photos are not in it.
+
+        Returns:
+            None unless the file is the one that the manifest promises with `entry`.
+        """
+        if not path.is_file() or path.stat().st_size != entry.bytes or file_sha256(path) != entry.sha256:
+            return None
+        with path.open("rb") as file:
+            found = index_tar(file)
+            hashes = np.empty(len(found), dtype=np.uint64)
+            for number, (offset, size) in enumerate(zip(found.offsets.tolist(), found.sizes.tolist(), strict=True)):
+                file.seek(offset)
+                hashes[number] = photo_hash(file.read(size))
+        there = set(found.names)
+        others = [number for number in shard.photos.tolist() if plan.members[number] not in there]
+        photos = PackedPhotos(plan.photos, plan.recipe)
+        left_out = [(plan.photos.name(number), photos[number].why) for number in others]
+        return cls(entry, ShardIndex(found.names, found.offsets, found.sizes, hashes), left_out)
 
 
 def write_shard(path: Path, plan: Plan, shard: PlannedShard, contents: Iterator[Packed]) -> Record:
@@ -197,21 +254,18 @@ def write_shard(path: Path, plan: Plan, shard: PlannedShard, contents: Iterator[
     """
     hashes: list[int] = []
     left_out: list[tuple[str, str]] = []
-    with whole_file(path) as part:
-        with part.open("wb") as file:
-            with tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as tar:
-                for number, photo in zip(shard.photos.tolist(), contents, strict=False):
-                    if photo.contents is None:
-                        left_out.append((plan.photos.name(number), photo.why))
-                        continue
-                    member = tarfile.TarInfo(plan.members[number])
-                    member.size = len(photo.contents)
-                    tar.addfile(member, io.BytesIO(photo.contents))
-                    hashes.append(photo_hash(photo.contents))
-            file.flush()
-            os.fsync(file.fileno())
-        with part.open("rb") as file:
-            found = index_tar(file)
+    with lasting_file(path) as part:
+        with part.open("wb") as file, tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as tar:
+            for number, photo in zip(shard.photos.tolist(), contents, strict=False):
+                if photo.contents is None:
+                    left_out.append((plan.photos.name(number), photo.why))
+                    continue
+                member = tarfile.TarInfo(plan.members[number])
+                member.size = len(photo.contents)
+                tar.addfile(member, io.BytesIO(photo.contents))
+                hashes.append(photo_hash(photo.contents))
+        with part.open("rb") as written:
+            found = index_tar(written)
         index = ShardIndex(found.names, found.offsets, found.sizes, np.array(hashes, dtype=np.uint64))
         entry = ShardEntry(name=path.name, photos=len(index), bytes=part.stat().st_size, sha256=file_sha256(part))
     if not hashes:

@@ -7,7 +7,7 @@ import re
 import shlex
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -20,16 +20,25 @@ from colorization.cli import FLAGS_WITH_A_VALUE, quoted, script
 from colorization.config import PrepareConfig, did_you_mean, resolve
 from colorization.data.exclusion import write_table
 from colorization.data.folder import FolderPhotos
-from colorization.data.packing import Packed, PackedPhotos, Plan, PlannedShard, Recipe, Record, write_shard
-from colorization.data.shardindex import INDEX, MANIFEST, UNFINISHED, Manifest, ShardIndex
+from colorization.data.packing import (
+    Packed,
+    PackedPhotos,
+    Plan,
+    PlannedShard,
+    Recipe,
+    Record,
+    lasting_file,
+    write_shard,
+)
+from colorization.data.shardindex import INDEX, MANIFEST, UNFINISHED, Manifest, ShardIndex, file_sha256
 from colorization.errors import ConfigError, DataError
-from colorization.files import whole_file
 from colorization.imagefiles import walk_pictures
 from colorization.report import console, progress_bar
 
 LEFT_OUT = "left_out.csv"
 _OPTIONS = tuple(field.name for field in fields(PrepareConfig))
 _PLACES = ("source", "target")
+_SEVERAL_RUNS = ("-m", "--multirun", "hydra.mode=MULTIRUN")
 # Photos that each loader process may be ahead.
 _AHEAD = 8
 
@@ -38,13 +47,17 @@ def to_overrides(words: Sequence[str]) -> list[str]:
     """What Hydra is to see of a command line: the two plain words are the folders, whatever they are called.
 
     Raises:
-        ConfigError: there are more of them, or a word has the form of an option and is none.
+        ConfigError: there are more of them, several runs are asked for, or a word looks like an option and is none.
     """
     options: list[str] = []
     places: list[str] = []
     rest = iter(words)
     for word in rest:
         key, equals, value = word.partition("=")
+        if word in _SEVERAL_RUNS:
+            raise ConfigError(
+                f"{word} does not work here: give one command, with a folder of its own, for each set of shards"
+            )
         if word.startswith("-"):
             options += [word, *itertools.islice(rest, int(word in FLAGS_WITH_A_VALUE))]
         elif key in _PLACES and equals:
@@ -67,16 +80,18 @@ def main(composed: DictConfig) -> None:
     recipe = check(config)
     source, target = (Path(config[key]).expanduser() for key in _PLACES)
     check_places(source, target)
-    photos = FolderPhotos(source, walk_pictures(source))
-    if len(photos) == 0:
-        raise DataError(f"source={source} holds no pictures (.jpg, .png, .webp, ...): give a folder of photos")
-    plan = Plan(photos, recipe)
-    manifest = finished(plan, target)
-    if manifest is None:
-        with _unfinished(plan, target) as folder:
-            manifest = prepare(plan, target, folder, config["num_workers"])
-    else:
+    plan = Plan(listed(source), recipe)
+    promised = promise(plan, target)
+    if promised is not None and is_complete(promised, target):
+        manifest = promised
+        shutil.rmtree(target / UNFINISHED, ignore_errors=True)
         console.print("Everything is there already.")
+    else:
+        plan.check_splits()
+        if promised is not None:
+            console.print("Something is missing or damaged: what is there is looked over, the rest is packed again.")
+        with _unfinished(plan, target) as folder:
+            manifest = prepare(plan, target, folder, config["num_workers"], promised)
     left_out = f", {manifest.left_out} left out: {target / LEFT_OUT}" if manifest.left_out else ""
     console.print(f"{manifest.photos} photos in {len(manifest.shards)} shards{left_out}", markup=False)
     root = str(target) if re.fullmatch(r"[\w./-]+", str(target)) else quoted(str(target))
@@ -114,6 +129,8 @@ def check_places(source: Path, target: Path) -> None:
         raise ConfigError(
             f"target={target} and source={source} lie in each other: give a folder elsewhere for the shards"
         )
+    if target.is_symlink() and not target.exists():
+        raise ConfigError(f"target={target} is a link to nowhere: remove it, or give another folder for the shards")
     if target.exists() and not target.is_dir():
         raise ConfigError(f"target={target} is a file: give a folder for the shards")
     known = any((target / name).exists() for name in (MANIFEST, UNFINISHED))
@@ -121,20 +138,56 @@ def check_places(source: Path, target: Path) -> None:
         raise ConfigError(f"target={target} holds other things: give a folder that is empty, or not there yet")
 
 
-def finished(plan: Plan, target: Path) -> Manifest | None:
-    """The manifest of a folder that has been prepared as planned; None if that is still to be done.
+def listed(source: Path) -> FolderPhotos:
+    """The photos below a folder.
+
+    Raises:
+        DataError: there are none, or not all can be listed.
+    """
+    try:
+        photos = FolderPhotos(source, walk_pictures(source))
+    except OSError as error:
+        raise DataError(
+            f"source={source} can't be listed: {error.filename}: {error.strerror}; make it readable, or move it away"
+        ) from error
+    if len(photos) == 0:
+        raise DataError(f"source={source} holds no pictures (.jpg, .png, .webp, ...): give a folder of photos")
+    return photos
+
+
+def promise(plan: Plan, target: Path) -> Manifest | None:
+    """The manifest of a folder that has been prepared as planned; None if there is none yet.
 
     Raises:
         ConfigError: it was prepared otherwise.
+        DataError: the manifest is damaged.
     """
     path = target / MANIFEST
     if not path.exists():
         return None
-    manifest = Manifest.parse(path.read_bytes(), str(path))
+    try:
+        manifest = Manifest.parse(path.read_bytes(), str(path))
+    except DataError as error:
+        if (target / UNFINISHED).exists():  # the notes say it all
+            return None
+        raise DataError(
+            f"{path} is damaged, and does not say any more what the shards were made with: remove the folder {target}, "
+            "and the same command makes it anew"
+        ) from error
     if manifest is None or {"made": manifest.made, "source": manifest.source} != plan.description():
         raise ConfigError(_made_otherwise(target))
-    shutil.rmtree(target / UNFINISHED, ignore_errors=True)
     return manifest
+
+
+def is_complete(promised: Manifest, target: Path) -> bool:
+    """Whether all files that a manifest promises are there: shards of the right size, and the very index."""
+    sizes = {entry.name: entry.bytes for entry in promised.shards}
+    return (
+        all((target / name).is_file() and (target / name).stat().st_size == size for name, size in sizes.items())
+        and (target / INDEX).is_file()
+        and file_sha256(target / INDEX) == promised.index_sha256
+        and (target / LEFT_OUT).is_file()
+    )
 
 
 def _made_otherwise(target: Path) -> str:
@@ -150,25 +203,13 @@ def _unfinished(plan: Plan, target: Path) -> Iterator[Path]:
         DataError: it can't be written.
     """
     folder = target / UNFINISHED
-    description = json.dumps(plan.description())
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / "lock").acquire(timeout=0):
-            noted = folder / "plan.json"
-            if not noted.exists():
-                with whole_file(noted) as part:
-                    part.write_text(description)
-            elif noted.read_text() != description:
-                raise ConfigError(_made_otherwise(target))
+            _note_plan(plan, target, folder)
             for leftover in itertools.chain(target.glob(".*.part.*"), folder.glob(".*.part.*")):
                 leftover.unlink()
-            try:
-                yield folder
-            except DataError:  # no photo can be used
-                shutil.rmtree(folder)
-                with suppress(OSError):
-                    target.rmdir()
-                raise
+            yield folder
             shutil.rmtree(folder)
     except Timeout as error:
         raise ConfigError(f"target={target} is being written by another process: wait for it, or stop it") from error
@@ -179,7 +220,22 @@ def _unfinished(plan: Plan, target: Path) -> Iterator[Path]:
         ) from error
 
 
-def prepare(plan: Plan, target: Path, folder: Path, num_workers: int) -> Manifest:
+def _note_plan(plan: Plan, target: Path, folder: Path) -> None:
+    """Makes sure that the notes are of this plan. Notes of which nobody can say what plan they are of are removed."""
+    path = folder / "plan.json"
+    try:
+        noted = json.loads(path.read_bytes())
+    except (FileNotFoundError, ValueError):
+        for note in itertools.chain(folder.glob("*.json"), folder.glob("*.npz")):
+            note.unlink()
+        with lasting_file(path) as part:
+            part.write_text(json.dumps(plan.description()))
+    else:
+        if noted != plan.description():
+            raise ConfigError(_made_otherwise(target))
+
+
+def prepare(plan: Plan, target: Path, folder: Path, num_workers: int, promised: Manifest | None = None) -> Manifest:
     """Writes all shards that are not there yet, and then the manifest.
 
     Args:
@@ -187,12 +243,20 @@ def prepare(plan: Plan, target: Path, folder: Path, num_workers: int) -> Manifes
         target: the folder for it.
         folder: where finished shards are noted down.
         num_workers: processes that read, scale and compress.
+        promised: the manifest, if all was there before: what is written must be what it says.
 
     Raises:
-        DataError: no photo can be used.
+        DataError: a loader process was ended, or a shard is not what was promised.
         OSError: something can't be written.
     """
-    records = {shard.name: record for shard in plan.shards if (record := _kept(target, folder, shard)) is not None}
+    entries = {entry.name: entry for entry in promised.shards} if promised is not None else {}
+    records: dict[str, Record] = {}
+    for shard in plan.shards:
+        record = _kept(target, folder, shard)
+        if record is None and shard.name in entries:
+            record = Record.recovered(target / shard.name, plan, shard, entries[shard.name])
+        if record is not None:
+            records[shard.name] = record
     missing = [shard for shard in plan.shards if shard.name not in records]
     done = sum(len(shard.photos) for shard in plan.shards) - sum(len(shard.photos) for shard in missing)
     with progress_bar() as progress:
@@ -200,12 +264,26 @@ def prepare(plan: Plan, target: Path, folder: Path, num_workers: int) -> Manifes
         contents = _pack(plan, missing, num_workers, lambda: progress.advance(task))
         try:
             for shard in missing:
-                records[shard.name] = write_shard(target / shard.name, plan, shard, contents)
-                records[shard.name].write(folder)
+                record = write_shard(target / shard.name, plan, shard, contents)
+                if promised is not None and (record.entry if record.entry.photos else None) != entries.get(shard.name):
+                    (target / shard.name).unlink(missing_ok=True)
+                    raise DataError(
+                        f"{target / shard.name} can't be made again as {MANIFEST} has it, as photos or libraries have "
+                        f"changed: remove the folder {target}, and the same command makes it anew"
+                    )
+                record.write(folder)
+                records[shard.name] = record
         except KeyboardInterrupt:
             raise KeyboardInterrupt(
                 f"{len(records)} of {len(plan.shards)} shards are written, and the same command goes on from there"
             ) from None
+        except RuntimeError as error:
+            if not str(error).startswith("DataLoader worker (pid"):
+                raise
+            raise DataError(
+                f"the system ended a loader process, as it does when memory runs out: give less than num_workers="
+                f"{num_workers}; the same command goes on where this one stopped"
+            ) from error
     return _finish(plan, target, [records[shard.name] for shard in plan.shards])
 
 
@@ -246,9 +324,6 @@ def _finish(plan: Plan, target: Path, records: Sequence[Record]) -> Manifest:
     ]
     left_out = sorted([*elsewhere, *(row for record in records for row in record.left_out)])
     filled = [record for record in records if record.entry.photos]
-    if not filled:
-        name, why = left_out[0]
-        raise DataError(f"source={plan.photos.root} has no photo with colours: {name}: {why}; add colour photos")
     index = ShardIndex.joined([record.index for record in filled]).dump()
     manifest = Manifest(
         **plan.description(),
@@ -257,11 +332,11 @@ def _finish(plan: Plan, target: Path, records: Sequence[Record]) -> Manifest:
         index_sha256=hashlib.sha256(index).hexdigest(),
         shards=[record.entry for record in filled],
     )
-    with whole_file(target / INDEX) as part:
+    with lasting_file(target / INDEX) as part:
         part.write_bytes(index)
-    with whole_file(target / LEFT_OUT) as part:
+    with lasting_file(target / LEFT_OUT) as part:
         write_table(part, ("name", "why"), left_out)
-    with whole_file(target / MANIFEST) as part:
+    with lasting_file(target / MANIFEST) as part:
         part.write_bytes(manifest.dump())
     return manifest
 
