@@ -7,6 +7,7 @@ import torch
 import wandb
 from PIL import Image
 from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.loggers import TensorBoardLogger, WandbLogger
 from pytorch_lightning.trainer.states import TrainerFn
 from torch import Tensor
@@ -99,6 +100,12 @@ class Dashboard(Callback):
                 elif isinstance(logger, TensorBoardLogger):
                     logger.experiment.add_image("val/ab_density", np.asarray(chart), step, dataformats="HWC")
         self._forget()
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        best = trainer.checkpoint_callback
+        if isinstance(best, ModelCheckpoint) and best.best_model_score is not None:
+            for run in _wandb_runs(trainer):
+                run.note_best(best.best_model_path, float(best.best_model_score))
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         if trainer.is_global_zero:

@@ -16,7 +16,6 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.types import RunMode
 from omegaconf import OmegaConf
-from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.loggers import CSVLogger, WandbLogger
 from pytorch_lightning.loggers.csv_logs import ExperimentWriter
 from pytorch_lightning.loggers.logger import rank_zero_experiment
@@ -118,7 +117,7 @@ class WandbRun(WandbLogger):
         self.folder.mkdir(parents=True, exist_ok=True)
         self._chosen_name = name
         self._earlier: list[str] = []  # folders that hold the run so far
-        self._best: tuple[str, float | None] | None = None  # path and score
+        self._best: tuple[str, float] | None = None  # path and score
         job = _job_of_multirun()
         self._is_job = bool(job)
         # Not WandbLogger's own `offline`: that one sets WANDB_MODE for the rest of the process.
@@ -187,10 +186,9 @@ class WandbRun(WandbLogger):
         with _kept_in(self.folder / "wandb"):
             super().log_metrics(metrics, step)
 
-    def after_save_checkpoint(self, checkpoint_callback: ModelCheckpoint) -> None:
-        """Takes note of the best checkpoint."""
-        score = checkpoint_callback.best_model_score
-        self._best = checkpoint_callback.best_model_path, None if score is None else float(score)
+    def note_best(self, checkpoint: str, score: float) -> None:
+        """Takes note of the best checkpoint, and of its value of `monitor`."""
+        self._best = checkpoint, score
 
     @rank_zero_only
     def finalize(self, status: str) -> None:

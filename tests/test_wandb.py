@@ -26,6 +26,7 @@ from colorization.dashboard import WANDB_ENTRY, Dashboard, draw_pair
 from colorization.data import abchart
 from colorization.data.abchart import CELL, CELLS, REACH
 from colorization.errors import ConfigError
+from colorization.lastcheckpoint import BestCheckpoint
 from colorization.loggers import WandbRun
 from colorization.report import console
 from tests.conftest import SMALL, RunScript, make_folder, rows, train_in
@@ -267,8 +268,10 @@ def test_checkpoints_are_uploaded_at_the_end_of_a_run_that_is_online(
     monkeypatch.setattr(logger, "_experiment", experiment)
     checkpoints = tmp_path / "run" / "checkpoints"
     shutil.copytree(folder / "run" / "checkpoints", checkpoints)
-    saved: Any = SimpleNamespace(best_model_path=str(checkpoints / "best.ckpt"), best_model_score=torch.tensor(0.5))
-    logger.after_save_checkpoint(saved)
+    best = BestCheckpoint(checkpoints, monitor="val/loss")
+    best.best_model_path, best.best_model_score = str(checkpoints / "best.ckpt"), torch.tensor(0.5)
+    trainer: Any = SimpleNamespace(checkpoint_callback=best, loggers=[logger])
+    Dashboard().on_train_end(trainer, None)  # type: ignore[arg-type]
     logger.finalize(status)
     assert [names for _, names in experiment.logged] == [[alias] for alias in aliases]
     for (artifact, _), alias in zip(experiment.logged, aliases, strict=True):
