@@ -5,6 +5,7 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,8 +15,10 @@ import torchvision
 from PIL import Image
 from skimage.metrics import peak_signal_noise_ratio
 
+from colorization.errors import ConfigError
 from colorization.evaluation.scoring import choose_extremes, distinct_labels
 from colorization.metrics import METRICS
+from evaluate import choose_split
 from tests.conftest import RunScript, make_photo, train_in
 
 Fails = Callable[..., str]
@@ -65,6 +68,26 @@ def test_evaluate_s_mistakes(trained: Path, tmp_path: Path, photos: Path, fails:
     ):
         assert part in fails("evaluate", *arguments)
     assert not (tmp_path / "e" / "metrics.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("here", "there", "overlaps"),
+    [
+        ("a-{2..3}.tar", "a-{0..3}.tar", True),
+        (["a-0.tar", "a-1.tar"], "a-{1..3}.tar", True),
+        ("https://h/p/a-{2..3}.tar", "https://h/p/a-{0..3}.tar", True),
+        ("https://h/p/a-{2..3}.tar", "https://h/p", True),
+        ("a-{4..5}.tar", "a-{0..3}.tar", False),
+    ],
+)
+def test_patterns_that_overlap_are_noticed(here: Any, there: str, overlaps: bool) -> None:
+    data: Any = SimpleNamespace(own_test_split=lambda: None)
+    configs = ({"_target_": "shards", "root": root} for root in (here, there))
+    if overlaps:
+        with pytest.raises(ConfigError, match="overlaps with training's"):
+            choose_split(None, data, *configs)
+    else:
+        assert choose_split(None, data, *configs) == "all"
 
 
 def test_evaluate(trained: Path, tmp_path: Path, photos: Path, run_script: RunScript) -> None:
