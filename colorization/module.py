@@ -176,7 +176,8 @@ class ColorizationModule(LightningModule):
         # What remains to be done may be to score the best checkpoint.
         if done > steps or (done == steps and self.config["ckpt_path"] != "auto"):
             raise CheckpointError(
-                f"ckpt_path: that run has done {done} steps, and this one ends after {steps}: raise trainer.max_epochs"
+                f"ckpt_path: that run has done {done} steps, and this one ends after {steps}: raise "
+                "trainer.max_epochs, or let ckpt_path=auto score what it has learned"
             )
         # A resumed run may be longer than the first: the one-cycle schedule keeps its place, on the new run's length.
         for schedule in checkpoint.get("lr_schedulers", ()):

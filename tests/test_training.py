@@ -117,7 +117,7 @@ def test_resuming_with_another_network_is_refused(trained: Path, fails: Fails, p
     [
         ("optimizer=sgd", "optimizer._target_=torch.optim.AdamW, this run has torch.optim.SGD"),
         ("scheduler=constant", "scheduler._target_=colorization.schedulers.one_cycle"),
-        ("trainer.max_epochs=1", "raise trainer.max_epochs"),
+        ("trainer.max_epochs=1", "raise trainer.max_epochs, or"),
     ],
 )
 def test_what_a_resumed_run_can_t_change_is_named(

@@ -206,12 +206,13 @@ class _Head(NamedTuple):
 
     exif: dict[int, dict[int, Any]]
     dpi: tuple[float, float] | None
+    quality: int | None
     frames: int
 
     @classmethod
     def of(cls, image: Image.Image) -> "_Head":
         frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)  # MPO: a photo and previews of it
-        return cls(kept_exif(image), resolution(image, orientation(image)), frames)
+        return cls(kept_exif(image), resolution(image, orientation(image)), jpeg_quality(image), frames)
 
 
 def _described(pixels: Pixels, alpha: Pixels | None, image: Image.Image, head: _Head) -> Picture:
@@ -228,7 +229,7 @@ def _described(pixels: Pixels, alpha: Pixels | None, image: Image.Image, head: _
         exif=exif_block(head.exif, (pixels.shape[1], pixels.shape[0])),
         dpi=head.dpi,
         has_profile=space is not None,
-        quality=jpeg_quality(image),
+        quality=head.quality,
         notes=(f"only the first of its {head.frames} frames or pages was taken",) if head.frames > 1 else (),
     )
 
@@ -237,6 +238,6 @@ def to_rgb(image: Image.Image) -> Image.Image:
     """Any decoded picture as upright 8-bit sRGB (mode `RGB`): EXIF orientation and ICC profile applied, transparent
     parts laid on white, 16 bits brought to 8.
     """
-    nothing_asked = _Head({}, None, 1)  # its file may be closed
+    nothing_asked = _Head({}, None, None, 1)  # its file may be closed, and asking takes time
     picture = to_8_bits(on_white(_converted(image, nothing_asked)))
     return to_pil(picture).convert("RGB")
