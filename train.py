@@ -76,6 +76,7 @@ def main(composed: DictConfig) -> float | None:
     try:
         begin_folder(config, run)
         begin_logging(trainer, config, resume, checkpoint)
+        checkpoint.clear()  # the trainer reads it again; its tensors need not stay
         trainer.fit(module, data, ckpt_path=resume)
         started -= seconds_before(trainer)
         scores = report(trainer, module, data, config, run)
