@@ -81,6 +81,8 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--batches", type=int, default=2000, help="of 32 photos; fewer than an epoch has, for speed")
     options = parser.parse_args()
+    if options.photos < 1000 or options.workers < 1:
+        parser.error("it takes 1000 photos and a loader process at least")
     folder = Path(tempfile.mkdtemp(dir=options.folder))
     try:
         make_folder(folder, options.photos)

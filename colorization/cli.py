@@ -197,6 +197,8 @@ def explain(error: BaseException) -> str:
                 )
             if cause.full_key == "data.root":
                 return "data.root belongs to data=folder, data=shards and data=torchvision: choose one of them as well"
+            if cause.full_key.startswith(("hydra.launcher.", "hydra.sweeper.")) and not _SWEEPS & set(sys.argv):
+                return f"{cause.full_key} belongs to a sweep: give sweep=joblib, submitit or optuna as well"
             if isinstance(parent, DictConfig) and _is_accepted(str(cause.key), parent):
                 return f"{cause.full_key} has no value in conf/ to be changed: add one with +{cause.full_key}=VALUE"
             return f"{cause.full_key} is not an option{did_you_mean(str(cause.key), valid)}"

@@ -121,6 +121,20 @@ def test_jobs_get_the_gpus_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
         assert [gpu_of_job(number) for number in range(3)] == expected
 
 
+@pytest.mark.parametrize(
+    ("options", "part"),
+    [
+        (["hydra.launcher.n_jobs=2"], "hydra.launcher.n_jobs belongs to a sweep: give sweep=joblib"),
+        (["sweep=joblib", "hydra.launcher.njobs=2"], "hydra.launcher.njobs is not an option; did you mean n_jobs"),
+        (["sweep=optuna", "hydra.sweeper.ntrials=3"], "hydra.sweeper.ntrials is not an option; did you mean n_trials"),
+        (["sweep=optuna", "hydra.sweeper.n_trials=0"], "hydra.sweeper.n_trials=0 is too few"),
+        (["sweep=joblib", "seeed=1,2"], "seeed is not an option; did you mean seed"),
+    ],
+)
+def test_mistakes_in_sweeps(fails: Fails, options: list[str], part: str) -> None:
+    assert part in fails("train", *SMALL, *options)
+
+
 def test_the_file_for_w_and_b_is_no_option_of_ours(fails: Fails) -> None:
     assert "wandb sweep conf/sweep/wandb.yaml" in fails("train", *SMALL, "sweep=wandb")
 
