@@ -21,12 +21,12 @@ from pytorch_lightning.utilities.rank_zero import rank_zero_only
 from torch.optim import Optimizer
 
 from colorization.checkpoint import build_network, without_download
+from colorization.checkpointing import CHECKPOINTS, LAST, WholeFiles, exit_code, seconds_before
 from colorization.cli import script
 from colorization.config import did_you_mean, instantiate, resolve, save
 from colorization.dashboard import WANDB_ENTRY
 from colorization.data.datamodule import PhotoDataModule, absolute_root
 from colorization.errors import ConfigError, first_line
-from colorization.lastcheckpoint import CHECKPOINTS, LAST, WholeFiles, exit_code, seconds_before
 from colorization.loggers import MetricsFile, WandbRun
 from colorization.metrics import Scores
 from colorization.module import ColorizationModule

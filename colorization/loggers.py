@@ -22,8 +22,8 @@ from pytorch_lightning.loggers.logger import rank_zero_experiment
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from colorization.checkpoint import ENTRY, read_checkpoint
+from colorization.checkpointing import CHECKPOINTS, LAST
 from colorization.files import whole_file
-from colorization.lastcheckpoint import CHECKPOINTS, LAST
 
 # Of the configuration, what the artifact of a checkpoint says of itself.
 _ESSENTIALS = ("backbone", "decoder", "objective", "optimizer", "monitor", "seed")

@@ -17,12 +17,12 @@ from torchmetrics import MeanMetric
 
 from colorization.adversary import Adversary, has_whole_network
 from colorization.checkpoint import ENTRY, describe
+from colorization.checkpointing import LastCheckpoint
 from colorization.color import ab_bins, normalize_lightness
 from colorization.data.datamodule import PhotoDataModule
 from colorization.data.order import Position
 from colorization.data.prior import cached_prior
 from colorization.errors import CheckpointError, ConfigError, TrainingError
-from colorization.lastcheckpoint import LastCheckpoint
 from colorization.metrics import Scores, render
 from colorization.network import ColorizationNetwork
 from colorization.objectives.base import Objective

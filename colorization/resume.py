@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from colorization.checkpoint import ENTRY, read_checkpoint
+from colorization.checkpointing import CHECKPOINTS
 from colorization.errors import CheckpointError
-from colorization.lastcheckpoint import CHECKPOINTS
 from colorization.report import warn
 
 

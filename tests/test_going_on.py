@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from colorization.checkpoint import read_checkpoint
-from colorization.lastcheckpoint import BestCheckpoint
+from colorization.checkpointing import BestCheckpoint
 from colorization.module import ColorizationModule
 from tests.conftest import TINY, make_folder, rows, train_in
 
@@ -120,9 +120,7 @@ def test_a_best_checkpoint_that_is_gone_is_said(tmp_path: Path, capsys: pytest.C
     assert "what is the best is found out anew" in " ".join(capsys.readouterr().out.split())
 
 
-def test_another_run_s_folder_is_not_written_over(
-    done: Path, tmp_path: Path, ten_photos: Path, trained: Path, fails: Fails
-) -> None:
+def test_another_run_s_folder_is_not_written_over(done: Path, tmp_path: Path, ten_photos: Path, fails: Fails) -> None:
     run = copied(done, tmp_path)
     before = (run / "checkpoints" / "last.ckpt").read_bytes()
     message = refused(fails, run, ten_photos, f"ckpt_path={done}/checkpoints/last.ckpt", "trainer.max_epochs=2")

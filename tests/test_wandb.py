@@ -21,12 +21,12 @@ from PIL import Image
 import colorization.dashboard
 from colorization import wandb_workspace
 from colorization.checkpoint import read_checkpoint
+from colorization.checkpointing import BestCheckpoint
 from colorization.color import rgb_to_lab
 from colorization.dashboard import WANDB_ENTRY, Dashboard, draw_pair
 from colorization.data import abchart
 from colorization.data.abchart import CELL, CELLS, REACH
 from colorization.errors import ConfigError
-from colorization.lastcheckpoint import BestCheckpoint
 from colorization.loggers import WandbRun
 from colorization.report import console
 from tests.conftest import SMALL, RunScript, make_folder, rows, train_in
