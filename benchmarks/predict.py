@@ -17,7 +17,7 @@ from PIL import Image
 MEASURE = """
 import sys, time
 from pathlib import Path
-from colorization.inference import Colorizer
+from colorization.inference.colorizer import Colorizer
 from colorization.imagefiles import read_picture, save_picture
 
 def memory(name):

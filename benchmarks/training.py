@@ -21,8 +21,9 @@ from hydra import compose, initialize_config_dir
 from pytorch_lightning import seed_everything
 from torch.utils.flop_counter import FlopCounterMode
 
-from colorization.checkpoint import build_network, without_download
-from colorization.config import instantiate, register, resolve
+from colorization.checkpoints.network import build_network, without_download
+from colorization.config.instantiate import instantiate, resolve
+from colorization.config.resolvers import register
 from colorization.data.datamodule import PhotoDataModule
 
 ROUNDS, STEPS = 5, 4

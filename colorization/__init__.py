@@ -1,6 +1,18 @@
 """Fully automatic image colorization by transfer learning."""
 
-from colorization.inference import Colorizer
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from colorization.inference.colorizer import Colorizer
 
 __version__ = "0.1.0"
 __all__ = ["Colorizer"]
+
+
+def __getattr__(name: str) -> Any:
+    """Imports PyTorch only when it is needed: a command's help does without it."""
+    if name == "Colorizer":
+        from colorization.inference.colorizer import Colorizer
+
+        return Colorizer
+    raise AttributeError(f"module {__name__} has no attribute {name}")

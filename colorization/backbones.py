@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torchvision.models.feature_extraction import create_feature_extractor
 
 from colorization.errors import ColorizationError, ConfigError, first_line
-from colorization.weights import download_imagenet_weights, load_weights, no_pretrained_weights
+from colorization.weights.pretrained import download_imagenet_weights, load_weights, no_pretrained_weights
 
 # Mean and standard deviation of ImageNet's RGB in 0..1, which torchvision's pretrained weights expect to be removed.
 IMAGENET_MEAN = (0.485, 0.456, 0.406)

@@ -1,6 +1,8 @@
 """Errors whose message is written for the person at the keyboard."""
 
+import difflib
 import re
+from collections.abc import Iterable
 
 
 class ColorizationError(ValueError):
@@ -39,3 +41,11 @@ def shown(text: str) -> str:
     """Text as one line that any terminal can show: a file's name may hold line breaks, escapes and broken bytes."""
     whole = text.encode(errors="surrogateescape").decode(errors="replace")
     return re.sub(r"[\x00-\x1f\x7f-\x9f]", lambda match: repr(match[0])[1:-1], whole)
+
+
+def did_you_mean(key: str, valid: Iterable[str]) -> str:
+    """The end of a message about an unknown key: what was perhaps meant, and all that is valid."""
+    names = sorted(name for name in valid if not name.startswith("_"))
+    close = difflib.get_close_matches(key, names, n=3, cutoff=0.6)
+    hint = f"; did you mean {' or '.join(close)}?" if close else ","
+    return f"{hint} valid are {', '.join(names) or 'none'}"

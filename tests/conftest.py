@@ -16,7 +16,9 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from PIL import Image
 
-from colorization.config import register, resolve
+from colorization.commands.main import COMMANDS
+from colorization.config.instantiate import resolve
+from colorization.config.resolvers import register
 
 CONF = Path(__file__).parent.parent / "conf"
 Compose = Callable[..., dict[str, Any]]
@@ -100,7 +102,7 @@ def run_script(monkeypatch: pytest.MonkeyPatch) -> RunScript:
     def run(name: str, *arguments: str) -> None:
         monkeypatch.setattr(sys, "argv", [f"{name}.py", *arguments])
         os.environ.pop("HYDRA_FULL_ERROR", None)
-        import_module(name).main()
+        COMMANDS[name.rpartition(".")[2]]()
 
     return run
 
@@ -135,7 +137,7 @@ def train_in(folder: Path, photos: Path, *overrides: str) -> None:
     arguments = [*SMALL, "data=folder", f"data.root={photos}", "data.val_share=0.4", f"hydra.run.dir={folder}"]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", ["train.py", *arguments, *overrides])
-        import_module("train").main()
+        COMMANDS["train"]()
 
 
 def rows(folder: Path) -> list[dict[str, str]]:
@@ -149,7 +151,7 @@ def sweep_toy(*arguments: str) -> int | str | None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", ["toy_sweep.py", *arguments, "hydra.sweep.dir=sweep"])
         try:
-            import_module("tests.toy_sweep").main()
+            import_module("tests.toy_sweep").command()
         except SystemExit as stop:
             return stop.code
     return 0

@@ -9,7 +9,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from colorization.color import normalize_ab, rgb_to_lab
-from colorization.inference import Colorizer
+from colorization.inference.colorizer import Colorizer
 from colorization.objectives.regression import Regression
 
 # The ab that `painter` gives to every pixel.

@@ -12,9 +12,9 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+from colorization.commands.prepare import prepare
 from colorization.data.folder import FolderPhotos
-from colorization.data.packing import Plan, Recipe
-from colorization.data.prepare import prepare
+from colorization.data.tars.writing import Plan, Recipe
 from colorization.imagefiles import find_pictures
 from tests.conftest import make_folder, make_photo
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from copy import deepcopy
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +9,12 @@ import pytest
 import torch
 from pytorch_lightning import Callback, Trainer
 
-from colorization.adversary import Adversary
-from colorization.inference import Colorizer
-from colorization.module import ColorizationModule
+from colorization.inference.colorizer import Colorizer
 from colorization.objectives.regression import Regression
 from colorization.objectives.terms.adversarial import Adversarial
+from colorization.training import building
+from colorization.training.adversary import Adversary
+from colorization.training.module import ColorizationModule
 from tests.conftest import CONF, make_folder, rows, train_in
 
 REPOSITORY = CONF.parent
@@ -105,15 +105,14 @@ def test_resuming_finds_both_optimizers_exactly_where_they_were(
 ) -> None:
     train_in(tmp_path / "run", eight, *GAN, "trainer.max_epochs=2")
     before = read(tmp_path / "run")
-    train = import_module("train")
-    build = train.build_trainer
+    build = building.build_trainer
 
     def with_witness(config: dict[str, Any]) -> Trainer:
         trainer: Trainer = build(config)
         trainer.callbacks.append(_Witness())  # type: ignore[attr-defined]
         return trainer
 
-    monkeypatch.setattr(train, "build_trainer", with_witness)
+    monkeypatch.setattr(building, "build_trainer", with_witness)
     train_in(tmp_path / "run", eight, *GAN, "trainer.max_epochs=3", "ckpt_path=last")
     assert seen["step"] == before["global_step"] > 0
     assert equal(seen["network"][0]["state"], before["optimizer_states"][0]["state"])

@@ -8,9 +8,9 @@ import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
-from colorization.cli import quoted
+from colorization.commands.arguments import quoted
+from colorization.commands.main import predict
 from colorization.errors import ConfigError
-from colorization.prediction.arguments import to_overrides
 from tests.conftest import RunScript
 
 ODD_NAMES = (
@@ -58,19 +58,19 @@ def values(overrides: list[str]) -> dict[str, object]:
 @pytest.mark.parametrize("name", ODD_NAMES)
 def test_a_name_that_exists_is_a_picture_whatever_it_is(tmp_path: Path, name: str) -> None:
     (tmp_path / name).touch()
-    assert values(to_overrides([name, "resolution=64"])) == {"input": [name], "resolution": 64}
+    assert values(predict.grammar.to_overrides([name, "resolution=64"])) == {"input": [name], "resolution": 64}
 
 
 @pytest.mark.parametrize("name", ODD_NAMES)
 def test_after_two_dashes_all_are_pictures_and_values_of_paths_are_literal(name: str) -> None:
-    assert values(to_overrides(["--", name, "--", "-"])) == {"input": [name, "--", "-"]}
+    assert values(predict.grammar.to_overrides(["--", name, "--", "-"])) == {"input": [name, "--", "-"]}
     words = [f"{key}={name}" for key in ("checkpoint", "output", "suffix")]
     literal = dict.fromkeys(("checkpoint", "output", "suffix"), None if name == "null" else name)
     if name == "null":  # no value, as everywhere in a configuration
-        assert values(to_overrides(words)) == literal
+        assert values(predict.grammar.to_overrides(words)) == literal
     else:
         inputs = ["a"] if name == "[a]" else [name]
-        assert values(to_overrides([*words, f"input={name}"])) == {**literal, "input": inputs}
+        assert values(predict.grammar.to_overrides([*words, f"input={name}"])) == {**literal, "input": inputs}
 
 
 @pytest.mark.parametrize(
@@ -96,14 +96,14 @@ def test_after_two_dashes_all_are_pictures_and_values_of_paths_are_literal(name:
 )
 def test_words(tmp_path: Path, words: list[str], expected: list[str]) -> None:
     (tmp_path / "folder").mkdir()
-    assert to_overrides(words) == expected
+    assert predict.grammar.to_overrides(words) == expected
 
 
 def test_a_pattern_in_brackets_is_a_pattern_if_it_finds_something(tmp_path: Path) -> None:
-    assert to_overrides(["input=[ab]"]) == ["input=['ab']"]
+    assert predict.grammar.to_overrides(["input=[ab]"]) == ["input=['ab']"]
     (tmp_path / "b").touch()
-    assert to_overrides(["input=[ab]"]) == ["input=['[ab]']"]
-    assert to_overrides(["input=[b]"]) == ["input=['[b]']"]
+    assert predict.grammar.to_overrides(["input=[ab]"]) == ["input=['[ab]']"]
+    assert predict.grammar.to_overrides(["input=[b]"]) == ["input=['[b]']"]
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_a_pattern_in_brackets_is_a_pattern_if_it_finds_something(tmp_path: Path
 )
 def test_mistakes(words: list[str], parts: list[str]) -> None:
     with pytest.raises(ConfigError) as mistake:
-        to_overrides(words)
+        predict.grammar.to_overrides(words)
     for part in parts:
         assert part in str(mistake.value)
 

@@ -12,18 +12,18 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageEnhance, ImageOps
 
+from colorization.audit.findings import FINDINGS, judge_color
 from colorization.color import ab_bins
-from colorization.config import AuditThresholds
-from colorization.data.abchart import CELL, CELLS, REACH, cells_of, draw_prior
-from colorization.data.audit import Audit, look_over
+from colorization.commands.audit import Audit, look_over
+from colorization.config.schemas import AuditThresholds
 from colorization.data.datamodule import Split
-from colorization.data.findings import FINDINGS, judge_color
 from colorization.data.folder import FolderPhotos
 from colorization.data.sample import SampleDataModule
+from colorization.figures.abchart import CELL, CELLS, REACH, cells_of, draw_prior
 from colorization.imagefiles import find_pictures
 from tests.conftest import RunScript, make_folder, make_photo
 
-AUDIT = "colorization.data.audit"
+AUDIT = "colorization.commands.audit"
 Fails = Callable[..., str]
 
 
@@ -309,5 +309,5 @@ def test_help(run_script: RunScript, capfd: pytest.CaptureFixture[str]) -> None:
         run_script(AUDIT, "--help")
     assert stop.value.code in (0, None)
     printed = capfd.readouterr().out
-    for word in ("python -m colorization.data.audit", *FINDINGS, "thresholds.sepia"):
+    for word in ("colorize-audit", *FINDINGS, "thresholds.sepia"):
         assert word in printed

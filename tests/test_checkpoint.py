@@ -10,8 +10,8 @@ import torch
 import yaml
 
 from colorization import Colorizer
-from colorization.checkpoint import ENTRY, read_checkpoint
-from colorization.config import instantiate
+from colorization.checkpoints.network import ENTRY, read_checkpoint
+from colorization.config.instantiate import instantiate
 from colorization.errors import CheckpointError
 from tests.conftest import SMALL, Compose, make_photo
 
@@ -33,8 +33,8 @@ def test_checkpoint_colors_bit_for_bit_as_the_network_that_wrote_it(
     """The trainer's own module, kept in memory, against what comes back from its file."""
     from pytorch_lightning import Trainer
 
-    from colorization.checkpoint import build_network
-    from colorization.module import ColorizationModule
+    from colorization.checkpoints.network import build_network
+    from colorization.training.module import ColorizationModule
 
     overrides = [*SMALL, "data=folder", f"data.root={photos}"]
     config = compose_config(*overrides)
@@ -87,7 +87,7 @@ def damaged(trained: Path, path: Path, damage: Callable[[dict[str, Any]], object
         (lambda c: c[ENTRY]["config"]["decoder"].update(_target_="os.system"), r"_target_=os\.system is refused"),
         (lambda c: c[ENTRY]["config"]["decoder"].update(_target_="torch.nn.Linear"), "is refused"),
         (
-            lambda c: c[ENTRY]["config"]["decoder"].update(_target_="colorization.checkpoint.torch.hub.load"),
+            lambda c: c[ENTRY]["config"]["decoder"].update(_target_="colorization.checkpoints.network.torch.hub.load"),
             "is refused",
         ),
         (
@@ -99,7 +99,7 @@ def damaged(trained: Path, path: Path, damage: Callable[[dict[str, Any]], object
             "is not a Decoder",
         ),
         (
-            lambda c: c[ENTRY]["config"]["objective"].update(loss={"_target_": "colorization.config.save"}),
+            lambda c: c[ENTRY]["config"]["objective"].update(loss={"_target_": "colorization.config.instantiate.save"}),
             "may only name parts of networks",
         ),
         (

@@ -7,7 +7,8 @@ import pytest
 import yaml
 from hydra.errors import ConfigCompositionException
 
-from colorization.config import instantiate, parameters, resolve
+from colorization.commands.main import COMMANDS
+from colorization.config.instantiate import instantiate, parameters, resolve
 from colorization.errors import ConfigError
 from tests.conftest import CONF, SMALL, Compose, RunScript
 from tests.test_networks import REQUIRED, options
@@ -152,12 +153,10 @@ def test_a_mistake_in_yaml_gets_one_sentence(fails: Fails, tmp_path: Path, text:
 def test_full_error_shows_the_traceback(run_script: RunScript, monkeypatch: pytest.MonkeyPatch) -> None:
     import sys
 
-    import train
-
     monkeypatch.setattr(sys, "argv", ["train.py", "sed=5"])
     monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
     with pytest.raises(ConfigCompositionException, match="Could not override 'sed'"):
-        train.main()
+        COMMANDS["train"]()
 
 
 @pytest.mark.parametrize(
@@ -165,7 +164,7 @@ def test_full_error_shows_the_traceback(run_script: RunScript, monkeypatch: pyte
     [
         "os.system",
         "subprocess.Popen",
-        "colorization.config.os.system",
+        "colorization.config.instantiate.os.system",
         "torch.hub.os.system",
         "colorization.nowhere",
         5,

@@ -11,14 +11,14 @@ import torchvision.datasets
 from PIL import Image
 
 from colorization.color import rgb_to_lab, to_float
-from colorization.config import instantiate
+from colorization.config.instantiate import instantiate
 from colorization.data.datamodule import PhotoDataModule
 from colorization.data.folder import FolderDataModule, FolderPhotos
 from colorization.data.order import Position
 from colorization.data.photos import SelectedPhotos
 from colorization.data.sample import SampleDataModule
-from colorization.data.shards import ShardsDataModule
 from colorization.data.splits import Splits
+from colorization.data.tars.photos import ShardsDataModule
 from colorization.data.torchvision import SPLITS, TorchvisionDataModule
 from colorization.errors import ConfigError, DataError
 from tests.conftest import Compose, make_folder, make_photo

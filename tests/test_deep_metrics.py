@@ -9,8 +9,8 @@ import torchvision
 from torch import Tensor
 
 from colorization.errors import ConfigError
-from colorization.evaluation import deep_metrics
-from colorization.evaluation.deep_metrics import Fid, Lpips, UnavailableError
+from colorization.metrics import deep
+from colorization.metrics.deep import Fid, Lpips, UnavailableError
 
 
 @pytest.fixture(scope="module")
@@ -69,13 +69,13 @@ def test_lpips_is_the_recipe_of_its_paper(alexnet: Path) -> None:
 def test_lpips_takes_a_whole_alexnet_from_torch_s_cache(alexnet: Path, without_network: Path) -> None:
     without_network.mkdir(parents=True)
     state = torch.load(alexnet, weights_only=True)
-    torch.save({**state, "classifier.1.weight": torch.zeros(1)}, without_network / Path(deep_metrics._ALEXNET).name)
+    torch.save({**state, "classifier.1.weight": torch.zeros(1)}, without_network / Path(deep._ALEXNET).name)
     with torch.no_grad():
         assert torch.equal(Lpips()(pictures(0), pictures(1)), Lpips(str(alexnet))(pictures(0), pictures(1)))
 
 
 def test_nothing_is_downloaded_unless_it_is_asked_for(without_network: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(deep_metrics, "download", lambda url: pytest.fail("asked the network"))
+    monkeypatch.setattr(deep, "download", lambda url: pytest.fail("asked the network"))
     for make, name in ((lambda: Lpips(), "lpips"), (lambda: Fid(["a"]), "fid")):
         with pytest.raises(UnavailableError, match=f"{name} needs .* {name}_weights=FILE"):
             make()
@@ -83,8 +83,8 @@ def test_nothing_is_downloaded_unless_it_is_asked_for(without_network: Path, mon
 
 def test_without_network_the_message_names_file_and_place(without_network: Path) -> None:
     for make, url in (
-        (lambda: Lpips(may_download=True), deep_metrics._ALEXNET),
-        (lambda: Fid(["a"], may_download=True), deep_metrics._INCEPTION),
+        (lambda: Lpips(may_download=True), deep._ALEXNET),
+        (lambda: Fid(["a"], may_download=True), deep._INCEPTION),
     ):
         with pytest.raises(UnavailableError) as error:
             make()

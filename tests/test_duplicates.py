@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from colorization.config import AuditThresholds
-from colorization.data.duplicates import near_duplicates, perceptual_hash, same_pixels
+from colorization.audit.duplicates import near_duplicates, perceptual_hash, same_pixels
+from colorization.config.schemas import AuditThresholds
 from colorization.data.sample import SampleDataModule
 from tests.test_audit import compressed
 

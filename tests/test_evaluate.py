@@ -15,10 +15,10 @@ import torchvision
 from PIL import Image
 from skimage.metrics import peak_signal_noise_ratio
 
+from colorization.commands.evaluate import choose_split
 from colorization.errors import ConfigError
 from colorization.evaluation.scoring import choose_extremes, distinct_labels
-from colorization.metrics import METRICS
-from evaluate import choose_split
+from colorization.metrics.scores import METRICS
 from tests.conftest import RunScript, make_photo, train_in
 
 Fails = Callable[..., str]

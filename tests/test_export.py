@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from colorization import Colorizer
-from colorization.checkpoint import ENTRY, build_network, read_checkpoint, rebuild
+from colorization.checkpoints.export import LightnessToAb, export, largest_difference, write_onnx
+from colorization.checkpoints.network import ENTRY, build_network, read_checkpoint, rebuild
 from colorization.errors import CheckpointError, ConfigError
-from colorization.export import LightnessToAb, export, largest_difference, write_onnx
 from tests.conftest import RunScript, make_photo
 from tests.tiny import DECODERS, tiny_config, write_tiny
 
@@ -43,7 +43,11 @@ def test_safetensors_colors_like_the_checkpoint(tmp_path: Path, backbone: str, d
 def test_a_run_of_train_exports_and_predicts(trained: Path, tmp_path: Path, run_script: RunScript) -> None:
     """The command as users type it, on weights in channels-last layout with an optimizer's state beside them."""
     checkpoint = trained / "checkpoints" / "best.ckpt"
-    run_script("colorization.export", f"checkpoint={checkpoint}", f"output={tmp_path / 'deep' / 'best.safetensors'}")
+    run_script(
+        "colorization.checkpoints.export",
+        f"checkpoint={checkpoint}",
+        f"output={tmp_path / 'deep' / 'best.safetensors'}",
+    )
     exported = tmp_path / "deep" / "best.safetensors"
     assert exported.stat().st_size < checkpoint.stat().st_size / 2
     assert exported.stat().st_mode & 0o777 == checkpoint.stat().st_mode & 0o777
@@ -58,7 +62,7 @@ def test_onnx_file(tmp_path: Path, run_script: RunScript, capsys: pytest.Capture
     import onnxruntime
 
     source = write_tiny(tmp_path / "tiny.ckpt", "test_efficientnet", "unet")
-    run_script("colorization.export", f"checkpoint={source}", "format=onnx")
+    run_script("colorization.checkpoints.export", f"checkpoint={source}", "format=onnx")
     printed = capsys.readouterr().out
     assert "largest difference" in printed
     session = onnxruntime.InferenceSession(tmp_path / "tiny.onnx", providers=["CPUExecutionProvider"])
@@ -125,21 +129,21 @@ def test_the_largest_difference_is_found() -> None:
 
 
 def test_a_file_that_colors_otherwise_is_not_left_behind(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("colorization.export.TOLERANCE", -1.0)
+    monkeypatch.setattr("colorization.checkpoints.export.TOLERANCE", -1.0)
     with pytest.raises(CheckpointError, match=r"tiny\.ckpt colours otherwise with format=safetensors"):
         export(tiny, tiny.with_suffix(".safetensors"), "safetensors")
     assert list(tiny.parent.iterdir()) == [tiny]
 
 
 def test_mistakes_end_in_one_sentence(tiny: Path, fails: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
-    run = ["colorization.export", f"checkpoint={tiny}"]
+    run = ["colorization.checkpoints.export", f"checkpoint={tiny}"]
     assert "did you mean safetensors?" in fails(*run, "format=safetensor")
     assert "does not end in .pt2" in fails(*run, "format=torch_export", "output=other.pth")
     tiny.with_suffix(".safetensors").write_text("mine")
     assert "overwrite=true" in fails(*run)
     assert tiny.with_suffix(".safetensors").read_text() == "mine"
     assert "is damaged or not a checkpoint; give a .ckpt" in fails(
-        "colorization.export", f"checkpoint={tiny.with_suffix('.safetensors')}", "output=other.safetensors"
+        "colorization.checkpoints.export", f"checkpoint={tiny.with_suffix('.safetensors')}", "output=other.safetensors"
     )
     assert "formt is not an option; did you mean format" in fails(*run, "formt=onnx")
     monkeypatch.setitem(sys.modules, "onnxscript", None)

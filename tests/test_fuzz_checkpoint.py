@@ -15,10 +15,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from colorization import Colorizer
-from colorization.budget import Budget
-from colorization.checkpoint import ENTRY, read_checkpoint
+from colorization.checkpoints.memory_budget import Budget
+from colorization.checkpoints.network import ENTRY, read_checkpoint
 from colorization.errors import CheckpointError
-from colorization.weightfiles import save_safetensors
+from colorization.weights.safe_load import save_safetensors
 from tests.tiny import tiny_checkpoint, tiny_config
 
 CASES = settings(
@@ -130,7 +130,7 @@ LEAVES = st.one_of(
             "colorization.decoders.unet.UNetDecoder",
             "colorization.backbones.TorchvisionBackbone",
             "colorization.network.ColorizationNetwork",
-            "colorization.config.instantiate",
+            "colorization.config.instantiate.instantiate",
             "torch.nn.Linear",
             "vgg19",
             "${oc.env:HOME}",

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import torch
 
-from colorization.checkpoint import read_checkpoint
-from colorization.checkpointing import BestCheckpoint
-from colorization.module import ColorizationModule
+from colorization.checkpoints.network import read_checkpoint
+from colorization.training.module import ColorizationModule
+from colorization.training.saving import BestCheckpoint
 from tests.conftest import TINY, make_folder, rows, train_in
 
 Fails = Callable[..., str]

@@ -4,7 +4,6 @@ import io
 import logging
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,14 +12,13 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-import train
 from colorization.errors import ConfigError, PictureError
 from colorization.imagefiles import read_picture
 from colorization.imagefiles.picture import Picture
-from colorization.inference import Colorizer, seen_size, set_temperature
+from colorization.inference.colorizer import Colorizer, seen_size, set_temperature
 from colorization.objectives.classification import Classification
 from colorization.objectives.regression import Regression
-from tests.conftest import make_photo
+from tests.conftest import CONF, make_photo
 from tests.pictures import AB, Painter, gray_levels, lab_of, painter
 
 PHOTO = np.asarray(make_photo(50, 37))
@@ -265,14 +263,12 @@ def test_inference_imports_neither_lightning_nor_wandb() -> None:
     code = (
         "import sys, colorization; print([m for m in ('pytorch_lightning', 'lightning', 'wandb') if m in sys.modules])"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=Path(train.__file__).parent
-    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=CONF.parent)
     assert done.stdout.strip() == "[]"
 
 
 def test_unknown_device_is_an_error() -> None:
-    from colorization.inference import find_device
+    from colorization.inference.colorizer import find_device
 
     with pytest.raises(ConfigError, match="device=gpu7"):
         find_device("gpu7")

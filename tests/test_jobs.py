@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from colorization.errors import ColorizationError
-from colorization.prediction.jobs import list_jobs
+from colorization.inference.jobs import list_jobs
 
 
 def touch(*names: str) -> None:

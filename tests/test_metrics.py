@@ -7,8 +7,17 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from torch import Tensor
 
 from colorization.color import ciede2000, gray_ab, rgb_to_lab, to_float
-from colorization.config import better
-from colorization.metrics import CHEAP, METRICS, Scores, pixel_auc, render, score_pictures, score_truth, sums_by_color
+from colorization.config.resolvers import better
+from colorization.metrics.scores import (
+    CHEAP,
+    METRICS,
+    Scores,
+    pixel_auc,
+    render,
+    score_pictures,
+    score_truth,
+    sums_by_color,
+)
 from tests.conftest import make_photo
 
 

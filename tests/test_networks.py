@@ -7,8 +7,8 @@ import torch
 import torchvision
 
 from colorization.backbones import TorchvisionBackbone
-from colorization.checkpoint import build_network
-from colorization.config import instantiate
+from colorization.checkpoints.network import build_network
+from colorization.config.instantiate import instantiate
 from colorization.decoders.autoencoder import AutoencoderDecoder
 from colorization.decoders.unet import UNetDecoder
 from colorization.errors import ConfigError

@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from colorization.checkpoint import build_network
+from colorization.checkpoints.network import build_network
 from colorization.color import rgb_to_lab
-from colorization.config import instantiate
+from colorization.config.instantiate import instantiate
 from colorization.errors import ConfigError
 from colorization.objectives.regression import Regression
 from colorization.objectives.terms.adversarial import Adversarial, PatchDiscriminator

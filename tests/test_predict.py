@@ -17,11 +17,11 @@ import pytest
 import yaml
 from PIL import Image
 
-import predict
 from colorization import Colorizer
-from colorization.config import PredictConfig
+from colorization.commands import predict
+from colorization.config.schemas import PredictConfig
 from colorization.errors import ColorizationError, PictureError, shown
-from colorization.prediction.jobs import Job
+from colorization.inference.jobs import Job
 from tests.conftest import CONF, RunScript, make_photo
 from tests.test_arguments import ODD_NAMES
 

@@ -16,13 +16,13 @@ from PIL import Image
 
 from colorization.data import prepare
 from colorization.data.folder import FolderDataModule
-from colorization.data.shardindex import Manifest, file_sha256
-from colorization.data.shards import ShardsDataModule
+from colorization.data.tars.index import Manifest, file_sha256
+from colorization.data.tars.photos import ShardsDataModule
 from colorization.imagefiles import to_rgb
 from tests.conftest import RunScript, make_folder, make_photo
 from tests.pictures import TURNS
 
-PREPARE = "colorization.data.prepare"
+PREPARE = "colorization.commands.prepare"
 Fails = Callable[..., str]
 
 
@@ -137,7 +137,8 @@ def test_names_that_would_be_the_same_and_odd_ones(tmp_path: Path, run_script: R
 
 STOPPING = """
 import os, signal, sys
-from colorization.data import packing, prepare
+from colorization.commands import prepare
+from colorization.data.tars import writing
 
 calls = []
 def stopping(path):
@@ -147,7 +148,7 @@ def stopping(path):
     return original(path)
 
 how = sys.argv.pop(1)
-original, packing.file_sha256 = packing.file_sha256, stopping
+original, writing.file_sha256 = writing.file_sha256, stopping
 prepare.main()
 """
 
@@ -273,5 +274,5 @@ def test_help(run_script: RunScript, capfd: pytest.CaptureFixture[str]) -> None:
         run_script(PREPARE, "--help")
     assert stop.value.code in (0, None)
     printed = capfd.readouterr().out
-    for word in ("python -m colorization.data.prepare", "photos_per_shard", "left_out.csv"):
+    for word in ("colorize-prepare", "photos_per_shard", "left_out.csv"):
         assert word in printed

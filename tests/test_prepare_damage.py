@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from colorization.data import packing, prepare
-from colorization.data.packing import Record
-from colorization.data.shardindex import Manifest
+from colorization.commands import prepare
+from colorization.data.tars import writing
+from colorization.data.tars.index import Manifest
+from colorization.data.tars.writing import Record
 from tests.conftest import RunScript, make_folder, make_photo
 
-PREPARE = "colorization.data.prepare"
+PREPARE = "colorization.commands.prepare"
 Fails = Callable[..., str]
 
 
@@ -135,10 +136,10 @@ def test_a_damaged_manifest_says_what_to_remove(
     assert "remove the folder out, and the same command makes it anew" in message
 
 
-class Killed(packing.PackedPhotos):
+class Killed(writing.PackedPhotos):
     """Photos that take more memory than there is."""
 
-    def __getitem__(self, index: int) -> packing.Packed:
+    def __getitem__(self, index: int) -> writing.Packed:
         os.kill(os.getpid(), signal.SIGKILL)
         raise AssertionError
 
@@ -174,7 +175,7 @@ def test_what_is_relied_on_later_is_on_the_disk(
     def fsync(file: int) -> None:
         synced.add(os.fstat(file).st_ino)
 
-    def finish(plan: packing.Plan, target: Path, records: list[Record]) -> Manifest:
+    def finish(plan: writing.Plan, target: Path, records: list[Record]) -> Manifest:
         notes.update((path.suffix, path.stat().st_ino) for path in (target / ".unfinished").glob("*-00000.*"))
         return original(plan, target, records)
 

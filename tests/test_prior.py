@@ -15,7 +15,7 @@ from colorization.data.folder import FolderDataModule, FolderPhotos
 from colorization.data.photos import JoinedPhotos, Photos, SelectedPhotos, to_tensor
 from colorization.data.prior import cached_prior, measure_prior, sample_ab
 from colorization.data.sample import SampleDataModule
-from colorization.data.shards import ShardsDataModule
+from colorization.data.tars.photos import ShardsDataModule
 from colorization.errors import DataError
 from tests.conftest import make_folder, make_photo
 

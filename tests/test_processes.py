@@ -5,7 +5,7 @@ import os
 import pytest
 import torch
 
-from colorization.processes import Process, this_process
+from colorization.runtime.processes import Process, this_process
 
 
 @pytest.mark.parametrize(

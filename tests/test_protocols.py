@@ -5,9 +5,9 @@ import pytest
 from PIL import Image
 from torchvision.transforms import v2
 
-from colorization.config import instantiate
+from colorization.config.instantiate import instantiate
+from colorization.data.protocols import Protocol
 from colorization.errors import ConfigError, PictureError
-from colorization.protocols import Protocol
 from tests.conftest import Compose, make_photo
 from tests.test_networks import options
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-import train
-from colorization.checkpoint import read_checkpoint, rebuild
+from colorization.checkpoints.network import read_checkpoint, rebuild
+from colorization.commands.main import COMMANDS
 from colorization.objectives.regression import Regression
 from tests.conftest import SMALL, Compose, train_in
 from tests.test_networks import options
@@ -28,7 +28,7 @@ def test_every_experiment_trains(tmp_path: Path, vgg_file: Path, compose_config:
             overrides.append(f"objective.terms.{name}.weights={vgg_file}")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", ["train.py", *overrides, f"hydra.run.dir={tmp_path}/run"])
-        train.main()
+        COMMANDS["train"]()
     checkpoint = read_checkpoint(tmp_path / "run" / "checkpoints" / "last.ckpt")
     assert checkpoint["global_step"] == 2
     network, objective = rebuild(checkpoint, "last.ckpt")

@@ -12,11 +12,10 @@ from typing import Any
 import pytest
 import torch
 
-import train
-from colorization.checkpoint import read_checkpoint
-from colorization.module import ColorizationModule
-from colorization.resume import find_resume
-from tests.conftest import SMALL, TINY, make_folder, rows, train_in
+from colorization.checkpoints.network import read_checkpoint
+from colorization.training.module import ColorizationModule
+from colorization.training.resume import find_resume
+from tests.conftest import CONF, SMALL, TINY, make_folder, rows, train_in
 
 Fails = Callable[..., str]
 
@@ -141,7 +140,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory, ten_photos: Path) -> Callabl
 
 
 def start(run: Path, photos: Path, *options: str) -> subprocess.Popen[str]:
-    command = [sys.executable, str(Path(train.__file__)), *SMALL, "data=folder", f"data.root={photos}", *OPTIONS]
+    command = [sys.executable, str(CONF.parent / "train.py"), *SMALL, "data=folder", f"data.root={photos}", *OPTIONS]
     return subprocess.Popen(
         [*command, f"hydra.run.dir={run}", *options],
         stdout=subprocess.PIPE,
@@ -241,7 +240,7 @@ def test_a_full_disk_leaves_the_checkpoint_before_whole(tmp_path: Path, ten_phot
         "sys.argv[0] = 'train.py'; runpy.run_path(sys.argv.pop(1), run_name='__main__')"
     )
     options = [*SMALL, "data=folder", f"data.root={ten_photos}", *OPTIONS, f"hydra.run.dir={run}", "ckpt_path=last"]
-    command = [sys.executable, "-c", script, str(Path(train.__file__)), *options]
+    command = [sys.executable, "-c", script, str(CONF.parent / "train.py"), *options]
     result = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert result.returncode == 1
     assert "last.ckpt can't be written (File too large)" in result.stderr

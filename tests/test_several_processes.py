@@ -13,12 +13,11 @@ import pytest
 import torch
 import torchvision
 
-import train
-from colorization.checkpoint import read_checkpoint
-from tests.conftest import SMALL, TINY, make_folder, rows, train_in
+from colorization.checkpoints.network import read_checkpoint
+from tests.conftest import CONF, SMALL, TINY, make_folder, rows, train_in
 
 Fails = Callable[..., str]
-SCRIPTS = Path(train.__file__).parent
+SCRIPTS = CONF.parent
 # Statistics of batches are not shared by the processes; a frozen backbone takes none.
 TRAINED = (*SMALL, *TINY, "backbone.frozen=true", "trainer.max_epochs=2", "data=folder")
 

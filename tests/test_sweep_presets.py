@@ -13,7 +13,7 @@ from hydra.core.plugins import Plugins
 from joblib.externals.loky import get_reusable_executor
 from wandb import wandb_agent
 
-from colorization.sweeps.presets import gpu_of_job
+from colorization.config.resolvers import gpu_of_job
 from colorization.sweeps.results import read_result
 from tests import toy_sweep
 from tests.conftest import CONF, SMALL, Compose, RunScript, leaderboard, sweep_toy

@@ -12,11 +12,11 @@ import pytest
 import torch
 from PIL import Image
 
-import train
 from colorization.color import gray_ab, rgb_to_lab, to_float
-from colorization.inference import Colorizer
-from colorization.metrics import render
-from colorization.panels import make_titled_grid
+from colorization.commands.main import COMMANDS
+from colorization.figures.panels import make_titled_grid
+from colorization.inference.colorizer import Colorizer
+from colorization.metrics.scores import render
 from colorization.sweeps import __main__ as command
 from colorization.sweeps.jobs import SweepError
 from colorization.sweeps.leaderboard import Leaderboard, close_sweep
@@ -54,7 +54,7 @@ def sweep_in(folder: Path, *options: str) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", ["train.py", *arguments])
         with pytest.raises(SystemExit) as stop:
-            train.main()
+            COMMANDS["train"]()
     (folder / "message").write_text(str(stop.value.code))
 
 

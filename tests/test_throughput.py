@@ -9,9 +9,9 @@ import pytest
 import torch
 from pytorch_lightning.trainer.states import TrainerFn
 
-from colorization import callbacks
-from colorization.callbacks import Throughput
-from colorization.checkpoint import read_checkpoint
+from colorization.checkpoints.network import read_checkpoint
+from colorization.training import callbacks
+from colorization.training.callbacks import Throughput
 from tests.conftest import make_folder, rows, train_in
 
 

@@ -5,9 +5,9 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from colorization import tiles
 from colorization.color import lab_to_rgb, merge_lab, to_uint8
-from colorization.tiles import colors_at, guide_colors, paint, read_lightness, shrink_lightness
+from colorization.inference import tiles
+from colorization.inference.tiles import colors_at, guide_colors, paint, read_lightness, shrink_lightness
 from tests.conftest import make_photo
 from tests.pictures import lab_of
 

@@ -9,10 +9,11 @@ import pytest
 import torch
 import yaml
 
-from colorization.checkpoint import read_checkpoint, rebuild
+from colorization.checkpoints.network import read_checkpoint, rebuild
 from colorization.errors import CheckpointError
-from colorization.loggers import MetricsFile, WandbRun
-from colorization.resume import check_resumable
+from colorization.training.loggers import MetricsFile
+from colorization.training.resume import check_resumable
+from colorization.training.wandb_run import WandbRun
 from tests.conftest import SMALL, RunScript, make_photo, rows, train_in
 from tests.test_networks import options
 

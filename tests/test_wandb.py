@@ -4,7 +4,6 @@ import json
 import os
 import pickle
 import shutil
-import sys
 from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
@@ -18,17 +17,16 @@ import wandb
 import yaml
 from PIL import Image
 
-import colorization.dashboard
-from colorization import wandb_workspace
-from colorization.checkpoint import read_checkpoint
-from colorization.checkpointing import BestCheckpoint
+import colorization.training.dashboard
+from colorization.checkpoints.network import read_checkpoint
 from colorization.color import rgb_to_lab
-from colorization.dashboard import WANDB_ENTRY, Dashboard, draw_pair
-from colorization.data import abchart
-from colorization.data.abchart import CELL, CELLS, REACH
 from colorization.errors import ConfigError
-from colorization.loggers import WandbRun
-from colorization.report import console
+from colorization.figures import abchart
+from colorization.figures.abchart import CELL, CELLS, REACH
+from colorization.runtime.console import console
+from colorization.training.dashboard import Dashboard, draw_pair
+from colorization.training.saving import BestCheckpoint
+from colorization.training.wandb_run import WANDB_ENTRY, WandbRun
 from tests.conftest import SMALL, RunScript, make_folder, rows, train_in
 from tests.wandbfile import OfflineRun
 
@@ -179,7 +177,9 @@ def test_the_line_that_uploads_names_every_part_that_is_still_there(tmp_path: Pa
     earlier = [str(tmp_path / "gone"), str(tmp_path / "with space")]
     Path(earlier[1]).mkdir()
     logger = WandbRun(str(tmp_path / "now"), mode="offline")
-    logger.go_on({"id": "abcd1234", "folders": earlier}, tmp_path / "then" / "checkpoints" / "last.ckpt")
+    logger.resume(
+        {WANDB_ENTRY: {"id": "abcd1234", "folders": earlier}}, tmp_path / "then" / "checkpoints" / "last.ckpt"
+    )
     assert logger.experiment.id == "abcd1234"
     line = str(logger.where())
     wandb.finish()
@@ -299,7 +299,7 @@ def test_tensorboard_has_the_chart(tmp_path: Path, photos: Path) -> None:
 def test_pixels_are_counted_where_their_colour_lies() -> None:
     colors = torch.tensor([[200, 30, 30], [30, 60, 200]], dtype=torch.uint8)
     pictures = colors[:, :, None, None].expand(2, 3, 64, 48)
-    counts = colorization.dashboard._count(pictures).reshape(CELLS, CELLS)
+    counts = colorization.training.dashboard._count(pictures).reshape(CELLS, CELLS)
     assert counts.sum() == 2 * 32 * 48
     for color in colors:
         _, a, b = rgb_to_lab(color[:, None, None] / 255).flatten().tolist()
@@ -324,32 +324,3 @@ def test_both_charts_have_one_scale() -> None:
 def test_too_small_a_table_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"callbacks\.dashboard\.pictures=0"):
         Dashboard(pictures=0)
-
-
-def _metrics_of(panel: Any) -> Iterator[str]:
-    for attribute in ("x", "y", "metrics", "media_keys"):
-        value = getattr(panel, attribute, None)
-        for metric in value if isinstance(value, list) else [value]:
-            if metric is not None:
-                yield getattr(metric, "name", metric)
-
-
-def test_a_workspace_shows_what_is_logged(run: OfflineRun) -> None:
-    pytest.importorskip("wandb_workspaces")
-    workspace = wandb_workspace.build("me", "colorization")
-    logged = {key for row in run.history for key in row} | run.summary.keys()
-    named = {name for section in workspace.sections for panel in section.panels for name in _metrics_of(panel)}
-    assert {"val/panel", "val/ab_density", "train/loss", "best/psnr", "pictures", "trainer/global_step"} <= named
-    assert {name for name in named if name not in logged and f"{name}._type" not in logged} == set()
-
-
-def test_a_workspace_says_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "wandb_workspaces.workspaces", None)
-    monkeypatch.setitem(sys.modules, "wandb_workspaces.reports.v2", None)
-    monkeypatch.setattr(sys, "argv", ["wandb_workspace", "me", "colorization"])
-    with pytest.raises(SystemExit) as stop:
-        import_module("colorization.wandb_workspace").main()
-    assert "pip install 'colorization[wandb]'" in str(stop.value.code)
-    monkeypatch.setattr(sys, "argv", ["wandb_workspace"])
-    with pytest.raises(SystemExit, match="ENTITY PROJECT"):
-        import_module("colorization.wandb_workspace").main()

@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from colorization.checkpoint import ENTRY, build_network, describe
+from colorization.checkpoints.network import ENTRY, build_network, describe
 
 DECODERS: dict[str, dict[str, Any]] = {
     "autoencoder": {"_target_": "colorization.decoders.autoencoder.AutoencoderDecoder", "width": 16},

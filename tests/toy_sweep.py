@@ -8,15 +8,15 @@ from pathlib import Path
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from colorization.cli import script
+from colorization.commands.arguments import Grammar
+from colorization.commands.entry import Command
+from colorization.config.schemas import TrainConfig
 from colorization.errors import ConfigError
-from colorization.sweeps.leaderboard import close_sweep
 from colorization.sweeps.results import Result
 
 MISTAKE, BUG, STOP, KILLED = 101, 102, 103, 104
 
 
-@script("train", close_sweep=close_sweep)
 def main(config: DictConfig) -> float:
     """Returns the loss; some seeds are a user's mistake, a bug, Ctrl-C, or a kill."""
     assert config.trainer.precision  # a resolver of ours, which a launcher's process has to know
@@ -37,3 +37,11 @@ def main(config: DictConfig) -> float:
     result.write(run)
     (run / "config.yaml").write_text(f"objective: {config.objective._target_}")
     return scores[config.monitor]
+
+
+command = Command(
+    "train",
+    "tests.toy_sweep:main",
+    Grammar(TrainConfig),
+    close_sweep="colorization.sweeps.leaderboard:close_sweep",
+)

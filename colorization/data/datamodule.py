@@ -17,9 +17,9 @@ from colorization.color import rgb_to_lab, to_float
 from colorization.data.exclusion import Exclusion
 from colorization.data.order import Position, TrainingSampler
 from colorization.data.photos import EachOnceSampler, PhotoDataset, Photos, Skipped, collate, open_colored
-from colorization.data.stores import is_address, is_command
+from colorization.data.protocols import Protocol
+from colorization.data.tars.remote import is_address, is_command
 from colorization.errors import ConfigError, DataError, PictureError
-from colorization.protocols import Protocol
 
 Split = Literal["train", "val", "test", "all"]
 

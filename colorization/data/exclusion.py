@@ -8,7 +8,7 @@ import numpy as np
 
 from colorization.data.photos import Photos, SelectedPhotos
 from colorization.errors import DataError
-from colorization.report import warn
+from colorization.runtime.console import warn
 
 _OPTION = "data.exclude"
 

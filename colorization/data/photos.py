@@ -13,10 +13,10 @@ from torch.utils.data import Dataset, DistributedSampler
 from torchvision.transforms import v2
 
 from colorization.color import is_colorless, to_float
-from colorization.data.blocks import Blocks
+from colorization.data.protocols import Protocol
+from colorization.data.tars.shuffle import Blocks
 from colorization.errors import PictureError
 from colorization.imagefiles import is_gray_mode, to_rgb
-from colorization.protocols import Protocol
 
 # A picture's colour is judged on a small copy, where grain and compression noise have averaged out.
 _THUMBNAIL = (48, 48)

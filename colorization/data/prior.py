@@ -13,8 +13,8 @@ from torch.utils.data import DataLoader, Dataset
 from colorization.color import nearest_bins, rgb_to_lab, to_float
 from colorization.data.photos import Photos, open_colored, to_tensor
 from colorization.errors import DataError, PictureError
-from colorization.files import whole_file
-from colorization.report import console
+from colorization.runtime.console import console
+from colorization.runtime.files import whole_file
 
 # Part of the name of every file of a prior: to be changed with the way of measuring.
 _METHOD = b"1"

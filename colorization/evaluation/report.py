@@ -8,10 +8,17 @@ from typing import Any
 
 from colorization.evaluation.bootstrap import GRAY, TRUTH, difference_intervals, means
 from colorization.evaluation.scoring import Evaluation, ShownPicture
+from colorization.figures.panels import make_titled_grid
 from colorization.imagefiles import write_picture
-from colorization.metrics import METRICS
-from colorization.panels import make_titled_grid
-from colorization.report import Cells, console, markdown_table, paired_table, print_table, score_table, write_csv
+from colorization.metrics.scores import METRICS
+from colorization.metrics.tables import paired_table, score_table
+from colorization.runtime.console import (
+    Cells,
+    console,
+    markdown_table,
+    print_table,
+    write_csv,
+)
 
 
 class EvaluationReport:

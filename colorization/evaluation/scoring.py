@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from colorization.color import clipped_share, gray_ab, merge_lab, rgb_to_lab, to_float
 from colorization.errors import DataError
 from colorization.evaluation.bootstrap import GRAY, TRUTH, PictureScores
-from colorization.evaluation.deep_metrics import Fid, Lpips
-from colorization.inference import predict_ab
-from colorization.metrics import pixel_auc, render, score_pictures, score_truth, sums_by_color
+from colorization.inference.colorizer import predict_ab
+from colorization.metrics.deep import Fid, Lpips
+from colorization.metrics.scores import pixel_auc, render, score_pictures, score_truth, sums_by_color
 from colorization.network import ColorizationNetwork
 from colorization.objectives.base import Objective
 

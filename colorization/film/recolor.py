@@ -15,9 +15,9 @@ from torch import Tensor
 
 from colorization.color import lab_to_rgb, merge_lab, reduce_chroma, rgb_to_lab, to_float, to_uint8
 from colorization.errors import ConfigError, PictureError, first_line
-from colorization.files import whole_file
 from colorization.film.stabilize import Flicker, Stabilizer
-from colorization.inference import Colorizer, is_out_of_memory
+from colorization.inference.colorizer import Colorizer, is_out_of_memory
+from colorization.runtime.files import whole_file
 
 SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".mts", ".wmv", ".3gp"})
 

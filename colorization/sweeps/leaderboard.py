@@ -5,10 +5,10 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from colorization.config import better
+from colorization.config.resolvers import better
 from colorization.imagefiles import write_picture
-from colorization.metrics import CHEAP, METRICS
-from colorization.report import Cells, console, markdown_table, print_table, write_csv
+from colorization.metrics.scores import CHEAP, METRICS
+from colorization.runtime.console import Cells, console, markdown_table, print_table, write_csv
 from colorization.sweeps.jobs import refuse_failures
 from colorization.sweeps.results import Job, differing_keys, find_jobs
 from colorization.sweeps.sheet import make_sheet

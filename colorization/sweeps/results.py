@@ -1,53 +1,17 @@
-"""What a run says about itself when it is over, and what the runs below a folder have said."""
+"""What the runs below a folder have left: their options, results and checkpoints."""
 
-import json
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
-from omegaconf import OmegaConf
 
 from colorization.errors import ConfigError
-from colorization.files import whole_file
+from colorization.training.result import RESULT, Result, read_result
 
-_FILE = "result.json"
 _OVERRIDES = ".hydra/overrides.yaml"
 _GOING_ON = ("ckpt_path=auto", "ckpt_path=last")
-
-
-@dataclass(frozen=True)
-class Result:
-    """The contents of a run's `result.json`.
-
-    Attributes:
-        overrides: the options of its command line, `KEY=VALUE` each.
-        seconds: what it took.
-        error: why it failed, one sentence; None if it did not.
-        monitor: the logged name of what makes a checkpoint the best.
-        mode: `min` or `max`.
-        scores: of the best checkpoint on the held-out photos, by logged name; without what is no finite number.
-        photos: which photos those were, and at which size.
-        checkpoint: the best one, relative to the run's folder.
-    """
-
-    overrides: list[str]
-    seconds: float
-    error: str | None = None
-    monitor: str | None = None
-    mode: str | None = None
-    scores: Mapping[str, float] = field(default_factory=dict)
-    photos: str = ""
-    checkpoint: str | None = None
-
-    def write(self, run: Path) -> None:
-        """Writes it into the run's folder."""
-        scores = {name: value for name, value in self.scores.items() if math.isfinite(value)}
-        text = json.dumps(asdict(replace(self, scores=scores)), indent=2)
-        with whole_file(run / _FILE) as file:
-            file.write_text(text + "\n", encoding="utf-8")
 
 
 @dataclass(frozen=True)
@@ -90,45 +54,9 @@ class Job:
         return config
 
 
-def read_result(run: Path) -> Result | None:
-    """What `result.json` of a run's folder says; None if there is none.
-
-    Raises:
-        ConfigError: it is not what a run wrote.
-    """
-    try:
-        return Result(**json.loads((run / _FILE).read_text(encoding="utf-8")))
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except (ValueError, TypeError) as error:
-        raise ConfigError(f"{run / _FILE} is not what a run writes: remove it") from error
-
-
-def remove_result(run: Path) -> None:
-    """Takes `result.json` away, because what it says does not hold any more."""
-    (run / _FILE).unlink(missing_ok=True)
-
-
-def find_finished(run: Path, config: Mapping[str, Any]) -> Result | None:
-    """What a run of the same configuration, but for `ckpt_path`, left in this folder at its end, if there was one.
-
-    Raises:
-        ConfigError: what it left can't be read.
-    """
-    result = read_result(run)
-    if result is None or not result.scores:
-        return None
-    try:
-        before = OmegaConf.to_container(OmegaConf.load(run / "config.yaml"))
-    except (OSError, yaml.YAMLError):
-        return None
-    assert isinstance(before, dict)
-    return replace(result, error=None) if before | {"ckpt_path": None} == {**config, "ckpt_path": None} else None
-
-
 def has_results(sweep: Path) -> bool:
     """Whether a job of a multirun has come to an end in this folder."""
-    return any(sweep.glob(f"*/{_FILE}"))
+    return any(sweep.glob(f"*/{RESULT}"))
 
 
 def find_jobs(sweep: Path) -> list[Job]:
@@ -138,7 +66,7 @@ def find_jobs(sweep: Path) -> list[Job]:
         ConfigError: what one of them left can't be read.
     """
     folders = {file.parent.parent for file in sweep.glob(f"**/{_OVERRIDES}") if _is_of_training(file.parent)}
-    folders |= {file.parent for file in sweep.glob(f"**/{_FILE}")}
+    folders |= {file.parent for file in sweep.glob(f"**/{RESULT}")}
     jobs = [_read_job(sweep, folder) for folder in folders]
     return sorted(jobs, key=lambda job: (not job.name.isdecimal(), int(job.name) if job.name.isdecimal() else job.name))
 

@@ -7,11 +7,11 @@ from PIL import Image
 from torch import Tensor
 
 from colorization.color import gray_ab, rgb_to_lab, to_float
-from colorization.config import instantiate
+from colorization.config.instantiate import instantiate
 from colorization.data.datamodule import PhotoDataModule
-from colorization.inference import Colorizer
-from colorization.metrics import render
-from colorization.panels import make_titled_grid
+from colorization.figures.panels import make_titled_grid
+from colorization.inference.colorizer import Colorizer
+from colorization.metrics.scores import render
 from colorization.sweeps.results import Job
 
 _PHOTOS = 8

@@ -9,15 +9,15 @@ from typing import Any
 import fsspec
 import pytest
 
-from colorization.data import stores
 from colorization.data.photos import Photos
-from colorization.data.shards import ShardsDataModule
+from colorization.data.tars import remote
+from colorization.data.tars.photos import ShardsDataModule
 from tests.stores import Web, make_shards, serve
 
 
 @pytest.fixture(autouse=True)
 def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stores, "WAITS", (0.0, 0.0))
+    monkeypatch.setattr(remote, "WAITS", (0.0, 0.0))
 
 
 @pytest.fixture(scope="session")

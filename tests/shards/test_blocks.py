@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from colorization.data.blocks import Blocks
 from colorization.data.photos import SelectedPhotos
-from colorization.data.shards import ShardPhotos
+from colorization.data.tars.photos import ShardPhotos
+from colorization.data.tars.shuffle import Blocks
 from colorization.errors import PictureError
 from tests.shards.conftest import everything, module
 from tests.stores import Web

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from colorization.data.shardcache import RemoteShard, ShardCache
-from colorization.data.shardindex import file_sha256
+from colorization.data.tars.cache import RemoteShard, ShardCache
+from colorization.data.tars.index import file_sha256
 from colorization.errors import ConfigError, DataError, PictureError
 from tests.shards.conftest import damage, everything, in_cache, module, pixels
 from tests.stores import Web, make_shards, make_tar

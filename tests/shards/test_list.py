@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from colorization.data.datamodule import absolute_root
-from colorization.data.shardcache import ShardCache
-from colorization.data.shardindex import file_sha256
-from colorization.data.shardlist import expand, list_shards
+from colorization.data.tars.cache import ShardCache
+from colorization.data.tars.index import file_sha256
+from colorization.data.tars.listing import expand, list_shards
 from colorization.errors import DataError
 from tests.shards.conftest import damage, everything, module, pixels
 from tests.stores import Web, make_tar

@@ -9,10 +9,9 @@ from torch import Tensor, nn
 
 from colorization.backbones import IMAGENET_MEAN, IMAGENET_STD
 from colorization.color import lab_to_rgb, merge_lab
-from colorization.config import did_you_mean
-from colorization.errors import ConfigError
+from colorization.errors import ConfigError, did_you_mean
 from colorization.objectives.terms.base import Term
-from colorization.weights import download_imagenet_weights, load_weights
+from colorization.weights.pretrained import download_imagenet_weights, load_weights
 
 # The mean RGB, in 0..255, that the original VGG networks of Oxford expect to be removed (Simonyan and Zisserman, 2014).
 OXFORD_MEAN = (123.68, 116.779, 103.939)

@@ -1,0 +1,1 @@
+"""What an audit finds in a dataset: single photos, and duplicates."""

@@ -1,0 +1,158 @@
+"""Exports a trained network to one file.
+
+`safetensors` holds the weights and the whole configuration; everything here that takes a checkpoint takes it too.
+`onnx` and `torch_export` hold the network and what its output means as one graph for other programs: lightness
+`(batch, 1, height, width)` in 0..100 in, ab `(batch, 2, height, width)` in Lab units out, of any size; their metadata
+`colorization` says in JSON which network it is, and the size that it was trained at.
+
+Whatever is written is read back first and held against the network that it was made from.
+"""
+
+import json
+import warnings
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.fx.experimental import _config as _shapes
+
+from colorization.checkpoints.network import describe, read_checkpoint, rebuild, trained_size
+from colorization.color import normalize_lightness
+from colorization.errors import CheckpointError, ConfigError
+from colorization.network import ColorizationNetwork
+from colorization.objectives.base import Objective
+from colorization.runtime.files import whole_file
+from colorization.weights.safe_load import ENTRY, save_safetensors
+
+# Each format with its files' ending and the packages that it needs.
+FORMATS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "safetensors": (".safetensors", ("safetensors",)),
+    "onnx": (".onnx", ("onnx", "onnxscript", "onnxruntime")),
+    "torch_export": (".pt2", ()),
+}
+# In Lab units; an 8-bit level is about a third of one. Other kernels round otherwise, but no more than this.
+TOLERANCE = 0.05
+_AXES = ("batch", "height", "width")
+
+
+class LightnessToAb(nn.Module):
+    """A network and its objective as one: lightness `(B, 1, H, W)` in 0..100 to ab `(B, 2, H, W)` in Lab units.
+
+    Its weights have the names that they have in a checkpoint.
+    """
+
+    def __init__(self, network: ColorizationNetwork, objective: Objective) -> None:
+        super().__init__()
+        self.network = network
+        self.objective = objective
+
+    def forward(self, lightness: Tensor) -> Tensor:
+        return self.objective.decode(self.network(normalize_lightness(lightness)))
+
+
+def export(source: Path, output: Path, kind: str) -> float:
+    """Writes a checkpoint's network in another format.
+
+    Args:
+        source: a checkpoint, or a safetensors file.
+        output: what is written, whole or not at all.
+        kind: a key of `FORMATS`.
+
+    Returns:
+        The largest difference of the file's ab to the checkpoint's, in Lab units, over random lightness of several
+        sizes.
+
+    Raises:
+        ConfigError: a package is missing.
+        CheckpointError: the checkpoint can't be read, the network can't be expressed in the format, or it colours
+            differently there.
+    """
+    for package in FORMATS[kind][1]:
+        try:
+            import_module(package)
+        except ImportError:
+            raise ConfigError(
+                f"format={kind} needs the package {package}: pip install 'colorization[export]'"
+            ) from None
+    checkpoint = read_checkpoint(source)
+    model = LightnessToAb(*rebuild(checkpoint, source)).eval().requires_grad_(False)
+    config, size = checkpoint[ENTRY]["config"], trained_size(checkpoint)
+    with whole_file(output) as part:
+        if kind == "safetensors":
+            save_safetensors(model.state_dict(), describe(config), part)
+            run: Callable[[Tensor], Tensor] = LightnessToAb(*rebuild(read_checkpoint(part), part))
+        else:
+            groups = {key: config[key] for key in ("backbone", "decoder", "objective")}
+            metadata = json.dumps(describe({**groups, "data": {"size": size}}))
+            write = write_onnx if kind == "onnx" else write_torch_export
+            try:
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")
+                    run = write(model, metadata, part)
+            except (RuntimeError, ValueError, AssertionError) as error:  # what PyTorch's exporters raise
+                raise CheckpointError(
+                    f"checkpoint {source} can't be written with format={kind}: "
+                    f"{str(error).splitlines()[0] if str(error) else type(error).__name__}"
+                ) from error
+        difference = largest_difference(model, run, size)
+        if not difference <= TOLERANCE:
+            raise CheckpointError(
+                f"checkpoint {source} colours otherwise with format={kind}, by up to {difference:.2g} Lab units: "
+                "nothing was written; give another format"
+            )
+    return difference
+
+
+@torch.inference_mode()
+def largest_difference(model: nn.Module, run: Callable[[Tensor], Tensor], size: int) -> float:
+    """How far two ways to the same ab are apart at most, in Lab units.
+
+    Args:
+        model: lightness `(B, 1, H, W)` to ab `(B, 2, H, W)`.
+        run: the same, in another way.
+        size: the side of the largest picture that is tried; the others have sides that are odd, or 1 px.
+    """
+    generator = torch.Generator().manual_seed(0)
+    largest = 0.0
+    for shape in ((1, 1, size, size), (2, 1, 45, 71), (3, 1, 33, 64), (1, 1, 1, 1)):
+        lightness = 100 * torch.rand(shape, generator=generator)
+        largest = max(largest, (run(lightness) - model(lightness)).abs().max().item())
+    return largest
+
+
+def _program(model: LightnessToAb) -> torch.export.ExportedProgram:
+    """The network as a graph that takes any batch, height and width."""
+    model = model.to(memory_format=torch.contiguous_format)  # another layout would put conditions on the sizes
+    # The sizes of the example must not count for sizes in general: none is 1, none is even by chance.
+    example = torch.zeros(2, 1, 70, 90)
+    axes = dict(zip((0, 2, 3), (torch.export.Dim(name, min=1) for name in _AXES), strict=True))
+    # No special cases for sizes of 1.
+    with _shapes.patch(backed_size_oblivious=True):  # type: ignore[attr-defined]
+        return torch.export.export(model, (example,), dynamic_shapes={"lightness": axes})
+
+
+def write_torch_export(model: LightnessToAb, metadata: str, path: Path) -> Callable[[Tensor], Tensor]:
+    """Writes a `.pt2` file for `torch.export.load`, with the metadata as an extra file, and loads it."""
+    torch.export.save(_program(model), path, extra_files={f"{ENTRY}.json": metadata})
+    run: Callable[[Tensor], Tensor] = torch.export.load(path).module()
+    return run
+
+
+def write_onnx(model: LightnessToAb, metadata: str, path: Path) -> Callable[[Tensor], Tensor]:
+    """Writes an ONNX file, with the metadata in `metadata_props`, and loads it into onnxruntime."""
+    import onnx_ir
+    import onnxruntime
+
+    program: Any = torch.onnx.export(
+        _program(model), dynamo=True, verbose=False, input_names=["lightness"], output_names=["ab"]
+    )
+    graph = program.model.graph
+    for value, channels in ((graph.inputs[0], 1), (graph.outputs[0], 2)):
+        value.shape = onnx_ir.Shape([_AXES[0], channels, *_AXES[1:]])
+    program.model.metadata_props[ENTRY] = metadata
+    program.save(path, external_data=False)
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    return lambda lightness: torch.from_numpy(session.run(["ab"], {"lightness": lightness.numpy()})[0])

@@ -1,0 +1,154 @@
+"""Checkpoints: what they say of themselves, and how a network is rebuilt from one without anything else.
+
+A checkpoint is Lightning's, with one more entry, `colorization`: the format's version and the resolved configuration
+as a plain dict. It loads with `torch.load(weights_only=True)`, and building the network downloads nothing. A
+safetensors file that `colorization.checkpoints.export` wrote is as good: it holds that entry and the weights.
+
+Either may come from a stranger, who can neither run code nor claim memory: see `weightfiles` and `budget`.
+"""
+
+import textwrap
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from colorization.backbones import Backbone
+from colorization.checkpoints.memory_budget import Budget
+from colorization.config.instantiate import CHECKPOINT_PACKAGES, TRUSTED_PACKAGES, instantiate, locate
+from colorization.decoders.base import Decoder
+from colorization.errors import CheckpointError, ConfigError
+from colorization.network import ColorizationNetwork
+from colorization.objectives.base import Objective
+from colorization.weights import safe_load
+from colorization.weights.safe_load import ENTRY
+
+FORMAT = 1
+
+# A crop that a network is trained on can't be larger; it is also how large a network sees pictures.
+_MOST_SIZE = 4096
+# Building takes the weights' memory up to three times over (their layout changes, frameworks build heads that are cut
+# off) and this many bytes for what is not stored: constants, and what an objective needs for training alone.
+_BUDGET_TIMES, _BUDGET_BYTES = 3, 512 * 2**20
+
+
+def describe(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What a checkpoint says of itself."""
+    return {"format": FORMAT, "config": dict(config)}
+
+
+def read_checkpoint(path: str | Path) -> dict[str, Any]:
+    """Reads a checkpoint onto the CPU, running no code from it.
+
+    Raises:
+        CheckpointError: it is missing, damaged, no checkpoint of this project, or of a newer format.
+    """
+    path = Path(path).expanduser()
+    if not path.is_file():
+        what = "is a folder" if path.is_dir() else "there is no such file"
+        raise CheckpointError(f"checkpoint {path}: {what}; give the path of a .ckpt that train.py wrote")
+    checkpoint = safe_load.load(path)
+    entry = checkpoint.get(ENTRY) if isinstance(checkpoint, dict) else None
+    if not isinstance(entry, dict) or not isinstance(entry.get("config"), dict):
+        raise CheckpointError(f"checkpoint {path} was not written by this project: it says nothing about its network")
+    if not isinstance(entry.get("format"), int) or entry["format"] > FORMAT:
+        raise CheckpointError(
+            f"checkpoint {path} has format {str(entry.get('format'))[:20]}, newer than the {FORMAT} that this version "
+            "reads; update colorization"
+        )
+    data, weights = entry["config"].get("data"), checkpoint.get("state_dict")
+    if not isinstance(data, dict) or not isinstance(data.get("size"), int) or not isinstance(weights, dict):
+        raise CheckpointError(f"checkpoint {path} is incomplete: it holds no weights, or says nothing about its data")
+    if not 1 <= data["size"] <= _MOST_SIZE:
+        raise CheckpointError(f"checkpoint {path} is refused: its data.size is not within 1..{_MOST_SIZE}")
+    if not all(isinstance(key, str) and _is_plain(value) for key, value in weights.items()):
+        raise CheckpointError(f"checkpoint {path} is refused: its weights are not names with plain tensors")
+    return checkpoint
+
+
+def trained_size(checkpoint: Mapping[str, Any]) -> int:
+    """The side of the squares that the network was trained on, in pixels."""
+    return int(checkpoint[ENTRY]["config"]["data"]["size"])
+
+
+def without_download(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A configuration whose network starts from random weights, because trained ones follow."""
+    return {**config, "backbone": {**config["backbone"], "pretrained": False, "weights": None}}
+
+
+def without_terms(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A configuration whose objective has no further terms: they are for training, and may need files of their own."""
+    objective = {key: value for key, value in config["objective"].items() if key != "terms"}
+    return {**config, "objective": objective}
+
+
+def build_network(
+    config: Mapping[str, Any], packages: tuple[str, ...] = TRUSTED_PACKAGES
+) -> tuple[ColorizationNetwork, Objective]:
+    """Network and objective from a resolved configuration's `backbone`, `decoder` and `objective`.
+
+    Raises:
+        ConfigError: a node names something foreign or of the wrong kind, or refuses its options.
+    """
+    objective = _build(config, "objective", Objective, packages)
+    backbone = _build(config, "backbone", Backbone, packages)
+    decoder = _build(
+        config,
+        "decoder",
+        Decoder,
+        packages,
+        channels=backbone.channels,
+        reductions=backbone.reductions,
+        out_channels=objective.out_channels,
+    )
+    return ColorizationNetwork(backbone, decoder), objective
+
+
+def _build(
+    config: Mapping[str, Any], group: str, kind: type[nn.Module], packages: tuple[str, ...], **arguments: Any
+) -> Any:
+    node = config.get(group)
+    if not isinstance(node, Mapping):
+        raise ConfigError(f"{group} is missing from the configuration; choose one with {group}=NAME")
+    target = locate(node.get("_target_"), f"{group}._target_", packages)
+    if not (isinstance(target, type) and issubclass(target, kind)):
+        raise ConfigError(f"{group}._target_={node['_target_']} is not a {kind.__name__}")
+    return instantiate(node, group, packages, **arguments)
+
+
+def rebuild(checkpoint: Mapping[str, Any], path: str | Path) -> tuple[ColorizationNetwork, Objective]:
+    """The trained network and its objective, in eval mode on the CPU, from what `read_checkpoint` returned.
+
+    Args:
+        checkpoint: the checkpoint.
+        path: where it came from, for messages.
+
+    Raises:
+        CheckpointError: it names something foreign, or its weights do not fit its configuration.
+    """
+    config, weights = checkpoint[ENTRY]["config"], checkpoint["state_dict"]
+    if isinstance(config.get("backbone"), Mapping):
+        config = without_download(config)
+    if isinstance(config.get("objective"), Mapping):
+        config = without_terms(config)
+    try:
+        with Budget(_BUDGET_TIMES * safe_load.stored_bytes(weights) + _BUDGET_BYTES):
+            network, objective = build_network(config, CHECKPOINT_PACKAGES)
+        _load(network, weights, "network.")
+        _load(objective, weights, "objective.")
+    except Exception as error:  # a stranger's configuration can go wrong in any way
+        reason = textwrap.shorten(" ".join(str(error).splitlines()[:2]) or type(error).__name__, 400)
+        raise CheckpointError(f"checkpoint {path} can't be rebuilt: {reason}") from error
+    return network.eval(), objective.eval()
+
+
+def _load(module: nn.Module, weights: Mapping[str, Any], prefix: str) -> None:
+    own = {key.removeprefix(prefix): value for key, value in weights.items() if key.startswith(prefix)}
+    module.load_state_dict({key: value for key, value in own.items() if not key.startswith("terms.")})
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether a value is a tensor in memory: neither sparse, which may claim any size, nor on the meta device."""
+    return type(value) is Tensor and value.layout is torch.strided and value.device.type == "cpu"

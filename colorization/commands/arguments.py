@@ -1,0 +1,129 @@
+"""The words of a command line: Hydra's flags, overrides KEY=VALUE, and plain names of files.
+
+Hydra's grammar has a meaning for spaces, commas, brackets, quotes and more. Names of files are full of them, so plain
+words and the values of options that are paths reach Hydra in quotes.
+"""
+
+import itertools
+import os
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Quote, QuotedString
+from hydra.errors import HydraException
+
+from colorization.errors import ConfigError, did_you_mean
+from colorization.runtime.files import expand, matching
+
+# Hydra's flags, and those of them that the next word belongs to.
+_FLAGS_WITH_A_VALUE = {"--cfg", "-c", "--package", "-p", "--info", "-i", "--experimental-rerun", "--shell-completion"}
+_FLAGS_WITH_A_VALUE |= {"-sc", "--config-dir", "-cd", "--config-path", "-cp", "--config-name", "-cn"}
+_FLAGS = _FLAGS_WITH_A_VALUE | {"--help", "-h", "--hydra-help", "--resolve", "--run", "-r", "--multirun", "-m"}
+_CHECKPOINTS = (".ckpt", ".safetensors")
+
+
+@dataclass(frozen=True)
+class Grammar:
+    """What the words of a command mean.
+
+    Args:
+        root: the schema of its configuration.
+        paths: options whose value is taken as it stands.
+        places: options that plain words fill, in this order.
+        many: an option that takes a list of plain words, beside one checkpoint; instead of `places`.
+    """
+
+    root: type
+    paths: tuple[str, ...] = ()
+    places: tuple[str, ...] = ()
+    many: str | None = None
+
+    def to_overrides(self, words: Sequence[str]) -> list[str]:
+        """What Hydra sees of a command line: flags first, then options.
+
+        A word that exists as a file is a plain one, whatever its name; so is everything after `--`. Otherwise KEY=VALUE
+        is an option, and what remains is plain, too (perhaps a file that is missing).
+
+        Raises:
+            ConfigError: a word has the form of an option and is none, or there are too many plain words.
+        """
+        options = tuple(field.name for field in fields(self.root))
+        takes_plain_words = bool(self.places or self.many)
+        flags: list[str] = []
+        overrides: list[str] = []
+        plain: list[str] = []
+        rest = iter(words)
+        for word in rest:
+            key, equals, value = word.partition("=")
+            name = key.lstrip("+~")
+            if word == "--" and takes_plain_words:
+                plain += rest
+            elif takes_plain_words and (word == "-" or _exists(word)):
+                plain.append(word)
+            elif word.startswith("-"):
+                flags += _flag(word, rest)
+            elif key == self.many and equals:
+                plain += _listed(value)
+            elif key in self.paths and equals and value != "null" and not value.startswith("["):
+                overrides.append(f"{key}={quoted(value)}")
+            elif not takes_plain_words or (name in options and word != name) or name.startswith(("hydra.", "hydra/")):
+                overrides.append(word)
+            elif equals and re.fullmatch(r"[\w./-]+", name) and not matching(word):
+                if name.partition(".")[0] in options or name.partition("@")[0] in options:
+                    overrides.append(word)
+                else:
+                    raise ConfigError(
+                        f"{word}: there is no such file, and {name} is not an option{did_you_mean(name, options)}"
+                    )
+            else:
+                plain.append(word)
+        return flags + overrides + self._filled(plain, overrides)
+
+    def _filled(self, plain: list[str], overrides: Sequence[str]) -> list[str]:
+        if "" in plain:
+            raise ConfigError("a file's name is empty: give a path, or leave the word out")
+        filled: list[str] = []
+        if self.many is not None:
+            given = any(override.startswith("checkpoint=") for override in overrides)
+            networks = [] if given else [word for word in plain if word.endswith(_CHECKPOINTS)]
+            if len(networks) > 1:
+                raise ConfigError(f"{networks[0]} and {networks[1]} are both checkpoints: give one")
+            pictures = [word for word in plain if word not in networks]
+            filled += [f"checkpoint={quoted(word)}" for word in networks]
+            return filled + ([f"{self.many}=[{','.join(map(quoted, pictures))}]"] if pictures else [])
+        if len(plain) > len(self.places):
+            wanted = " and ".join(self.places)
+            raise ConfigError(f"{plain[len(self.places)]} is one word too many: this command takes {wanted}")
+        return [f"{key}={quoted(word)}" for key, word in zip(self.places, plain, strict=False)]
+
+
+def _flag(word: str, rest: Iterator[str]) -> list[str]:
+    key = word.partition("=")[0]
+    if key not in _FLAGS:
+        name = key.strip("-")
+        raise ConfigError(f"{word}: options have no dashes, write {name}=VALUE")
+    return [word, *itertools.islice(rest, int(word in _FLAGS_WITH_A_VALUE))]
+
+
+def quoted(text: str) -> str:
+    """A string in Hydra's grammar that means exactly `text`, for OmegaConf, too: no interpolation."""
+    escaped = re.sub(r"(\\*)\$\{", r"\1\1\\${", text)
+    return QuotedString(escaped, Quote.single).with_quotes()
+
+
+def _exists(name: str) -> bool:
+    """Whether there is a file or folder of that name; a link that leads nowhere counts."""
+    return os.path.lexists(expand(name))
+
+
+def _listed(value: str) -> list[str]:
+    """The names in `[a.jpg,"b, c.jpg"]`; any other value is one name, and so is a file or pattern in brackets."""
+    if not (value.startswith("[") and value.endswith("]")) or _exists(value) or matching(value):
+        return [value]
+    try:
+        items = OverridesParser.create().parse_rule(value, "listContainer")
+    except HydraException:
+        return [value]
+    return [item.text if isinstance(item, QuotedString) else str(item) for item in items]

@@ -1,0 +1,233 @@
+"""Scores checkpoints: `python evaluate.py checkpoint=PATH data=folder data.root=photos`. `--help` tells more."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, get_args
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+from pytorch_lightning import seed_everything
+from pytorch_lightning.utilities.exceptions import MisconfigurationException
+
+from colorization.checkpoints.network import ENTRY, read_checkpoint, rebuild, trained_size
+from colorization.config.instantiate import instantiate, resolve
+from colorization.data.datamodule import PhotoDataModule, Split, absolute_root
+from colorization.data.protocols import SMALLEST, Protocol
+from colorization.data.tars.listing import expand
+from colorization.errors import ConfigError, did_you_mean, first_line
+from colorization.evaluation.bootstrap import GRAY
+from colorization.evaluation.report import EvaluationReport
+from colorization.evaluation.scoring import Candidate, Evaluation, distinct_labels
+from colorization.inference.colorizer import seen_resolution, set_temperature
+from colorization.metrics.deep import Fid, Lpips, UnavailableError
+from colorization.metrics.scores import METRICS
+from colorization.runtime.console import console
+
+
+def run(composed: DictConfig) -> None:
+    """Scores checkpoints on photos that they did not learn from, beside the all-gray baseline."""
+    paths = checkpoint_paths(composed)
+    checkpoints = [read_checkpoint(path) for path in paths]
+    protocol_name = str(HydraConfig.get().runtime.choices["protocol"])
+    set_size(composed, protocol_name, trained_size(checkpoints[0]))
+    config = resolve(composed)
+    if config["panel_pictures"] < 1:
+        raise ConfigError(f"panel_pictures={config['panel_pictures']} is too few: give 1 or more")
+    run = Path(config["paths"]["run"])
+    seed_everything(config["seed"], verbose=False)
+
+    # What can fail at once comes before what takes long.
+    check_metrics(config)
+    protocol: Protocol = instantiate(config["protocol"], "protocol")
+    resolutions = [seen_resolution(checkpoint, config["resolution"]) for checkpoint in checkpoints]
+    data: PhotoDataModule = instantiate(config["data"], "data")
+    data.test_protocol = protocol
+    splits = [choose_split(config["split"], data, config["data"], c[ENTRY]["config"]["data"]) for c in checkpoints]
+    data.test_split = next((split for split in splits if split != "all"), "all")
+    labels = distinct_labels(paths) if len(paths) > 1 else ["model"]
+    metrics, lpips, fid, left_out = choose_metrics(config, protocol, [GRAY, *labels])
+    candidates = [
+        Candidate(label, path, *rebuild(checkpoint, path), resolution)
+        for label, path, checkpoint, resolution in zip(labels, paths, checkpoints, resolutions, strict=True)
+    ]
+    if config["temperature"] is not None:
+        set_temperatures(candidates, config["temperature"])
+    evaluation = Evaluation(candidates, metrics, lpips, fid, config["panel_pictures"])
+    trainer = instantiate(config["trainer"], "trainer", logger=False, enable_checkpointing=False)
+    try:
+        trainer.test(evaluation, data, verbose=False)
+    except MisconfigurationException as error:
+        raise ConfigError(first_line(error)) from error
+    if not trainer.is_global_zero:
+        return
+    if evaluation.pictures is None:
+        raise ConfigError(
+            f"trainer.strategy={config['trainer']['strategy']} keeps the scores to itself: use trainer=ddp"
+        )
+    if fid is not None and not evaluation.fids:
+        left_out["fid"] = "fid needs two pictures or more"
+        if config["metrics"] is not None:
+            raise ConfigError(f"metrics: {left_out['fid']}, and there is one: leave it out, or give more photos")
+
+    notes = [f"left out: {reason}" for reason in left_out.values()]
+    if skipped := data.skipped.summary():
+        notes.append(skipped)
+    count = len(evaluation.pictures.names)
+    photos = "1 photo" if count == 1 else f"{count} photos"
+    title = f"{photos} ({data.test_split}) of {data}, protocol {protocol_name}: {protocol}"
+    facts = {
+        "temperature": config["temperature"],
+        "protocol": {"name": protocol_name, **{k: v for k, v in config["protocol"].items() if k != "_target_"}},
+        "data": str(data),
+        "split": data.test_split,
+        "size": protocol.size,
+        "pictures": count,
+        "skipped": {"unreadable": len(data.skipped.unreadable), "colorless": len(data.skipped.colorless)},
+        "left_out": left_out,
+    }
+    report = EvaluationReport(evaluation, metrics, title, notes)
+    report.print()
+    for path in report.write(run, facts):
+        console.print(path)
+
+
+def checkpoint_paths(composed: DictConfig) -> list[str]:
+    """The checkpoints that are scored.
+
+    Raises:
+        ConfigError: none is named, or one twice.
+    """
+    one, several = composed.checkpoint, composed.compare
+    if one is not None and several is not None:
+        raise ConfigError("checkpoint and compare do not go together: name all checkpoints in compare=[A,B]")
+    if one is not None:
+        return [one]
+    if several is None:
+        raise ConfigError("checkpoint is missing: give checkpoint=PATH, or compare=[A,B] for several")
+    paths = [str(path) for path in several]
+    if len(paths) < 2:
+        raise ConfigError(f"compare={paths} compares nothing: give two checkpoints or more, or checkpoint=PATH for one")
+    files = [Path(path).expanduser().resolve() for path in paths]
+    for path, file in zip(paths, files, strict=True):
+        if files.count(file) > 1:
+            raise ConfigError(f"compare names {path} twice: name each checkpoint once")
+    return paths
+
+
+def set_temperatures(candidates: Sequence[Candidate], temperature: float) -> None:
+    """Sets the temperature of every checkpoint whose objective has one.
+
+    Raises:
+        ConfigError: none has, or this is no temperature.
+    """
+    having = [candidate.objective for candidate in candidates if candidate.objective.temperature is not None]
+    for objective in having or [candidates[0].objective]:
+        set_temperature(objective, temperature)
+
+
+def set_size(composed: DictConfig, protocol: str, trained: int) -> None:
+    """Gives data.size, and with it the protocol `validation`, the value that is meant where none is given.
+
+    Raises:
+        ConfigError: data.size is given, and the protocol says otherwise.
+    """
+    given = composed.data.size
+    follows = OmegaConf.to_container(composed.protocol).get("size") == "${data.size}"  # type: ignore[union-attr]
+    if given is not None and not follows:
+        raise ConfigError(f"data.size={given} has no effect with protocol={protocol}: change protocol.size, or drop it")
+    composed.data.size = trained if given is None else given
+    if composed.protocol.size is None:
+        composed.data.batch_size = 1  # pictures of different sizes make no batch
+
+
+def check_metrics(config: Mapping[str, Any]) -> None:
+    """Looks at the names of metrics.
+
+    Raises:
+        ConfigError: there is no such metric, or a file is named for one that is not asked for.
+    """
+    wanted = config["metrics"]
+    if wanted is None:
+        return
+    if not wanted:
+        raise ConfigError("metrics=[] scores nothing: name some, or give metrics=null for all")
+    for name in wanted:
+        if name not in METRICS:
+            raise ConfigError(f"metrics: {name} does not exist{did_you_mean(name, METRICS)}")
+    for name in ("lpips", "fid"):
+        if config[f"{name}_weights"] and name not in wanted:
+            raise ConfigError(f"{name}_weights has no effect: add {name} to metrics, or drop it")
+
+
+def choose_metrics(
+    config: Mapping[str, Any], protocol: Protocol, sets: Sequence[str]
+) -> tuple[list[str], Lpips | None, Fid | None, dict[str, str]]:
+    """What is computed: the metrics that were asked for, or else all that can be had.
+
+    Args:
+        config: the configuration.
+        protocol: what pictures are scored.
+        sets: of pictures, for the FID.
+
+    Returns:
+        The names, the networks that they need, and by name why a metric is left out.
+
+    Raises:
+        ConfigError: one that was asked for can't be had.
+    """
+    asked = config["metrics"] is not None
+    metrics = list(config["metrics"] or METRICS)
+    left_out: dict[str, str] = {}
+    lpips = fid = None
+    if "lpips" in metrics:
+        try:
+            if protocol.size is not None and protocol.size < SMALLEST:
+                raise UnavailableError(f"lpips needs pictures of {SMALLEST} px or more, and these have {protocol.size}")
+            lpips = Lpips(config["lpips_weights"], may_download=asked)
+        except UnavailableError as error:
+            left_out["lpips"] = str(error)
+    if "fid" in metrics:
+        try:
+            fid = Fid(sets, config["fid_weights"], may_download=asked)
+        except UnavailableError as error:
+            left_out["fid"] = str(error)
+    if asked and left_out:
+        raise ConfigError(next(iter(left_out.values())))
+    return [name for name in metrics if name not in left_out], lpips, fid, left_out
+
+
+def choose_split(wanted: str | None, data: PhotoDataModule, config: dict[str, Any], trained: dict[str, Any]) -> Split:
+    """What is scored: what was asked for, or photos that the network did not learn from. Those are the ones that the
+    source itself sets apart; else, of the source that the network learned from, the held-out ones; else all of them.
+
+    Raises:
+        ConfigError: there is no such split, or the photos overlap with those that the network learned from.
+    """
+    splits: tuple[Split, ...] = get_args(Split)
+    for split in splits:
+        if split == wanted:
+            return split
+    if wanted is not None:
+        raise ConfigError(f"split={wanted} does not exist{did_you_mean(wanted, splits)}")
+    if own := data.own_test_split():
+        return own
+    here, there = (_roots(node) for node in (config, trained))
+    if config["_target_"] == trained.get("_target_") and here == there:
+        if config.get("val_share") != trained.get("val_share"):
+            raise ConfigError(
+                f"data.val_share={config.get('val_share')} is not training's {trained.get('val_share')}, so that "
+                "held-out photos can't be told from the others: give training's, or say split=all"
+            )
+        return "val"
+    if any(a == b or a in b.parents or b in a.parents for a in here for b in there):
+        raise ConfigError(
+            f"{data} overlaps with training's data.root={trained.get('root')}: give just that root to score its "
+            "held-out photos, or say split=all to score what was learned from as well"
+        )
+    return "all"
+
+
+def _roots(data: dict[str, Any]) -> set[Path]:
+    """Where a source's photos are, with patterns of shards expanded."""
+    root = data.get("root") or []
+    return {Path(absolute_root(path)) for path in expand([root] if isinstance(root, str) else root)}

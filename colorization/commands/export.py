@@ -1,0 +1,27 @@
+"""Exports a trained network to one file: `colorize-export checkpoint=PATH format=onnx`. `--help` lists the options."""
+
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from colorization.checkpoints.export import FORMATS, export
+from colorization.config.instantiate import resolve
+from colorization.errors import ConfigError, did_you_mean
+from colorization.runtime.console import console
+
+
+def run(composed: DictConfig) -> None:
+    """Exports a checkpoint and says how far the file's colours are from the checkpoint's."""
+    config = resolve(composed)
+    if config["format"] not in FORMATS:
+        raise ConfigError(f"format={config['format']} does not exist{did_you_mean(config['format'], FORMATS)}")
+    ending, source = FORMATS[config["format"]][0], Path(config["checkpoint"]).expanduser()
+    output = Path(config["output"] or source.with_suffix(ending)).expanduser()
+    if output.suffix != ending:
+        raise ConfigError(f"output={output} does not end in {ending}, as files of format={config['format']} do")
+    if output.exists() and not config["overwrite"]:
+        raise ConfigError(f"output={output} exists: give another name, or overwrite=true to replace it")
+    with console.status(f"Exporting {source}"):
+        difference = export(source, output, config["format"])
+    console.print(f"{output} ({output.stat().st_size / 2**20:.1f} MB)")
+    console.print(f"largest difference to {source}: {difference:.2g} Lab units")

@@ -1,0 +1,34 @@
+"""The commands, as pip installs them and as `python -m colorization` knows them."""
+
+from colorization.commands.arguments import Grammar
+from colorization.commands.entry import Command
+from colorization.config import schemas
+
+train = Command(
+    "train",
+    "colorization.commands.train:run",
+    Grammar(schemas.TrainConfig),
+    close_sweep="colorization.sweeps.leaderboard:close_sweep",
+)
+evaluate = Command(
+    "evaluate",
+    "colorization.commands.evaluate:run",
+    Grammar(schemas.EvaluateConfig, paths=("checkpoint",), places=("checkpoint",)),
+)
+predict = Command(
+    "predict",
+    "colorization.commands.predict:run",
+    Grammar(schemas.PredictConfig, paths=("checkpoint", "output", "suffix"), many="input"),
+)
+export = Command(
+    "export",
+    "colorization.commands.export:run",
+    Grammar(schemas.ExportConfig, paths=("checkpoint", "output"), places=("checkpoint", "output")),
+)
+audit = Command("audit", "colorization.commands.audit:run", Grammar(schemas.AuditConfig))
+prepare = Command(
+    "prepare",
+    "colorization.commands.prepare:run",
+    Grammar(schemas.PrepareConfig, paths=("source", "target"), places=("source", "target")),
+)
+COMMANDS = {command.name: command for command in (train, evaluate, predict, export, audit, prepare)}

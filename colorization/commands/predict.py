@@ -1,0 +1,241 @@
+"""Colours pictures: `python predict.py checkpoint=FILE PICTURE_OR_FOLDER ...`. `--help` lists the options."""
+
+import math
+import os
+import sys
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from io import BytesIO
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from omegaconf import DictConfig
+from PIL import Image
+from rich.progress import Progress
+
+from colorization.config.instantiate import resolve
+from colorization.config.schemas import PredictConfig
+from colorization.errors import ColorizationError, ConfigError, PictureError, did_you_mean
+from colorization.film import color_film, is_film
+from colorization.imagefiles import read_picture, save_picture
+from colorization.imagefiles.picture import Picture
+from colorization.inference.colorizer import Colorizer, check_resolution, find_device
+from colorization.inference.jobs import FORMATS, Job, expand, list_jobs
+from colorization.inference.tally import Tally, progress_bar
+from colorization.runtime.processes import Process, this_process, usable_cores, wait_for_all
+
+# Pictures are read, coloured and written together up to so many pixels; a larger one is a batch of its own.
+_BATCH_PIXELS = 25_000_000
+_Result = TypeVar("_Result")
+
+
+def run(composed: DictConfig) -> None:
+    """Colours pictures; one that can't be coloured does not stop the others, and a second call goes on from there."""
+    config = resolve(composed)
+    check(config)
+    if "-" in config["input"]:
+        color_stream(config)
+        return
+    jobs, failures = list_jobs(
+        config["input"],
+        config["output"],
+        recursive=config["recursive"],
+        suffix=config["suffix"],
+        file_format=config["format"],
+        overwrite=config["overwrite"],
+    )
+    process = this_process()
+    title = f"Process {process.index + 1} of {process.count}" if process.count > 1 else None
+    tally = Tally(expand(config["output"]), title, failed=[] if process.index else failures)
+    try:
+        color_files(jobs[process.index :: process.count], config, process, tally)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt("the same command goes on from here") from None
+    finally:
+        tally.print()
+    wait_for_all()
+    if tally.failed:
+        sys.exit(1)
+
+
+def check(config: dict[str, Any]) -> None:
+    """Holds the values of options against what is possible.
+
+    Raises:
+        ConfigError: one of them is not.
+    """
+    for key, least, most in (("quality", 1, 100), ("batch_size", 1, math.inf), ("max_pixels", 1, math.inf)):
+        if config[key] is not None and not least <= config[key] <= most:
+            raise ConfigError(
+                f"{key}={config[key]}: give {least} or more{'' if most == math.inf else f', up to {most}'}"
+            )
+    formats = [name for name in FORMATS if Image.registered_extensions().get(f".{name}") in Image.SAVE]
+    if config["format"] not in (None, *formats):
+        raise ConfigError(f"format={config['format']} can't be written{did_you_mean(config['format'], formats)}")
+    if config["suffix"] is not None and "/" in config["suffix"]:
+        raise ConfigError(f"suffix={config['suffix']} becomes a part of a file's name: leave out /")
+    check_resolution(config["resolution"])
+    find_device(config["device"])
+    if "-" in config["input"]:
+        if len(config["input"]) > 1:
+            raise ConfigError("input=- is a single picture on standard input: leave out other names")
+        for key in ("output", "suffix", "compare"):
+            if config[key] != getattr(PredictConfig, key):
+                raise ConfigError(f"input=- is written to standard output: leave out {key}, or name a file as input")
+
+
+def load(config: dict[str, Any], device: str) -> Colorizer:
+    """The network of the checkpoint, as the options want it."""
+    return Colorizer.from_checkpoint(
+        expand(config["checkpoint"]).absolute(),
+        device,
+        config["resolution"],
+        saturation=config["saturation"],
+        temperature=config["temperature"],
+    )
+
+
+def color_stream(config: dict[str, Any]) -> None:
+    """Colours the picture on standard input; nothing but the result goes to standard output, as PNG by default."""
+    colorizer = load(config, config["device"])
+    try:
+        picture = read_picture(BytesIO(sys.stdin.buffer.read()), config["max_pixels"])
+    except PictureError as error:
+        raise PictureError(f"standard input {error}") from error
+    save_picture(colorizer.color(picture), sys.stdout.buffer, config["format"] or "png", config["quality"])
+
+
+def color_files(jobs: Sequence[Job], config: dict[str, Any], process: Process, tally: Tally) -> None:
+    """Colours what is not there yet.
+
+    Raises:
+        ColorizationError: the checkpoint can't be used, or nothing can be written.
+    """
+    left = [job for job in jobs if config["overwrite"] or not job.target.is_file()]
+    tally.skipped = len(jobs) - len(left)
+    if not left:
+        return
+    colorizer = load(config, process.device(config["device"]))
+    folder = Path(os.path.commonpath([job.target.parent for job in left]))
+    make_writable(folder)
+
+    def read(job: Job) -> Picture:
+        return read_picture(job.source, config["max_pixels"])
+
+    def write(job: Job, before: Picture, after: Picture) -> list[str]:
+        if config["compare"]:  # before the picture itself, whose being there says that all is done
+            save_picture(side_by_side(before, after), job.comparison, quality=config["quality"])
+        return save_picture(after, job.target, quality=config["quality"])
+
+    def color(batch: list[Job]) -> None:
+        with warnings.catch_warnings():  # which is undone here: threads that do the same would trip over each other
+            before = tally.sift(batch, pool.map(attempting(read), batch))
+        after = tally.sift(before, color_batch(colorizer, list(before.values())))
+        results = list(pool.map(attempting(write), after, [before[job] for job in after], after.values()))
+        tally.count(tally.sift(after, results))
+        if any(isinstance(result, Exception) for result in results):
+            make_writable(folder)
+
+    films = [job for job in left if is_film(job.source)]
+    pictures = [job for job in left if job not in films]
+    with progress_bar() as progress, ThreadPoolExecutor(usable_cores(config["batch_size"])) as pool:
+        task = progress.add_task("", total=len(left))
+        for batch in batches(pictures, config["batch_size"]):
+            color(batch)
+            progress.advance(task, len(batch))
+        for job in films:
+            result = attempting(color_one_film)(colorizer, job, config, progress)
+            tally.count(tally.sift([job], [result]))
+            progress.advance(task)
+
+
+def color_one_film(colorizer: Colorizer, job: Job, config: dict[str, Any], progress: Progress) -> list[str]:
+    """Colours a film, with a bar of its own for the frames, and returns what is to be said about it."""
+    frames = progress.add_task("", total=None)
+    try:
+        report = color_film(
+            colorizer,
+            job.source,
+            job.target,
+            config["batch_size"],
+            lambda done, total: progress.update(frames, completed=done, total=total),
+        )
+    finally:
+        progress.remove_task(frames)
+    said = f"{report.frames} frames; colours flickered by {report.flicker_before:.2f}, and now by "
+    notes = [f"{said}{report.flicker_after:.2f} Lab units"]
+    notes += [f"left out: {stream}" for stream in report.left_out]
+    if config["compare"]:
+        notes.append("before and after side by side are for pictures only")
+    return notes
+
+
+def color_batch(colorizer: Colorizer, pictures: list[Picture]) -> list[Picture | Exception]:
+    """Colours pictures together or, if that fails, one by one: one picture's trouble is not that of the others."""
+    colored = attempting(colorizer.color_many)(pictures)
+    if isinstance(colored, Exception):
+        return [attempting(colorizer.color)(picture) for picture in pictures]
+    return [*colored]
+
+
+def attempting(function: Callable[..., _Result]) -> Callable[..., _Result | Exception]:
+    """The function, with what it raises about a picture as a result."""
+
+    def attempt(*arguments: Any) -> _Result | Exception:
+        try:
+            return function(*arguments)
+        except (PictureError, OSError, RuntimeError, MemoryError) as error:  # PyTorch's are RuntimeErrors
+            return error
+
+    return attempt
+
+
+def batches(jobs: Sequence[Job], size: int) -> Iterator[list[Job]]:
+    """Up to `size` jobs at a time, fewer where pictures are large."""
+    batch: list[Job] = []
+    pixels = 0
+    for job in jobs:
+        more = count_pixels(job.source)
+        if batch and (len(batch) == size or pixels + more > _BATCH_PIXELS):
+            yield batch
+            batch, pixels = [], 0
+        batch.append(job)
+        pixels += more
+    if batch:
+        yield batch
+
+
+def count_pixels(path: Path) -> int:
+    """How many pixels a file says it has; those of a whole batch where that is not easily told."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            with Image.open(path) as image:
+                return image.width * image.height
+        except Exception:  # Pillow raises what it likes on damaged files, and reading will say so
+            return _BATCH_PIXELS
+
+
+def make_writable(folder: Path) -> None:
+    """Makes a folder, and sees whether a file can be written there.
+
+    Raises:
+        ColorizationError: it can't.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(bytes(65536))
+    except OSError as error:
+        raise ColorizationError(f"output={folder} can't be written: {error.strerror}") from error
+
+
+def side_by_side(before: Picture, after: Picture) -> Picture:
+    """The picture as it came, and to its right the coloured one."""
+    given = before.pixels if before.pixels.ndim == 3 else np.repeat(before.pixels[..., None], 3, axis=2)
+    alpha = None if after.alpha is None else np.concatenate([after.alpha] * 2, axis=1)
+    return replace(after, pixels=np.concatenate([given, after.pixels], axis=1), alpha=alpha)

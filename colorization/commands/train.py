@@ -1,0 +1,34 @@
+"""Trains a network: `colorize-train backbone=vgg19 data=folder data.root=photos`. `--help` lists the options."""
+
+import time
+from pathlib import Path
+
+import torch
+from omegaconf import DictConfig
+from pytorch_lightning import seed_everything
+
+from colorization.config.instantiate import resolve
+from colorization.training.building import build, check, with_absolute_roots
+from colorization.training.ending import ending
+from colorization.training.reporting import report, write_result
+from colorization.training.resume import begin, find_finished, find_start
+
+
+def run(composed: DictConfig) -> float | None:
+    """Trains as configured. Returns the best checkpoint's value of `monitor`, for sweeps to optimize."""
+    started = time.perf_counter()
+    config = with_absolute_roots(resolve(composed))
+    check(config)
+    folder = Path(config["paths"]["run"])
+    if result := find_finished(folder, config):
+        return result.scores.get(config["monitor"])
+    start = find_start(folder, config)
+    seed_everything(config["seed"], workers=True, verbose=False)
+    torch.set_float32_matmul_precision("high")
+    trainer, module, data = build(config, start)
+    with ending(trainer, folder):
+        begin(trainer, folder, config, start)
+        trainer.fit(module, data, ckpt_path=start.path)
+        scores = report(trainer, module, data, folder)
+        write_result(trainer, data, config, folder, scores, time.perf_counter() - started)
+        return scores.get(config["monitor"])

@@ -1,0 +1,1 @@
+"""Configuration: schemas, resolvers, and the one `instantiate`."""

@@ -1,0 +1,131 @@
+"""The schema of each command's root, a dataclass: Hydra refuses an unknown key or a value of the wrong type there.
+
+Below the root, the signature of what a `_target_` names is the schema, see `colorization.config.instantiate`.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from omegaconf import MISSING
+
+_Node = dict[str, Any]
+
+
+def _group() -> Any:
+    return field(default_factory=dict)
+
+
+@dataclass
+class TrainConfig:
+    """The root of `train.py`."""
+
+    backbone: _Node = _group()
+    decoder: _Node = _group()
+    objective: _Node = _group()
+    data: _Node = _group()
+    optimizer: _Node = _group()
+    scheduler: _Node = _group()
+    trainer: _Node = _group()
+    callbacks: _Node = _group()
+    logger: _Node = _group()
+    paths: _Node = _group()
+    monitor: str = "val/loss"
+    monitor_mode: str = MISSING
+    seed: int = 0
+    ckpt_path: str | None = None
+
+
+@dataclass
+class EvaluateConfig:
+    """The root of `evaluate.py`."""
+
+    checkpoint: str | None = None
+    compare: list[str] | None = None
+    protocol: _Node = _group()
+    resolution: int | None = None
+    temperature: float | None = None
+    metrics: list[str] | None = None
+    lpips_weights: str | None = None
+    fid_weights: str | None = None
+    data: _Node = _group()
+    split: str | None = None
+    panel_pictures: int = 8
+    trainer: _Node = _group()
+    paths: _Node = _group()
+    seed: int = 0
+
+
+@dataclass
+class PredictConfig:
+    """The root of `predict.py`."""
+
+    checkpoint: str = MISSING
+    input: list[str] = MISSING
+    output: str = "colorized"
+    recursive: bool = True
+    suffix: str | None = None
+    format: str | None = None
+    quality: int | None = None
+    compare: bool = False
+    overwrite: bool = False
+    resolution: int | None = None
+    saturation: float = 1.0
+    temperature: float | None = None
+    device: str = "auto"
+    batch_size: int = 8
+    max_pixels: int = 200_000_000
+
+
+@dataclass
+class AuditThresholds:
+    """What counts as a finding of an audit; see conf/audit.yaml."""
+
+    tiny: int = 64
+    sepia: float = 2.0
+    low_color: float = 7.5
+    near_duplicate: int = 4
+
+
+@dataclass
+class AuditConfig:
+    """The root of `colorize-audit`."""
+
+    data: _Node = _group()
+    split: str = "all"
+    exclude: list[str] = field(default_factory=list)
+    thresholds: AuditThresholds = field(default_factory=AuditThresholds)
+    paths: _Node = _group()
+
+
+@dataclass
+class PrepareConfig:
+    """The root of `colorize-prepare`."""
+
+    source: str = MISSING
+    target: str = MISSING
+    size: int = 256
+    quality: int = 95
+    photos_per_shard: int = 1000
+    val_share: float = 0.1
+    num_workers: int = MISSING
+
+
+@dataclass
+class ExportConfig:
+    """The root of `colorize-export`."""
+
+    checkpoint: str = MISSING
+    format: str = "safetensors"
+    output: str | None = None
+    overwrite: bool = False
+
+
+# By the name of the command and of its root in conf/.
+ROOTS = {
+    "train": TrainConfig,
+    "evaluate": EvaluateConfig,
+    "predict": PredictConfig,
+    "audit": AuditConfig,
+    "prepare": PrepareConfig,
+    "export": ExportConfig,
+}

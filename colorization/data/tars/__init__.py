@@ -1,0 +1,1 @@
+"""WebDataset shards: listing, index, cache, shuffling, remote stores, writing."""

@@ -1,0 +1,258 @@
+"""Shards of a store, kept on this machine's disk within a bound, for all processes of the machine together."""
+
+import hashlib
+import os
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from queue import SimpleQueue
+from typing import BinaryIO, NamedTuple, Self, TypeVar
+
+from filelock import FileLock, Timeout
+
+from colorization.data.tars import remote
+from colorization.data.tars.index import file_sha256
+from colorization.data.tars.remote import DamagedError
+from colorization.errors import DataError
+from colorization.runtime.files import whole_file
+
+_KEY_LENGTH = 32
+# The folder may hold other things: what is not called like this is neither counted nor removed.
+_SHARD = re.compile(rf"[0-9a-f]{{{_KEY_LENGTH}}}\.tar")
+_PART = re.compile(rf"([0-9a-f]{{{_KEY_LENGTH}}})\.([0-9]+)\.part")
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class RemoteShard:
+    """A shard in a store.
+
+    Attributes:
+        address: where it is.
+        size: its bytes; None if the store does not say.
+        version: what changes with its contents: a SHA-256, an etag or a date.
+        sha256: of its bytes, if a manifest says.
+    """
+
+    address: str
+    size: int | None
+    version: str
+    sha256: str | None = None
+
+    @property
+    def key(self) -> str:
+        """A name for this version of the shard that any folder can hold."""
+        return hashlib.sha256(f"{self.address}\0{self.version}".encode()).hexdigest()[:_KEY_LENGTH]
+
+
+class _Part(NamedTuple):
+    """A shard that is on its way, and how many bytes it will have."""
+
+    key: str
+    size: int
+    path: Path
+
+
+class ShardCache:
+    """A folder with copies of shards.
+
+    Any number of processes may use it: each shard is fetched by one of them, under another name until it is whole, and
+    the others wait for it. Where a new shard would lead beyond the bound, those go that were read longest ago; who is
+    just reading one of them is not disturbed.
+
+    Args:
+        folder: is made with the first shard.
+        most_bytes: how much the shards in it may have together.
+    """
+
+    def __init__(self, folder: Path, most_bytes: int) -> None:
+        self.folder = folder
+        self.most_bytes = most_bytes
+
+    @contextmanager
+    def opened(self, shard: RemoteShard) -> Iterator[BinaryIO]:
+        """The shard's file, fetched if it is not there.
+
+        Raises:
+            DataError: it can't be had.
+        """
+        file = self._open(shard)
+        while file is None:  # others may throw it out before it is open
+            self.fetch(shard)
+            file = self._open(shard)
+        with file:
+            yield file
+
+    def _open(self, shard: RemoteShard) -> BinaryIO | None:
+        path = self._path(shard)
+        try:
+            file = path.open("rb")
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        _note_use(path)
+        return file
+
+    def fetch(self, shard: RemoteShard) -> None:
+        """Makes sure that a shard is there.
+
+        Raises:
+            DataError: it can't be had.
+        """
+        path = self._path(shard)
+        try:
+            with self._lock(shard.key):
+                if not path.exists():
+                    self._fetch(shard, path)
+        except OSError as error:
+            raise DataError(
+                f"data.cache={self.folder} can't be written ({error.strerror or error}): give another folder"
+            ) from error
+
+    def _fetch(self, shard: RemoteShard, path: Path) -> None:
+        part = self._make_room(shard)
+        try:
+            remote.fetch(shard.address, part, lambda file: _check(file, shard))
+            _note_use(part)
+            part.replace(path)
+        except FileNotFoundError as error:
+            raise missing(shard.address) from error
+        finally:
+            part.unlink(missing_ok=True)
+
+    def knows(self, shard: RemoteShard) -> bool:
+        """Whether `kept` has its answer already."""
+        return (self.folder / "known" / shard.key).exists()
+
+    def drop(self, shard: RemoteShard) -> None:
+        """Forgets a shard whose file is damaged, so that it is fetched again."""
+        with suppress(OSError), self._lock(shard.key):
+            self._path(shard).unlink(missing_ok=True)
+
+    def kept(self, shard: RemoteShard, make: Callable[[BinaryIO, str], bytes], parse: Callable[[bytes, str], _T]) -> _T:
+        """What is made once of a shard's file and address, and kept beside the shards.
+
+        Args:
+            shard: what it is made of.
+            make: the bytes that are kept.
+            parse: what they stand for; is told what messages call them, and raises `DataError` if they are damaged.
+
+        Raises:
+            DataError: the shard can't be had, or nothing can be made of it.
+        """
+        path = self.folder / "known" / shard.key
+        with suppress(FileNotFoundError, DataError):
+            return parse(path.read_bytes(), str(path))
+        try:
+            with self.opened(shard) as file:
+                contents = make(file, shard.address)
+        except DataError:
+            self.drop(shard)
+            raise
+        with whole_file(path) as temporary:
+            temporary.write_bytes(contents)
+        return parse(contents, str(path))
+
+    def _path(self, shard: RemoteShard) -> Path:
+        return self.folder / f"{shard.key}.tar"
+
+    def _lock(self, name: str) -> FileLock:
+        (self.folder / "locks").mkdir(parents=True, exist_ok=True)
+        return FileLock(self.folder / "locks" / name)
+
+    def _make_room(self, shard: RemoteShard) -> Path:
+        """Throws out shards until there is room for one more, and takes that room.
+
+        Returns:
+            A file whose name says how large it will be: other processes so know of it.
+        """
+        size = shard.size or 0
+        with self._lock("room"):
+            self._remove_stale(shard.key)
+            kept = sorted(((status.st_mtime_ns, status.st_size, path) for path, status in self._shards()), reverse=True)
+            total = size + sum(bytes_ for _, bytes_, _ in kept) + sum(part.size for part in self._parts())
+            while kept and total > self.most_bytes:
+                _, bytes_, path = kept.pop()
+                path.unlink(missing_ok=True)
+                total -= bytes_
+            path = self.folder / f"{shard.key}.{size}.part"
+            path.touch()
+            return path
+
+    def _shards(self) -> Iterator[tuple[Path, os.stat_result]]:
+        for path in self.folder.iterdir():
+            if _SHARD.fullmatch(path.name):
+                with suppress(FileNotFoundError):
+                    yield path, path.stat()
+
+    def _parts(self) -> Iterator[_Part]:
+        for path in self.folder.iterdir():
+            if match := _PART.fullmatch(path.name):
+                yield _Part(match[1], int(match[2]), path)
+
+    def _remove_stale(self, own: str) -> None:
+        """Removes what processes that were killed have left."""
+        for part in self._parts():
+            if part.key == own:
+                part.path.unlink(missing_ok=True)
+                continue
+            with suppress(Timeout), self._lock(part.key).acquire(timeout=0):
+                part.path.unlink(missing_ok=True)
+
+
+class FetchingAhead:
+    """A thread that fetches shards into a cache before they are needed.
+
+    What it can't fetch, the one who needs it will ask for again, and say why it is not there.
+
+    Args:
+        cache: where they go.
+    """
+
+    def __init__(self, cache: ShardCache) -> None:
+        self.cache = cache
+        self._wanted: SimpleQueue[RemoteShard | None] = SimpleQueue()
+        self._is_over = False
+
+    def __enter__(self) -> Self:
+        # A daemon, so that a stopped run need not wait for a shard that is on its way.
+        threading.Thread(target=self._fetch_wanted, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._is_over = True
+        self._wanted.put(None)
+
+    def want(self, shard: RemoteShard) -> None:
+        """Asks for a shard, behind those that were asked for before."""
+        self._wanted.put(shard)
+
+    def _fetch_wanted(self) -> None:
+        while (shard := self._wanted.get()) is not None and not self._is_over:
+            with suppress(DataError):
+                self.cache.fetch(shard)
+
+
+def missing(address: str) -> DataError:
+    """What is to be said of a shard that is not in its store."""
+    return DataError(
+        f"{address} does not exist, or may not be read: give data.root the address of a .tar, or of a folder"
+    )
+
+
+def _note_use(path: Path) -> None:
+    now = time.time_ns()  # the system's own time of a file advances in steps of some milliseconds
+    with suppress(OSError):  # another user's file in a shared folder may be read, but not marked
+        os.utime(path, ns=(now, now))
+
+
+def _check(file: Path, shard: RemoteShard) -> None:
+    size = file.stat().st_size
+    if shard.size is not None and size != shard.size:
+        raise DamagedError(f"{size} of its {shard.size} bytes came")
+    if shard.sha256 is not None and file_sha256(file) != shard.sha256:
+        raise DamagedError("its SHA-256 is not the one that its manifest says")

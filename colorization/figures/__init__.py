@@ -1,0 +1,1 @@
+"""Pictures for people: panels of predictions, charts of colours."""

@@ -1,0 +1,1 @@
+"""Colouring pictures of any size with a trained network."""

@@ -1,0 +1,265 @@
+"""The public Python API: colour pictures with a trained network. Imports neither Lightning nor wandb."""
+
+import dataclasses
+import logging
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from colorization.checkpoints.network import read_checkpoint, rebuild, trained_size
+from colorization.color import normalize_lightness
+from colorization.errors import ConfigError, PictureError
+from colorization.imagefiles.arrays import as_picture, like
+from colorization.imagefiles.picture import Picture
+from colorization.inference.tiles import colors_at, guide_colors, paint, shrink_lightness
+from colorization.network import ColorizationNetwork
+from colorization.objectives.base import Objective
+
+log = logging.getLogger(__name__)
+
+# The network pads a picture to at least this many pixels a side, so one that is thin may not be as long as it likes.
+_LEAST_SIDE = 32
+
+
+# How many pictures of a list the network sees together.
+_TOGETHER = 8
+
+
+class Colorizer:
+    """Colours pictures of any size; the lightness stays that of the picture, at its full resolution.
+
+    Args:
+        network: lightness to the objective's map.
+        objective: the map to ab.
+        resolution: the network sees a picture at about `resolution * resolution` pixels, whatever its shape.
+        device: where the network runs. If its memory does not suffice even for a single picture, the CPU takes over,
+            and the log of this module says so.
+        saturation: what chroma is multiplied by; 1 leaves it as the network sees it, 0 is gray.
+    """
+
+    def __init__(
+        self,
+        network: ColorizationNetwork,
+        objective: Objective,
+        resolution: int,
+        device: str | torch.device = "cpu",
+        saturation: float = 1.0,
+    ) -> None:
+        if not (math.isfinite(saturation) and saturation >= 0):
+            raise ConfigError(f"saturation={saturation:g} makes no colours: give 0 or more, 1 for those of the network")
+        self.network = network.eval()
+        self.objective = objective.eval()
+        self.resolution = resolution
+        self.saturation = saturation
+        self._move(torch.device(device))
+
+    @classmethod
+    def from_checkpoint(
+        cls,
+        path: str | Path,
+        device: str = "auto",
+        resolution: int | None = None,
+        saturation: float = 1.0,
+        temperature: float | None = None,
+    ) -> "Colorizer":
+        """Loads what `train.py` wrote. Needs nothing besides the file.
+
+        Args:
+            path: a checkpoint.
+            device: `auto` (a GPU if there is one), `cpu`, `cuda` or `mps`.
+            resolution: see the class; None means the size that the network was trained at.
+            saturation: see the class.
+            temperature: in place of the objective's own, if it has one.
+
+        Raises:
+            CheckpointError: the checkpoint is missing, damaged, too new, or names foreign code.
+            ConfigError: the device is not there, the resolution is too small, or the objective has no temperature.
+        """
+        checkpoint = read_checkpoint(path)
+        network, objective = rebuild(checkpoint, path)
+        if temperature is not None:
+            set_temperature(objective, temperature)
+        return cls(network, objective, seen_resolution(checkpoint, resolution), find_device(device), saturation)
+
+    def __call__(self, image: Any) -> Any:
+        """Colours one picture or several.
+
+        Args:
+            image: a picture, or a list or tuple of them. Colours it has are not looked at. It may be
+
+                - a PIL picture of any mode;
+                - an array `(H, W)`, `(H, W, 1)` (gray), `(H, W, 3)` (RGB) or `(H, W, 4)` (RGB and alpha), of uint8,
+                  uint16 or floats in 0..1;
+                - a tensor `(1, H, W)`, `(3, H, W)` or `(4, H, W)`, or a batch of such, of uint8 or floats in 0..1.
+
+        Returns:
+            What was given, coloured, of the same kind, type, size and device: mode `RGB`, arrays `(H, W, 3)`, tensors
+            `(..., 3, H, W)`, a list for a list. Alpha is kept (mode `RGBA`, a fourth channel). A PIL picture comes back
+            upright, in sRGB and with 8 bits.
+
+        Raises:
+            PictureError: it is of another type or shape.
+        """
+        if isinstance(image, Tensor) and image.ndim == 4:
+            return torch.stack(self(list(image)))
+        if not isinstance(image, list | tuple):
+            return like(image, self.color(as_picture(image)))
+        colored: list[Any] = []
+        for start in range(0, len(image), _TOGETHER):
+            group = image[start : start + _TOGETHER]
+            colored += map(like, group, self.color_many([as_picture(each) for each in group]))
+        return colored
+
+    def color(self, picture: Picture) -> Picture:
+        """Colours a picture that was read from a file; what else is known of it stays.
+
+        Raises:
+            PictureError: there is not enough memory, on the CPU either.
+        """
+        return self.color_many([picture])[0]
+
+    def color_many(self, pictures: Sequence[Picture]) -> list[Picture]:
+        """Colours several pictures; those that the network sees at the same size, it sees together.
+
+        Raises:
+            PictureError: there is not enough memory for a single one, on the CPU either.
+        """
+        try:
+            return self._color_many(pictures)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+        # Outside of the handler, where the error no longer holds what filled the memory.
+        if len(pictures) > 1:
+            log.warning("%s has not enough memory for %d pictures at once: trying fewer", self.device, len(pictures))
+            middle = len(pictures) // 2
+            return [*self.color_many(pictures[:middle]), *self.color_many(pictures[middle:])]
+        if self.device.type == "cpu":
+            raise PictureError(
+                f"there is not enough memory to colour it at resolution={self.resolution}: give a smaller one"
+            )
+        self.fall_back()
+        return self.color_many(pictures)
+
+    @torch.inference_mode()
+    def _color_many(self, pictures: Sequence[Picture]) -> list[Picture]:
+        alike: dict[tuple[int, int], list[int]] = {}
+        for index, picture in enumerate(pictures):
+            height, width = picture.pixels.shape[:2]
+            alike.setdefault(seen_size(height, width, self.resolution), []).append(index)
+        colored: dict[int, Picture] = {}
+        for size, members in alike.items():
+            lightness = torch.stack([shrink_lightness(pictures[index].pixels, size, self.device) for index in members])
+            ab = self.objective.decode(self.network(normalize_lightness(lightness)))
+            if not torch.isfinite(ab).all():
+                raise PictureError("gets colours that are no numbers: the checkpoint is spoiled, take an earlier one")
+            for index, guide in zip(members, guide_colors(lightness, ab), strict=True):
+                pixels = paint(pictures[index].pixels, guide, self.saturation)
+                colored[index] = dataclasses.replace(pictures[index], pixels=pixels)
+        return [colored[index] for index in range(len(pictures))]
+
+    def predict_ab(self, lightness: Tensor) -> Tensor:
+        """Lightness `(B, 1, H, W)` in 0..100 to ab in Lab units, float32 `(B, 2, H, W)`, with `saturation`."""
+        return self.saturation * predict_ab(self.network, self.objective, lightness, self.resolution)
+
+    def fall_back(self) -> None:
+        """Goes on with the CPU, and says so in the log."""
+        log.warning("%s has not enough memory: going on with the CPU", self.device)
+        self._move(torch.device("cpu"))
+
+    def _move(self, device: torch.device) -> None:
+        self.device = device
+        self.network.to(device)
+        self.objective.to(device)
+
+
+@torch.inference_mode()
+def predict_ab(network: ColorizationNetwork, objective: Objective, lightness: Tensor, resolution: int) -> Tensor:
+    """Shows pictures to a network at the size it is used to, and brings the colours back to the pictures' size.
+
+    Args:
+        network: lightness to the objective's map.
+        objective: the map to ab.
+        lightness: `(B, 1, H, W)` in 0..100.
+        resolution: the network sees about `resolution * resolution` pixels, whatever the shape of the pictures.
+
+    Returns:
+        Ab in Lab units, float32 `(B, 2, H, W)`.
+    """
+    height, width = lightness.shape[-2:]
+    seen = F.interpolate(
+        lightness, seen_size(height, width, resolution), mode="bilinear", align_corners=False, antialias=True
+    )
+    ab = objective.decode(network(normalize_lightness(seen)))
+    return colors_at(guide_colors(seen, ab), lightness)
+
+
+def seen_size(height: int, width: int, resolution: int) -> tuple[int, int]:
+    """Height and width at which a network sees a picture: its shape, with about `resolution * resolution` pixels."""
+    scale = resolution / math.sqrt(height * width)
+    longest = max(resolution**2 // _LEAST_SIDE, resolution)
+    tall, wide = (min(max(round(side * scale), 1), longest) for side in (height, width))
+    return tall, wide
+
+
+def set_temperature(objective: Objective, temperature: float) -> None:
+    """Puts another temperature in the place of the objective's own.
+
+    Raises:
+        ConfigError: it has none, or this is no temperature.
+    """
+    if objective.temperature is None:
+        raise ConfigError(
+            f"temperature={temperature:g}: this checkpoint's objective has no temperature, leave the option out"
+        )
+    objective.temperature = temperature
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that a device has not enough memory."""
+    # MPS and the CPU's allocator raise plain RuntimeErrors.
+    said = str(error).lower()
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or (
+        "out of memory" in said or "can't allocate memory" in said
+    )
+
+
+def seen_resolution(checkpoint: Mapping[str, Any], wanted: int | None) -> int:
+    """The resolution at which a network sees pictures: what is wanted, or None for the size it was trained at.
+
+    Raises:
+        ConfigError: it is too small.
+    """
+    check_resolution(wanted)
+    return trained_size(checkpoint) if wanted is None else wanted
+
+
+def check_resolution(wanted: int | None) -> None:
+    """Refuses what is too small.
+
+    Raises:
+        ConfigError: it is.
+    """
+    if wanted is not None and wanted < 16:
+        raise ConfigError(f"resolution={wanted} is too small to see anything: give 16 or more")
+
+
+def find_device(name: str) -> torch.device:
+    """`auto`, `cpu`, `cuda` or `mps` (with an index, if wanted) to a device that is there.
+
+    Raises:
+        ConfigError: it is not there.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise ConfigError(f"device={name} is not to be had on this machine: give auto, cpu, cuda or mps") from error
+    return device

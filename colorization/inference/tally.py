@@ -1,0 +1,74 @@
+"""What became of the pictures, for the person who waits for them."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from colorization.errors import first_line, shown
+from colorization.inference.jobs import Job, Remark
+
+console = Console(highlight=False, soft_wrap=True)
+_Result = TypeVar("_Result")
+
+
+def progress_bar() -> Progress:
+    """Pictures done of all, the time it took and the time that is left."""
+    columns = (TextColumn("Colouring"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    return Progress(*columns, TextColumn("left"), TimeRemainingColumn(), console=console)
+
+
+@dataclass
+class Tally:
+    """Counts pictures.
+
+    Args:
+        output: where coloured pictures go.
+        title: of the table.
+    """
+
+    output: Path
+    title: str | None = None
+    colored: int = 0
+    skipped: int = 0
+    failed: list[Remark] = field(default_factory=list)
+    notes: list[Remark] = field(default_factory=list)
+
+    def sift(self, jobs: Iterable[Job], results: Iterable[_Result | Exception]) -> dict[Job, _Result]:
+        """The jobs that went well so far, with their results; the others have failed."""
+        good: dict[Job, _Result] = {}
+        for job, result in zip(jobs, results, strict=True):
+            if isinstance(result, Exception):
+                self.failed.append(Remark(str(job.source), first_line(result)))
+            else:
+                good[job] = result
+        return good
+
+    def count(self, written: Mapping[Job, Sequence[str]]) -> None:
+        """Pictures that were written, with remarks about what could not be kept of each."""
+        self.colored += len(written)
+        self.notes += [Remark(str(job.source), note) for job, notes in written.items() for note in notes]
+
+    def print(self) -> None:
+        """A table of counts, and a line for each picture that failed or lost something; nothing if nothing was done."""
+        if not (self.colored or self.skipped or self.failed):
+            return
+        table = Table(title=self.title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+        table.add_column("")
+        table.add_column("pictures", justify="right")
+        table.add_column("")
+        table.add_row("coloured", str(self.colored), f"into {escape(shown(str(self.output)))}")
+        if self.skipped:
+            table.add_row("skipped", str(self.skipped), "there already; overwrite=true colours them anew")
+        if self.failed:
+            table.add_row("failed", str(len(self.failed)), "see below")
+        console.print(table)
+        for word, lines in (("note", self.notes), ("failed", self.failed)):
+            for line in lines:
+                console.print(f"{word}: {shown(line.name)}: {shown(line.text)}", markup=False)

@@ -1,0 +1,1 @@
+"""Scores of coloured pictures against the true ones."""

@@ -1,1 +1,0 @@
-"""What the command that colours pictures is made of: its words, its jobs, its processes, its closing table."""

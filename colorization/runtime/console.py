@@ -1,0 +1,72 @@
+"""The terminal: one console, one progress bar, and tables for the terminal, as Markdown and as CSV."""
+
+import csv
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from lightning_utilities.core.rank_zero import rank_zero_only
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.measure import Measurement
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+
+class _SharedConsole(Console):
+    """A console that another process has as well: launchers send a script's main function there, with what it names."""
+
+    def __reduce__(self) -> str:
+        return "console"
+
+
+console = _SharedConsole(highlight=False, soft_wrap=True)
+
+# A table: its headings, then its rows; the first column is the metric.
+Cells = list[list[str]]
+
+
+def progress_bar() -> Progress:
+    """A bar for the terminal, with counts and times."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        console=console,
+    )
+
+
+@rank_zero_only
+def warn(line: str) -> None:
+    """Prints a line that the user should know of, once for all processes."""
+    console.print(f"Warning: {line}", markup=False)
+
+
+def print_table(cells: Cells, title: str) -> None:
+    """A table for the terminal."""
+    console.print(title, markup=False)  # as a table's title, it would be broken at the table's width
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    for heading in cells[0]:
+        table.add_column(heading, justify="right" if heading else "left", no_wrap=True)
+    for row in cells[1:]:
+        table.add_row(*row)
+    # Rich would cut numbers off where the terminal is narrow, or none: too long a line does less harm.
+    needed = Measurement.get(console, console.options.update(max_width=10_000), table).maximum
+    Console(highlight=False, width=max(console.width, needed)).print(table)
+
+
+def markdown_table(cells: Cells) -> str:
+    """A table as Markdown has it, numbers to the right."""
+    rule = ["---", *["---:"] * (len(cells[0]) - 1)]
+    escaped = [[cell.replace("|", "\\|") for cell in row] for row in (cells[0], rule, *cells[1:])]
+    return "\n".join("| " + " | ".join(row) + " |" for row in escaped)
+
+
+def write_csv(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
+    """Rows of equal keys as a CSV file with a heading."""
+    with path.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
+        writer = csv.DictWriter(file, fieldnames=list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)

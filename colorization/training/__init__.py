@@ -1,0 +1,1 @@
+"""Training: the LightningModule, and everything that happens around it."""

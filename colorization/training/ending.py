@@ -1,0 +1,60 @@
+"""How a run ends: the exit code of a run that was asked to stop, and the last words to its loggers."""
+
+import shlex
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from pytorch_lightning import Trainer
+from pytorch_lightning.utilities.exceptions import MisconfigurationException, SIGTERMException
+
+from colorization.errors import ConfigError, first_line
+from colorization.runtime.console import console
+from colorization.training.loggers import RunLogger
+from colorization.training.saving import exit_code
+
+
+@contextmanager
+def ending(trainer: Trainer, run: Path) -> Iterator[None]:
+    """Turns the end of a run into what a shell expects.
+
+    Args:
+        trainer: what trains inside.
+        run: the run's folder.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C asked the run to stop, so that a multirun ends as well.
+        SystemExit: another signal did; with the exit code that a shell reports for it.
+        ConfigError: the trainer refuses its options.
+    """
+    succeeded = False
+    try:
+        yield
+        succeeded = True
+    except SIGTERMException:
+        if trainer.is_global_zero:
+            console.print(f"Saved. To resume, repeat the command with {how_to_resume(run)}", markup=False)
+        if (code := exit_code(trainer)) == 130:
+            raise KeyboardInterrupt from None
+        sys.exit(code)
+    except SystemExit as stop:
+        if isinstance(stop.__context__, KeyboardInterrupt):  # Lightning's answer to Ctrl-C is an exit code of 1
+            raise KeyboardInterrupt from None
+        raise
+    except MisconfigurationException as error:
+        raise ConfigError(first_line(error)) from error
+    finally:
+        for logger in trainer.loggers:
+            if isinstance(logger, RunLogger):
+                logger.end(succeeded)
+
+
+def how_to_resume(run: Path) -> str:
+    """The options that resume a stopped run, or the multirun of which it is a job."""
+    hydra = HydraConfig.get()
+    if hydra.mode is RunMode.MULTIRUN:
+        return shlex.join(["ckpt_path=auto", f"hydra.sweep.dir={hydra.sweep.dir}"])
+    return shlex.join(["ckpt_path=last", f"hydra.run.dir={run}"])

@@ -1,0 +1,54 @@
+"""When two runs are the same: what of a configuration decides what is learned, and from what.
+
+`ckpt_path=auto` continues the same run only, and leaves a finished one alone.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+# Groups that do not influence what is learned.
+_ASIDE = ("callbacks", "ckpt_path", "logger", "paths")
+# Options that may change between one start of a run and the next: where things are, and on how many devices.
+_MAY_CHANGE = (
+    *(f"data.{key}" for key in ("root", "num_workers", "cache", "cache_gb", "skipped_file")),
+    *(f"trainer.{key}" for key in ("accelerator", "default_root_dir", "devices", "enable_model_summary")),
+    *(f"trainer.{key}" for key in ("enable_progress_bar", "log_every_n_steps", "num_nodes", "strategy")),
+)
+# A longer run continues a shorter one, but is not finished when that one is.
+LENGTH = "trainer.max_epochs"
+# Where weights began, and how distributions are decoded, does not matter to a resumed run.
+_IRRELEVANT_NAMES = ("pretrained", "weights", "temperature")
+# Options that were added later, with the values that mean what was before.
+_DEFAULTS = {"objective.weight": 1.0}
+
+
+def difference(
+    before: Mapping[str, Any], now: Mapping[str, Any], *, ignore: tuple[str, ...] = ()
+) -> tuple[str, Any, Any] | None:
+    """The first option by which two runs differ in what they learn: its name and both values. None: they are the same.
+
+    Args:
+        before: a run's resolved configuration.
+        now: another's.
+        ignore: options that do not count.
+    """
+    first, second = ({k: v for k, v in leaves(node).items() if _counts(k, ignore)} for node in (before, now))
+    for key in sorted(first.keys() | second.keys()):
+        old, new = (values.get(key, _DEFAULTS.get(key)) for values in (first, second))
+        if old != new:
+            return key, old, new
+    return None
+
+
+def _counts(key: str, ignore: tuple[str, ...]) -> bool:
+    if key in _MAY_CHANGE or key in ignore or key.partition(".")[0] in _ASIDE:
+        return False
+    return key.rpartition(".")[2] not in _IRRELEVANT_NAMES
+
+
+def leaves(value: Any, path: str = "") -> dict[str, Any]:
+    """All values of a configuration by their whole names; an option that is null counts as left out."""
+    if not isinstance(value, Mapping):
+        return {} if value is None else {path: value}
+    dotted = f"{path}." if path else ""
+    return {key: leaf for name, below in value.items() for key, leaf in leaves(below, f"{dotted}{name}").items()}

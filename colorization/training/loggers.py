@@ -1,0 +1,91 @@
+"""What this project asks of a logger beyond Lightning's interface, and the file `metrics.csv`."""
+
+import csv
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pytorch_lightning.loggers import CSVLogger
+from pytorch_lightning.loggers.csv_logs import ExperimentWriter
+from pytorch_lightning.loggers.logger import rank_zero_experiment
+
+from colorization.runtime.files import whole_file
+
+
+class RunLogger:
+    """A logger that takes part in how a run begins, is saved, resumed and ends. By default it does nothing."""
+
+    def resume(self, checkpoint: Mapping[str, Any], path: Path) -> None:
+        """Continues what was logged by the run that wrote a checkpoint. Called before anything is logged.
+
+        Args:
+            checkpoint: what it holds.
+            path: where it is.
+        """
+
+    def state(self) -> Mapping[str, Any]:
+        """Entries that a checkpoint needs so that `resume` can continue."""
+        return {}
+
+    def log_summary(self, values: Mapping[str, Any]) -> None:
+        """Values that belong to the run as a whole."""
+
+    def note_best(self, checkpoint: str, score: float) -> None:
+        """Takes note of the best checkpoint, and of its value of `monitor`."""
+
+    def where(self) -> str | None:
+        """One line that says where the run can be seen; None if there is nothing to say."""
+        return None
+
+    def end(self, succeeded: bool) -> None:
+        """Ends what was logged: the next job of a multirun begins its own."""
+
+
+class MetricsFile(CSVLogger, RunLogger):
+    """`metrics.csv` in the run's folder. A run that is resumed in its folder goes on in the same file.
+
+    Args:
+        folder: the run's folder.
+    """
+
+    def __init__(self, folder: str) -> None:
+        super().__init__(save_dir=folder, name="", version="")
+
+    @property
+    @rank_zero_experiment
+    def experiment(self) -> "_ContinuingWriter":
+        if self._experiment is None:
+            Path(self.root_dir).mkdir(parents=True, exist_ok=True)
+            self._experiment = _ContinuingWriter(log_dir=self.log_dir)
+        return self._experiment  # type: ignore[return-value]
+
+    def resume(self, checkpoint: Mapping[str, Any], path: Path) -> None:
+        """Removes what was logged after the checkpoint's step, because the resumed run logs it again."""
+        step = checkpoint["global_step"]
+        file = Path(self.experiment.metrics_file_path)
+        if not self.experiment.metrics_keys:
+            return
+        rows = _whole_rows(file)
+        with whole_file(file) as temporary, temporary.open("w", newline="") as lines:
+            writer = csv.DictWriter(lines, self.experiment.metrics_keys)
+            writer.writeheader()
+            writer.writerows(row for row in rows if int(row["step"]) < step)
+
+    def log_hyperparams(self, params: Any = None, *args: Any, **kwargs: Any) -> None:
+        """Nothing: `config.yaml` has them."""
+
+
+def _whole_rows(file: Path) -> list[dict[str, str]]:
+    """The rows of a `metrics.csv`, without what a kill in the middle of a line has left."""
+    with file.open(newline="") as lines:
+        rows = list(csv.DictReader(lines))
+    return [row for row in rows if None not in row and None not in row.values() and row["step"].isdecimal()]
+
+
+class _ContinuingWriter(ExperimentWriter):
+    def _check_log_dir_exists(self) -> None:
+        # Lightning's own writer deletes the file that it finds.
+        file = Path(self.metrics_file_path)
+        if file.is_file():
+            with file.open(newline="") as lines:
+                self.metrics_keys = next(csv.reader(lines), [])

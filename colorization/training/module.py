@@ -1,0 +1,243 @@
+"""The LightningModule: trains and validates a network with an objective."""
+
+import math
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from pytorch_lightning import LightningModule
+from pytorch_lightning.trainer.states import TrainerFn
+from torch import Tensor
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import ReduceLROnPlateau
+from torchmetrics import MeanMetric
+
+from colorization.checkpoints.network import ENTRY, describe
+from colorization.color import ab_bins, normalize_lightness
+from colorization.data.datamodule import PhotoDataModule
+from colorization.data.order import Position
+from colorization.data.prior import cached_prior
+from colorization.errors import CheckpointError, ConfigError, TrainingError
+from colorization.metrics.scores import Scores, render
+from colorization.network import ColorizationNetwork
+from colorization.objectives.base import Objective
+from colorization.training.adversary import Adversary, has_whole_network
+from colorization.training.saving import LastCheckpoint
+
+
+class ColorizationModule(LightningModule):
+    """Ties network, objective, optimizer and schedule together.
+
+    Batches are what `PhotoDataModule` hands over: `lightness` `(B, 1, H, W)` in 0..100, `ab` `(B, 2, H, W)`, `rgb`
+    uint8 `(B, 3, H, W)` and `name`.
+
+    Args:
+        network: lightness to the objective's map.
+        objective: the map's meaning and loss.
+        config: the resolved configuration, which every checkpoint carries.
+        optimizer: makes the optimizer from the parameters that are trained.
+        scheduler: makes the learning-rate schedule, see `colorization.schedulers`.
+    """
+
+    def __init__(
+        self,
+        network: ColorizationNetwork,
+        objective: Objective,
+        config: Mapping[str, Any],
+        optimizer: Callable[[Iterable[Tensor]], Optimizer] | None = None,
+        scheduler: Callable[[Optimizer, int], dict[str, Any] | None] | None = None,
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self.objective = objective
+        self.config = config
+        self.make_optimizer = optimizer
+        self.make_scheduler = scheduler
+        self.adversary = Adversary.of(objective)
+        self.total_steps = 1
+        self.resumed = False
+        self.resumed_progress = 0.0
+        self.steps_ahead = 0  # of the trainer's count, where a run went on with other batches
+        self.seen: Sequence[str] = ()
+        self.loss = MeanMetric()
+        self.scores = Scores()
+
+    def forward(self, lightness: Tensor) -> Tensor:
+        """Lightness `(B, 1, H, W)` in 0..100 to the objective's map `(B, out_channels, H, W)`."""
+        return self.network(normalize_lightness(lightness))
+
+    def on_fit_start(self) -> None:
+        if self.objective.wants_prior and not self.resumed:  # a resumed run's checkpoint has it
+            self._measure_prior()
+
+    def on_train_batch_start(self, batch: dict[str, Any], batch_idx: int) -> None:
+        # Dropout and the like depend on seed and step alone, so that a resumed run draws what it would have drawn.
+        state = [int(os.environ.get("PL_GLOBAL_SEED", 0)), self.trainer.current_epoch, batch_idx, self.global_rank]
+        torch.manual_seed(int(np.random.SeedSequence(state).generate_state(1, np.uint64)[0]))
+
+    def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
+        lightness, ab = batch["lightness"], batch["ab"]
+        prediction = self(lightness)
+        losses = self.objective.loss(prediction, ab, lightness, self.progress)
+        if self.adversary is not None and self.progress >= self.adversary.term.begin:
+            losses["discriminator"] = self.adversary.learn(
+                lightness, self.objective.decode(prediction.detach()), ab, self.trainer.accumulate_grad_batches
+            )
+        self.seen = batch["name"]
+        self._refuse_nonsense({f"train/{name}": loss for name, loss in losses.items()}, self.seen)
+        for name, loss in losses.items():
+            self.log(f"train/{name}", loss.detach(), prog_bar=name == "loss")
+        return losses["loss"]
+
+    @property
+    def progress(self) -> float:
+        """The share of the training run that is done, 0..1."""
+        return min(max((self.global_step + self.steps_ahead) / self.total_steps, self.resumed_progress), 1.0)
+
+    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
+        norm = torch.nn.utils.get_total_norm(
+            parameter.grad for parameter in self.parameters() if parameter.grad is not None
+        )
+        if self.trainer.precision != "16-mixed":  # there, the scaler expects such gradients and skips the step
+            self._refuse_nonsense({"the gradient's norm is": norm}, self.seen)
+        if has_whole_network(self.trainer.strategy):
+            self.log("train/gradient_norm", norm)  # before it is clipped
+        # As often as the network, also where gradients are accumulated over several batches.
+        if self.adversary is not None and self.progress >= self.adversary.term.begin:
+            self.adversary.step(self.trainer)
+
+    def validation_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Any]:
+        return self._score(batch)
+
+    def on_validation_epoch_end(self) -> None:
+        self._log_scores()
+
+    def configure_optimizers(self) -> Any:
+        assert self.make_optimizer is not None
+        assert self.make_scheduler is not None
+        steps = self.trainer.estimated_stepping_batches
+        if steps == float("inf"):
+            raise ConfigError("trainer.max_epochs=-1: a learning-rate schedule needs an end; give a number of epochs")
+        self.total_steps = int(steps)
+        if self.adversary is not None:
+            self.adversary.configure(self.trainer)
+        optimizer = self.make_optimizer([p for p in self.parameters() if p.requires_grad])
+        schedule = self.make_scheduler(optimizer, int(steps))
+        return {"optimizer": optimizer, "lr_scheduler": schedule} if schedule else optimizer
+
+    def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
+        # Lightning looks for a plateau when the epoch's checkpoints are written already, which so would not know of it.
+        if not isinstance(scheduler, ReduceLROnPlateau):
+            super().lr_scheduler_step(scheduler, metric)
+
+    def _look_for_plateau(self, means: Mapping[str, Tensor | float]) -> None:
+        for schedule in self.trainer.lr_scheduler_configs:
+            if isinstance(schedule.scheduler, ReduceLROnPlateau):
+                schedule.scheduler.step(float(means[str(schedule.monitor)]))
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint[ENTRY] = describe(self.config)
+        checkpoint["progress"] = self.progress
+        if self.trainer.state.fn == TrainerFn.FITTING:
+            checkpoint["position"] = {
+                **self._data.position()._asdict(),
+                "epoch_batches": self.trainer.num_training_batches,
+                "order": self._data.epoch_order(),
+                "steps": self.global_step + self.steps_ahead,
+            }
+        if self.adversary is not None:
+            checkpoint["adversary"] = self.adversary.state_dict()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        if self.trainer.state.fn != TrainerFn.FITTING:
+            return
+        self.resumed = True
+        # Terms that have begun go on, also if the run is now to be longer.
+        self.resumed_progress = checkpoint.get("progress", 0.0)
+        position = checkpoint.get("position", {"epoch": checkpoint["epoch"] + 1, "batches": 0})
+        self._data.begin_at(Position(position["epoch"], position["batches"]))
+        steps, batches = self.trainer.estimated_stepping_batches, self.trainer.num_training_batches
+        has_other_batches = position.get("epoch_batches", batches) != batches
+        order = self._data.epoch_order()
+        before = position.get("order", order)
+        if position["batches"] and (has_other_batches or order != before):
+            raise CheckpointError(
+                f"ckpt_path: that run was stopped inside an epoch of {position['epoch_batches']} batches of {before}, "
+                f"and this one's have {batches} of {order}: give the same photos, seed, data.batch_size, data.buffer "
+                "and trainer.devices, or a checkpoint of an epoch's end"
+            )
+        done = position.get("steps", checkpoint["global_step"])
+        if has_other_batches:
+            done = position["epoch"] * math.ceil(batches / self.trainer.accumulate_grad_batches)
+        self.steps_ahead = done - checkpoint["global_step"]
+        # What remains to be done may be to score the best checkpoint.
+        if done > steps or (done == steps and self.config["ckpt_path"] != "auto"):
+            raise CheckpointError(
+                f"ckpt_path: that run has done {done} steps, and this one ends after {steps}: raise "
+                "trainer.max_epochs, or let ckpt_path=auto score what it has learned"
+            )
+        # A resumed run may be longer than the first: the one-cycle schedule keeps its place, on the new run's length.
+        for schedule in checkpoint.get("lr_schedulers", ()):
+            for key in ("total_steps", "_schedule_phases"):
+                schedule.pop(key, None)
+            if has_other_batches and "num_bad_epochs" not in schedule:  # all but that for plateaus count steps
+                schedule["last_epoch"] = done
+        if self.adversary is not None:
+            self.adversary.load_state_dict(checkpoint["adversary"])
+
+    @property
+    def _data(self) -> PhotoDataModule:
+        return self.trainer.datamodule  # type: ignore[attr-defined]
+
+    def _measure_prior(self) -> None:
+        data = self._data
+        # The first process measures; the others then find the result.
+        for first in (True, False):
+            if self.trainer.is_global_zero == first:
+                folder = Path(self.config["paths"]["output_dir"]) / "priors"
+                self.objective.set_prior(cached_prior(data.photos_of("train"), ab_bins(), folder, data.num_workers))
+            self.trainer.strategy.barrier()
+
+    def _refuse_nonsense(self, numbers: Mapping[str, Tensor], names: Sequence[str]) -> None:
+        """Stops before something that is no number spoils the network or a checkpoint.
+
+        Raises:
+            TrainingError: there is such a number.
+        """
+        wrong = [f"{name} {number.item()}" for name, number in numbers.items() if not torch.isfinite(number)]
+        if not wrong:
+            return
+        files = [file.path for file in self.trainer.checkpoint_callbacks if isinstance(file, LastCheckpoint)]
+        good = [path for path in files if path.exists()]
+        go_on = f"the last good checkpoint is {good[0]}" if good else "no checkpoint was written yet"
+        raise TrainingError(
+            f"training stopped at step {self.global_step}: {', '.join(wrong)} (photos {', '.join(names)}); {go_on}; "
+            f"lower optimizer.lr{'' if self.trainer.precision == '32-true' else ', or try trainer.precision=32-true'}"
+        )
+
+    def _score(self, batch: dict[str, Any]) -> dict[str, Any]:
+        lightness, ab, truth = batch["lightness"], batch["ab"], batch["rgb"]
+        if not batch["name"]:
+            # Processes that share a network out wait for each other inside it: this one has to go through it as well.
+            self(lightness.new_zeros(1, 1, 32, 32))
+            return {"rgb": truth, "scores": {}}
+        prediction = self(lightness)
+        self.loss.update(self.objective.loss(prediction, ab, lightness)["loss"], weight=len(batch["name"]))
+        rgb = render(lightness, self.objective.decode(prediction))
+        return {"rgb": rgb, "scores": self.scores.update(lightness, rgb, truth)}
+
+    def _log_scores(self) -> None:
+        # Every process logs, also one that had no photo: they wait for each other here.
+        loss = self.loss.compute()
+        if self.trainer.state.fn == TrainerFn.FITTING and self.loss.update_called:
+            self._refuse_nonsense({"val/loss": loss}, ["of validation"])  # before a checkpoint is written
+        means = {"val/loss": loss} | {f"val/{name}": mean for name, mean in self.scores.compute().items()}
+        for name, mean in means.items():
+            self.log(name, mean, prog_bar=name == "val/loss", sync_dist=True)
+        if self.trainer.state.fn == TrainerFn.FITTING:
+            self._look_for_plateau(means)
+        self.loss.reset()
+        self.scores.reset()

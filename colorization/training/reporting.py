@@ -1,0 +1,71 @@
+"""What a run prints and leaves behind when it is over."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from pytorch_lightning import Trainer
+
+from colorization.data.datamodule import PhotoDataModule
+from colorization.metrics.tables import score_table
+from colorization.runtime.console import console, print_table
+from colorization.training.loggers import RunLogger
+from colorization.training.module import ColorizationModule
+from colorization.training.result import Result
+from colorization.training.saving import CHECKPOINTS, LAST, seconds_before
+
+
+def report(trainer: Trainer, module: ColorizationModule, data: PhotoDataModule, run: Path) -> dict[str, float]:
+    """Scores the best checkpoint and prints what came out and where it is. Returns its scores by logged name."""
+    best = best_checkpoint(trainer, run)
+    if best is None:
+        console.print("No checkpoint was written, so there is nothing to score.")
+        return {}
+    loggers, trainer.loggers = trainer.loggers, []  # their curves have ended
+    try:
+        validated = trainer.validate(module, data, best, verbose=False)
+    finally:
+        trainer.loggers = loggers
+    scores = {name: float(value) for means in validated for name, value in means.items()}
+    if trainer.is_global_zero:
+        if scores:
+            means = {name.removeprefix("val/"): value for name, value in scores.items()}
+            print_table(score_table(means), f"Held-out photos of {data} ({data.count('val')}), best checkpoint")
+        panels = sorted((run / "panels").glob("*.png"))
+        console.print(f"best checkpoint  {best}")
+        console.print(f"panels           {panels[-1] if panels else 'none'}")
+        console.print(f"configuration    {run / 'config.yaml'}")
+        if skipped := data.skipped.summary():
+            console.print(f"skipped          {skipped}")
+        for logger in loggers:
+            if isinstance(logger, RunLogger) and (where := logger.where()):
+                logger.log_summary({f"best/{name.removeprefix('val/')}": value for name, value in scores.items()})
+                console.print(where)
+        console.print("colour pictures with this command:")
+        console.print(f"  python predict.py checkpoint={best} input=PICTURE_OR_FOLDER")
+    return scores
+
+
+def best_checkpoint(trainer: Trainer, run: Path) -> Path | None:
+    """The checkpoint that a run is judged by; None if it wrote none."""
+    best = Path(getattr(trainer.checkpoint_callback, "best_model_path", ""))
+    return next((path for path in (best, run / CHECKPOINTS / LAST) if path.is_file()), None)
+
+
+def write_result(
+    trainer: Trainer, data: PhotoDataModule, config: dict[str, Any], run: Path, scores: dict[str, float], seconds: float
+) -> None:
+    """Writes `result.json` into the run's folder."""
+    if not trainer.is_global_zero:
+        return
+    best = best_checkpoint(trainer, run)
+    Result(
+        overrides=list(HydraConfig.get().overrides.task),
+        seconds=seconds + seconds_before(trainer),
+        monitor=config["monitor"],
+        mode=config["monitor_mode"],
+        scores=scores,
+        photos=f"held-out photos of {data} ({data.count('val')}) at {config['data']['size']} px",
+        checkpoint=os.path.relpath(best, run) if best else None,
+    ).write(run)

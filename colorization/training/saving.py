@@ -1,0 +1,208 @@
+"""What keeps a run from being lost: checkpoints, whole or not there, every few minutes and when it is stopped."""
+
+import os
+import shutil
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning_fabric.plugins.io.torch_io import TorchCheckpointIO
+from pytorch_lightning import LightningModule, Trainer
+from pytorch_lightning.callbacks import Checkpoint, ModelCheckpoint
+from pytorch_lightning.utilities.rank_zero import rank_zero_only
+
+from colorization.compat import request_stop
+from colorization.errors import ConfigError, TrainingError
+from colorization.runtime.console import warn
+from colorization.runtime.files import unfinished, whole_file
+
+# Their folder in that of a run, as conf/callbacks has it, and their names.
+CHECKPOINTS, LAST, PREVIOUS = "checkpoints", "last.ckpt", "previous.ckpt"
+# Processes have to agree that the time has come, which makes them wait for each other.
+_STEPS_BETWEEN_AGREEMENTS = 10
+# A terminal and a launcher may both pass on the same Ctrl-C.
+_SECONDS_BETWEEN_CTRL_CS = 1
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Checkpoints that take their name only when they are whole and on the disk.
+
+    Lightning's own may be copied to its place from another file system, so that a kill leaves half of it.
+    """
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        """Writes a checkpoint.
+
+        Raises:
+            TrainingError: the disk is full, or the folder can't be written; what was there before is as it was.
+        """
+        target = Path(path)
+        try:
+            with whole_file(target) as temporary:
+                with temporary.open("wb") as file:
+                    torch.save(checkpoint, file)
+                    file.flush()
+                    os.fsync(file.fileno())
+                if target.name == LAST and target.exists():
+                    target.replace(target.with_name(PREVIOUS))
+        except (OSError, RuntimeError) as error:
+            if isinstance(error, RuntimeError) and "PytorchStreamWriter" not in str(error):
+                raise
+            # PyTorch's writer wraps what the system says.
+            reason = next((e.strerror for e in (error, error.__context__) if isinstance(e, OSError)), str(error))
+            raise TrainingError(
+                f"{target} can't be written ({reason}): the checkpoints before it are whole; make room, and go on with "
+                f"ckpt_path=last hydra.run.dir={target.parent.parent}"
+            ) from error
+
+
+class BestCheckpoint(ModelCheckpoint):
+    """Lightning's ModelCheckpoint, which still knows what the best was when a run goes on in another folder: a copy of
+    the best checkpoint comes along, unless it is there already.
+    """
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        before, best = state_dict.get("dirpath"), state_dict.get("best_model_path")
+        if best and before != self.dirpath:
+            assert self.dirpath is not None
+            moved = {path: str(Path(self.dirpath) / Path(path).name) for path in [best, *state_dict["best_k_models"]]}
+            missing = [path for path, here in moved.items() if not Path(here).exists() and not Path(path).exists()]
+            if missing:
+                warn(f"{missing[0]} is not there any more: what is the best is found out anew")
+                return
+            self._copy(moved)
+            state_dict = state_dict | {"dirpath": self.dirpath, "best_model_path": moved[best]}
+            state_dict["best_k_models"] = {moved[path]: at for path, at in state_dict["best_k_models"].items()}
+            state_dict["kth_best_model_path"] = moved.get(state_dict["kth_best_model_path"], "")
+        super().load_state_dict(state_dict)
+
+    @rank_zero_only
+    def _copy(self, paths: dict[str, str]) -> None:
+        for path, here in paths.items():
+            if not Path(here).exists():
+                with whole_file(Path(here)) as temporary:
+                    shutil.copyfile(path, temporary)
+
+
+class LastCheckpoint(Checkpoint):
+    """Keeps `last.ckpt` and the one before it, `previous.ckpt`.
+
+    They are written at the end of every epoch, every few minutes, and when the run is asked to stop: by Ctrl-C, by
+    SIGTERM, or by SIGUSR1, which SLURM can be told to send before the time is over. A validation that is under way is
+    finished first; Ctrl-C a second time does not wait. A run that goes on from either learns what it would have learned
+    without the stop.
+
+    Args:
+        folder: where they go.
+        minutes: at least so many minutes lie between two of them inside an epoch.
+    """
+
+    def __init__(self, folder: str, minutes: float = 15) -> None:
+        if not minutes >= 0:
+            raise ConfigError(f"callbacks.last_checkpoint.minutes={minutes:g} can't work: give 0 or more")
+        self.path = Path(folder) / LAST
+        self.seconds = 60 * minutes
+        self.saved_at = time.monotonic()
+        self.asked_by: signal.Signals | None = None
+        self._handlers: dict[signal.Signals, Any] = {}
+        self._created_at = time.monotonic()
+        self.seconds_before = 0.0  # that the run took up to the checkpoint which it went on from
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"seconds": self.seconds_before + time.monotonic() - self._created_at}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.seconds_before = state_dict["seconds"]
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.saved_at = time.monotonic()
+        if trainer.is_global_zero:
+            for file in unfinished(self.path.parent):  # left when the run was killed
+                file.unlink(missing_ok=True)
+        self._listen(trainer)
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        batches = batch_idx + 1
+        if batches % trainer.accumulate_grad_batches or batches >= trainer.num_training_batches:
+            return  # gradients would be lost; or the epoch's end is about to be saved
+        if trainer.world_size > 1 and trainer.global_step % _STEPS_BETWEEN_AGREEMENTS:
+            return
+        is_asked = _any(trainer, self.asked_by is not None)
+        if is_asked or _any(trainer, time.monotonic() - self.saved_at >= self.seconds):
+            self._save(trainer)
+        if is_asked:
+            _stop(trainer)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._save(trainer)
+        if _any(trainer, self.asked_by is not None) and trainer.current_epoch + 1 != trainer.max_epochs:
+            _stop(trainer)
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        self._restore_handlers()
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        self._restore_handlers()
+
+    def _save(self, trainer: Trainer) -> None:
+        trainer.save_checkpoint(self.path)
+        self.saved_at = time.monotonic()
+
+    def _listen(self, trainer: Trainer) -> None:
+        """Takes the place of Lightning's handlers, which talk to other processes, or save, at any moment of a step, and
+        would end a validation in the middle.
+        """
+        asked_at: list[float] = []
+
+        def note(number: int, _: Any) -> None:
+            if self.asked_by is not None:
+                is_again = time.monotonic() - asked_at[0] > _SECONDS_BETWEEN_CTRL_CS
+                if number == signal.SIGINT and trainer.is_global_zero and is_again:
+                    raise KeyboardInterrupt
+                return
+            self.asked_by = signal.Signals(number)
+            asked_at.append(time.monotonic())
+            if (launcher := trainer.strategy.launcher) is not None:
+                launcher.kill(signal.SIGTERM)  # the processes that it started
+            if trainer.is_global_zero:
+                # Not by way of the progress bar's console, which may be in the middle of a line.
+                os.write(2, b"\nStopping behind this step, or this validation. Ctrl-C again stops at once.\n")
+
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
+            try:
+                self._handlers[number] = signal.signal(number, note)
+            except ValueError:  # only a main thread may
+                return
+
+    def _restore_handlers(self) -> None:
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
+        self._handlers = {}
+
+
+def exit_code(trainer: Trainer) -> int:
+    """What a shell reports of a program that was asked to stop."""
+    return 130 if any(file.asked_by == signal.SIGINT for file in _of(trainer)) else 143
+
+
+def seconds_before(trainer: Trainer) -> float:
+    """What a run took up to the checkpoint that it went on from."""
+    return sum(file.seconds_before for file in _of(trainer))
+
+
+def _of(trainer: Trainer) -> list[LastCheckpoint]:
+    return [file for file in trainer.checkpoint_callbacks if isinstance(file, LastCheckpoint)]
+
+
+def _any(trainer: Trainer, decision: bool) -> bool:
+    """Whether one of the processes says so; all of them have to ask."""
+    return trainer.strategy.reduce_boolean_decision(decision, all=False)
+
+
+def _stop(trainer: Trainer) -> None:
+    """Lets Lightning raise its SIGTERMException as soon as this batch or epoch has ended."""
+    request_stop(trainer)

@@ -1,0 +1,1 @@
+"""Files of weights: of classifiers that others trained, and read without running code from them."""

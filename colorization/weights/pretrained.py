@@ -1,0 +1,80 @@
+"""Trained weights of classifiers: from a local file, or downloaded once from torchvision."""
+
+import re
+from pathlib import Path
+
+import torch
+import torchvision
+from torch import Tensor, nn
+
+from colorization.errors import ConfigError
+from colorization.weights.downloads import cached, download
+
+
+def load_weights(layers: nn.Module, name: str, weights: str | Path, option: str) -> None:
+    """Loads a state dict into the first layers of a classifier; what belongs to its other layers is passed over.
+
+    Args:
+        layers: the module to fill.
+        name: the network's name, for messages.
+        weights: a file that `torch.load(weights_only=True)` reads: the state dict of a whole classifier or of its
+            features (with or without the prefix `features.`).
+        option: the option that names the file, for messages.
+
+    Raises:
+        ConfigError: the file is missing, can't be read, or lacks or mismatches a weight.
+    """
+    path = Path(weights).expanduser()
+    what = f"{option}={path}, the weights of {name}"
+    if not path.is_file():
+        raise ConfigError(f"{what}: there is no such file; give the path of a state dict")
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise ConfigError(
+            f"{what}: the file can't be read as a PyTorch state dict ({type(error).__name__}); "
+            "save one with torch.save(model.state_dict(), FILE)"
+        ) from error
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise ConfigError(
+            f"{what}: the file holds no state dict (names to tensors); "
+            "save one with torch.save(model.state_dict(), FILE)"
+        )
+    wanted = layers.state_dict()
+    # timm's feature networks write the stage `stages.0` of the classifier as `stages_0`.
+    spelled = {re.sub(r"^(\w+)_(\d+)\.", r"\1.\2.", key): key for key in wanted}
+    found = {key.removeprefix("features."): value for key, value in state.items()}
+    found = {spelled.get(key, key): value for key, value in found.items()}
+    # BatchNorm's counter of batches is missing from files older than PyTorch 0.4.1, and nothing reads it.
+    missing = [key for key in wanted if key not in found and not key.endswith("num_batches_tracked")]
+    wrong = [key for key in wanted if key in found and found[key].shape != wanted[key].shape]
+    if missing or wrong:
+        why = f"{missing[0]} is missing" if missing else f"{wrong[0]} has another shape"
+        raise ConfigError(f"{what}: the file does not fit, {why}; give weights of a {name}")
+    layers.load_state_dict({**wanted, **{key: found[key] for key in wanted if key in found}})
+
+
+def download_imagenet_weights(name: str, option: str, otherwise: str) -> Path:
+    """The local path of torchvision's ImageNet weights, downloaded if they are not cached yet.
+
+    Args:
+        name: torchvision's name of the network.
+        option: the option that takes a local file instead, for messages.
+        otherwise: how to do without these weights, for messages.
+
+    Raises:
+        ConfigError: they can't be downloaded.
+    """
+    url = torchvision.models.get_model_weights(name).DEFAULT.url
+    try:
+        return download(url)
+    except (OSError, RuntimeError) as error:
+        raise no_pretrained_weights(name, url, str(cached(url)), option, otherwise) from error
+
+
+def no_pretrained_weights(name: str, what: str, where: str, option: str, otherwise: str) -> ConfigError:
+    """What to say when weights can't be downloaded: what to fetch, where to put it, and what to do without."""
+    return ConfigError(
+        f"the pretrained weights of {name} could not be downloaded: fetch {what} and put it at {where}, "
+        f"or name a local file with {option}=FILE, or {otherwise}"
+    )
