@@ -26,6 +26,7 @@ test: $(INSTALLED)  ## run the tests
 lint: $(INSTALLED)  ## check style
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
 
 typecheck: $(INSTALLED)  ## check types
 	$(BIN)/mypy

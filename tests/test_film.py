@@ -16,8 +16,9 @@ from torch import Tensor
 from colorization import Colorizer
 from colorization.color import rgb_to_lab, to_float
 from colorization.errors import ConfigError, PictureError
-from colorization.film import color_film, is_film
+from colorization.film import color_film
 from colorization.film.stabilize import CUT, KEEP, Flicker, Stabilizer, flicker
+from colorization.imagefiles import is_film
 from tests.conftest import RunScript, make_photo
 from tests.tiny import write_tiny
 

@@ -119,7 +119,7 @@ def test_a_shard_that_comes_out_otherwise_is_refused(
     run_script(PREPARE, *arguments)
     shard = next((tmp_path / "out").glob("train-*.tar"))
     shard.unlink()
-    monkeypatch.setattr(packing, "packed", lambda rgb, recipe: b"as another library has it")
+    monkeypatch.setattr(writing, "packed", lambda rgb, recipe: b"as another library has it")
     assert f"{shard.name} can't be made again as manifest.json has it" in fails(PREPARE, *arguments)
     assert not shard.exists()
 

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from colorization.backbones import Backbone
 from colorization.checkpoints.memory_budget import Budget
+from colorization.checkpoints.renamed import renamed
 from colorization.config.instantiate import CHECKPOINT_PACKAGES, TRUSTED_PACKAGES, instantiate, locate
 from colorization.decoders.base import Decoder
 from colorization.errors import CheckpointError, ConfigError
@@ -65,6 +66,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
         raise CheckpointError(f"checkpoint {path} is refused: its data.size is not within 1..{_MOST_SIZE}")
     if not all(isinstance(key, str) and _is_plain(value) for key, value in weights.items()):
         raise CheckpointError(f"checkpoint {path} is refused: its weights are not names with plain tensors")
+    checkpoint[ENTRY] = {**entry, "config": renamed(entry["config"])}
     return checkpoint
 
 

@@ -20,8 +20,8 @@ from rich.progress import Progress
 from colorization.config.instantiate import resolve
 from colorization.config.schemas import PredictConfig
 from colorization.errors import ColorizationError, ConfigError, PictureError, did_you_mean
-from colorization.film import color_film, is_film
-from colorization.imagefiles import read_picture, save_picture
+from colorization.film import color_film
+from colorization.imagefiles import is_film, read_picture, save_picture
 from colorization.imagefiles.picture import Picture
 from colorization.inference.colorizer import Colorizer, check_resolution, find_device
 from colorization.inference.jobs import FORMATS, Job, expand, list_jobs

@@ -19,8 +19,6 @@ from colorization.film.stabilize import Flicker, Stabilizer
 from colorization.inference.colorizer import Colorizer, is_out_of_memory
 from colorization.runtime.files import whole_file
 
-SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".mts", ".wmv", ".3gp"})
-
 # How films are encoded: each codec with its encoder and the options for a quality that the eye can't tell from the
 # original's, in the order of preference where the container takes several.
 _ENCODERS = {
@@ -54,11 +52,6 @@ class FilmReport:
     flicker_after: float
     copied: tuple[str, ...]
     left_out: tuple[str, ...]
-
-
-def is_film(path: Path) -> bool:
-    """Whether a file's name ends like a film's and the file is not hidden."""
-    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
 
 
 def color_film(

@@ -2,10 +2,12 @@
 
 from colorization.imagefiles.picture import Picture
 from colorization.imagefiles.reading import (
+    FILM_SUFFIXES,
     MAX_PIXELS,
     SUFFIXES,
     find_pictures,
     from_pil,
+    is_film,
     is_gray_mode,
     is_picture,
     open_picture,
@@ -16,11 +18,13 @@ from colorization.imagefiles.reading import (
 from colorization.imagefiles.saving import output_name, save_picture, write_picture
 
 __all__ = [
+    "FILM_SUFFIXES",
     "MAX_PIXELS",
     "SUFFIXES",
     "Picture",
     "find_pictures",
     "from_pil",
+    "is_film",
     "is_gray_mode",
     "is_picture",
     "open_picture",

@@ -27,6 +27,9 @@ from colorization.imagefiles.picture import (
 from colorization.imagefiles.profiles import profile_space, to_srgb
 from colorization.imagefiles.saving import on_white, to_8_bits, to_pil
 
+FILM_SUFFIXES = frozenset(
+    {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".mts", ".wmv", ".3gp"}
+)
 SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".ppm", ".pgm", ".pnm", ".jp2", ".avif"}
 )
@@ -45,6 +48,11 @@ _pillows_limit = threading.Lock()
 def is_picture(name: str) -> bool:
     """Whether a file's name ends like a picture's and the file is not hidden."""
     return os.path.splitext(name)[1].lower() in SUFFIXES and not os.path.basename(name).startswith(".")
+
+
+def is_film(path: Path) -> bool:
+    """Whether a file's name ends like a film's and the file is not hidden."""
+    return path.suffix.lower() in FILM_SUFFIXES and not path.name.startswith(".")
 
 
 def find_pictures(folder: Path) -> list[str]:

@@ -13,8 +13,7 @@ from pathlib import Path
 from PIL import Image
 
 from colorization.errors import ColorizationError, ConfigError
-from colorization.film import is_film
-from colorization.imagefiles import is_picture, output_name
+from colorization.imagefiles import is_film, is_picture, output_name
 from colorization.runtime.files import expand, matching
 
 # Formats that keep colours well; the ending is the one that a changed name gets.

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from colorization.commands.entry import one_sentence
+from colorization.config.mistakes import one_sentence
 from colorization.errors import ConfigError
 from colorization.sweeps.leaderboard import close_sweep
 from colorization.sweeps.results import find_jobs

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from colorization.commands.entry import explain
+from colorization.config.mistakes import explain
 from colorization.errors import DataError
 from tests.shards.conftest import damage, everything, module, pixels
 from tests.stores import Web, make_tar
