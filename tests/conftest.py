@@ -1,52 +1,22 @@
 """What several tests share. Photos are made here: no test needs a download or a folder outside the repository."""
 
-import csv
 import os
 import sys
 from collections.abc import Callable, Iterator
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 import torchvision
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
-from PIL import Image
 
 from colorization.commands.main import COMMANDS
 from colorization.config.instantiate import resolve
 from colorization.config.resolvers import register
-
-CONF = Path(__file__).parent.parent / "conf"
-Compose = Callable[..., dict[str, Any]]
-RunScript = Callable[..., None]
-
-# Options that make a run small enough for a test.
-SMALL = (
-    "backbone=resnet18",
-    "backbone.pretrained=false",
-    "data.size=32",
-    "data.batch_size=2",
-    "data.num_workers=0",
-    "trainer=cpu",
-    "trainer.max_epochs=1",
-    "trainer.precision=32-true",
-    "trainer.log_every_n_steps=1",
-    "logger=none",
-)
-
-# A network of timm's for tests: checkpoints of a megabyte.
-TINY = ("backbone=timm", "backbone.name=test_efficientnet", "backbone.pretrained=false", "decoder.width=16")
-
-
-def make_photo(width: int = 48, height: int = 40, seed: int = 0) -> Image.Image:
-    """A colourful picture: smooth random blobs."""
-    generator = np.random.default_rng(seed)
-    blobs = Image.fromarray(generator.integers(0, 256, (4, 5, 3), dtype=np.uint8))
-    return blobs.resize((width, height), Image.Resampling.BICUBIC)
+from tests.helpers.photos import make_folder
+from tests.helpers.runs import CONF, Compose, RunScript, train_in
 
 
 @pytest.fixture(scope="session")
@@ -56,15 +26,6 @@ def vgg_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("weights") / "vgg19.pth"
     torch.save(torchvision.models.vgg19(weights=None).features[:18].state_dict(), path)
     return path
-
-
-def make_folder(folder: Path, count: int = 6) -> Path:
-    """A folder with `count` photos, some of them nested."""
-    (folder / "nested" / "deeper").mkdir(parents=True)
-    for index in range(count):
-        place = (folder, folder / "nested", folder / "nested" / "deeper")[index % 3]
-        make_photo(48 + index, 40, seed=index).save(place / f"photo {index}.png")
-    return folder
 
 
 @pytest.fixture
@@ -130,34 +91,3 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     make_folder(folder / "photos", 8)
     train_in(folder / "run", folder / "photos", "trainer.max_epochs=2")
     return folder / "run"
-
-
-def train_in(folder: Path, photos: Path, *overrides: str) -> None:
-    """Trains a small network in this process, with `folder` as the folder of the run."""
-    arguments = [*SMALL, "data=folder", f"data.root={photos}", "data.val_share=0.4", f"hydra.run.dir={folder}"]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", ["train.py", *arguments, *overrides])
-        COMMANDS["train"]()
-
-
-def rows(folder: Path) -> list[dict[str, str]]:
-    """The rows of a run's `metrics.csv`."""
-    with (folder / "metrics.csv").open() as file:
-        return list(csv.DictReader(file))
-
-
-def sweep_toy(*arguments: str) -> int | str | None:
-    """Runs `toy_sweep` in this process, with the folder `sweep` for a multirun, and returns what it exits with."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", ["toy_sweep.py", *arguments, "hydra.sweep.dir=sweep"])
-        try:
-            import_module("tests.toy_sweep").command()
-        except SystemExit as stop:
-            return stop.code
-    return 0
-
-
-def leaderboard(sweep: Path) -> list[dict[str, str]]:
-    """The rows of a sweep's `leaderboard.csv`."""
-    with (sweep / "leaderboard.csv").open(newline="") as file:
-        return list(csv.DictReader(file))

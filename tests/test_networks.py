@@ -13,16 +13,10 @@ from colorization.decoders.autoencoder import AutoencoderDecoder
 from colorization.decoders.unet import UNetDecoder
 from colorization.errors import ConfigError
 from colorization.network import ColorizationNetwork
-from tests.conftest import CONF, Compose
+from tests.helpers.runs import REQUIRED, Compose, options
+
 
 # What an option asks for that has no default.
-REQUIRED = {"timm": ["backbone.name=convnext_atto"]}
-
-
-def options(group: str) -> list[str]:
-    return sorted(path.stem for path in (CONF / group).glob("*.yaml") if not path.stem.startswith("_"))
-
-
 @pytest.mark.parametrize("size", [(64, 64), (45, 71)], ids=["even", "odd"])
 @pytest.mark.parametrize("decoder", options("decoder"))
 @pytest.mark.parametrize("backbone", options("backbone"))

@@ -66,7 +66,7 @@ class Grammar:
                 flags += _flag(word, rest)
             elif key == self.many and equals:
                 plain += _listed(value)
-            elif key in self.paths and equals and value != "null" and not value.startswith("["):
+            elif key in self.paths and equals and value != "null":
                 overrides.append(f"{key}={quoted(value)}")
             elif not takes_plain_words or (name in options and word != name) or name.startswith(("hydra.", "hydra/")):
                 overrides.append(word)
@@ -83,7 +83,7 @@ class Grammar:
 
     def _filled(self, plain: list[str], overrides: Sequence[str]) -> list[str]:
         if "" in plain:
-            raise ConfigError("a file's name is empty: give a path, or leave the word out")
+            raise ConfigError(f"{self.many or self.places[0]}= is empty: give a path, or leave the word out")
         filled: list[str] = []
         if self.many is not None:
             given = any(override.startswith("checkpoint=") for override in overrides)

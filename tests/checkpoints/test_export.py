@@ -1,0 +1,160 @@
+"""Exported networks: they colour as the checkpoint that they were made from, at any size, and say what they are."""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from colorization import Colorizer
+from colorization.checkpoints.export import LightnessToAb, export, largest_difference, write_onnx
+from colorization.checkpoints.network import ENTRY, build_network, read_checkpoint, rebuild
+from colorization.errors import CheckpointError, ConfigError
+from tests.helpers.photos import make_photo
+from tests.helpers.runs import RunScript
+from tests.helpers.tiny import DECODERS, tiny_config, write_tiny
+
+SIZES = [(1, 1, 64, 32), (2, 1, 7, 131), (1, 1, 1, 5), (5, 1, 96, 96)]
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> Path:
+    return write_tiny(tmp_path / "tiny.ckpt")
+
+
+@pytest.mark.parametrize("decoder", DECODERS)
+@pytest.mark.parametrize("backbone", ["test_efficientnet", "test_convnext", "test_vit"])
+def test_safetensors_colors_like_the_checkpoint(tmp_path: Path, backbone: str, decoder: str) -> None:
+    source = write_tiny(tmp_path / "tiny.ckpt", backbone, decoder)
+    # Recognized by content, under any name.
+    # The same numbers, but a matrix product may round otherwise where they lie otherwise in memory.
+    assert export(source, tmp_path / "exported.safetensors", "safetensors") < 1e-3
+    renamed = (tmp_path / "exported.safetensors").rename(tmp_path / "renamed.ckpt")
+    before, after = (Colorizer.from_checkpoint(path, device="cpu") for path in (source, renamed))
+    photo = np.asarray(make_photo(50, 37))
+    assert np.array_equal(before(photo), after(photo))
+    assert np.abs(before(photo).astype(int) - photo.mean(-1, keepdims=True)).max() > 5  # it does colour
+    assert json.loads(json.dumps(read_checkpoint(source)[ENTRY])) == read_checkpoint(renamed)[ENTRY]
+
+
+def test_a_run_of_train_exports_and_predicts(trained: Path, tmp_path: Path, run_script: RunScript) -> None:
+    """The command as users type it, on weights in channels-last layout with an optimizer's state beside them."""
+    checkpoint = trained / "checkpoints" / "best.ckpt"
+    run_script(
+        "colorization.checkpoints.export",
+        f"checkpoint={checkpoint}",
+        f"output={tmp_path / 'deep' / 'best.safetensors'}",
+    )
+    exported = tmp_path / "deep" / "best.safetensors"
+    assert exported.stat().st_size < checkpoint.stat().st_size / 2
+    assert exported.stat().st_mode & 0o777 == checkpoint.stat().st_mode & 0o777
+    assert list(exported.parent.iterdir()) == [exported]
+    photo = make_photo(61, 40)
+    before, after = (Colorizer.from_checkpoint(path, device="cpu")(photo) for path in (checkpoint, exported))
+    assert before.tobytes() == after.tobytes()
+
+
+def test_onnx_file(tmp_path: Path, run_script: RunScript, capsys: pytest.CaptureFixture[str]) -> None:
+    """Run by onnxruntime at sizes that the export did not try, and held against PyTorch."""
+    import onnxruntime
+
+    source = write_tiny(tmp_path / "tiny.ckpt", "test_efficientnet", "unet")
+    run_script("colorization.checkpoints.export", f"checkpoint={source}", "format=onnx")
+    printed = capsys.readouterr().out
+    assert "largest difference" in printed
+    session = onnxruntime.InferenceSession(tmp_path / "tiny.onnx", providers=["CPUExecutionProvider"])
+    assert [(node.name, node.shape) for node in session.get_inputs()] == [
+        ("lightness", ["batch", 1, "height", "width"])
+    ]
+    assert [(node.name, node.shape) for node in session.get_outputs()] == [("ab", ["batch", 2, "height", "width"])]
+    said = json.loads(session.get_modelmeta().custom_metadata_map[ENTRY])
+    assert said["config"]["data"] == {"size": 32}
+    assert said["config"]["decoder"] == tiny_config(decoder="unet")["decoder"]
+    model = LightnessToAb(*rebuild(read_checkpoint(source), source))
+    check_sizes(model, lambda x: torch.from_numpy(session.run(None, {"lightness": x.numpy()})[0]), within=1e-2)
+
+
+def test_torch_export_file(tmp_path: Path) -> None:
+    source = write_tiny(tmp_path / "tiny.ckpt", "test_efficientnet", "unet")
+    assert export(source, tmp_path / "tiny.pt2", "torch_export") < 1e-2
+    extra = {f"{ENTRY}.json": ""}
+    program = torch.export.load(tmp_path / "tiny.pt2", extra_files=extra)
+    assert json.loads(extra[f"{ENTRY}.json"])["config"]["data"] == {"size": 32}
+    check_sizes(LightnessToAb(*rebuild(read_checkpoint(source), source)), program.module(), within=1e-2)
+
+
+def check_sizes(model: LightnessToAb, run: Callable[[Tensor], Tensor], within: float) -> None:
+    generator = torch.Generator().manual_seed(1)
+    for shape in SIZES:
+        lightness = 100 * torch.rand(shape, generator=generator)
+        expected = model(lightness).detach()
+        found = run(lightness)
+        assert found.shape == expected.shape == (shape[0], 2, *shape[2:])
+        assert expected.abs().max() > 1
+        torch.testing.assert_close(found, expected, atol=within, rtol=0)
+
+
+@pytest.mark.skipif(
+    tuple(map(int, torch.__version__.split(".")[:2])) < (2, 15), reason="PyTorch 2.11 can't export a classifier's head"
+)
+@pytest.mark.parametrize("decoder", ["autoencoder", "query"])
+def test_graphs_hold_what_the_objective_makes_of_the_map(tmp_path: Path, decoder: str) -> None:
+    """A classifier's head, bins and temperature are in the graph, and so are the queries of a transformer."""
+    torch.manual_seed(0)
+    config = tiny_config(decoder=decoder)
+    config["objective"] = {"_target_": "colorization.objectives.classification.Classification", "features": 16}
+    network, objective = build_network(config)
+    for parameter in (*network.decoder.parameters(), *objective.parameters()):
+        if parameter.ndim > 1:
+            torch.nn.init.kaiming_normal_(parameter)
+    model = LightnessToAb(network, objective).eval().requires_grad_(False)
+    check_sizes(model, write_onnx(model, "{}", tmp_path / "bins.onnx"), within=1e-2)
+
+
+def test_the_largest_difference_is_found() -> None:
+    network, objective = build_network(tiny_config())
+    model = LightnessToAb(network.eval(), objective)
+
+    def nudged(lightness: Tensor) -> Tensor:
+        ab = model(lightness)
+        if lightness.shape[-1] == 71:
+            ab[-1, 1, -1, -1] -= 3
+        return ab
+
+    assert largest_difference(model, model, 32) == 0
+    assert largest_difference(model, nudged, 32) == pytest.approx(3, abs=1e-4)
+
+
+def test_a_file_that_colors_otherwise_is_not_left_behind(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("colorization.checkpoints.export.TOLERANCE", -1.0)
+    with pytest.raises(CheckpointError, match=r"tiny\.ckpt colours otherwise with format=safetensors"):
+        export(tiny, tiny.with_suffix(".safetensors"), "safetensors")
+    assert list(tiny.parent.iterdir()) == [tiny]
+
+
+def test_mistakes_end_in_one_sentence(tiny: Path, fails: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
+    run = ["colorization.checkpoints.export", f"checkpoint={tiny}"]
+    assert "did you mean safetensors?" in fails(*run, "format=safetensor")
+    assert "does not end in .pt2" in fails(*run, "format=torch_export", "output=other.pth")
+    tiny.with_suffix(".safetensors").write_text("mine")
+    assert "overwrite=true" in fails(*run)
+    assert tiny.with_suffix(".safetensors").read_text() == "mine"
+    assert "is damaged or not a checkpoint; give a .ckpt" in fails(
+        "colorization.checkpoints.export", f"checkpoint={tiny.with_suffix('.safetensors')}", "output=other.safetensors"
+    )
+    assert "formt is not an option; did you mean format" in fails(*run, "formt=onnx")
+    monkeypatch.setitem(sys.modules, "onnxscript", None)
+    assert fails(*run, "format=onnx").endswith("needs the package onnxscript: pip install 'colorization[export]'")
+
+
+def test_reading_safetensors_without_the_package(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    export(tiny, tiny.with_suffix(".safetensors"), "safetensors")
+    monkeypatch.setitem(sys.modules, "safetensors", None)
+    with pytest.raises(CheckpointError, match=r"needs the package safetensors: pip install 'colorization\[export\]'"):
+        read_checkpoint(tiny.with_suffix(".safetensors"))
+    with pytest.raises(ConfigError, match="needs the package safetensors"):
+        export(tiny, tiny.with_name("other.safetensors"), "safetensors")

@@ -1,0 +1,195 @@
+"""Configuration: every file composes, every mistake is named, and nothing foreign is built."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+from hydra.errors import ConfigCompositionException
+
+from colorization.commands.main import COMMANDS
+from colorization.config.instantiate import instantiate, parameters, resolve
+from colorization.errors import ConfigError
+from tests.helpers.runs import CONF, REQUIRED, SMALL, Compose, RunScript, options
+
+Fails = Callable[..., str]
+
+
+@pytest.mark.parametrize("group", ["optimizer", "scheduler", "trainer", "objective", "decoder", "backbone"])
+def test_every_option_of_every_group_composes(compose_config: Compose, group: str) -> None:
+    for option in options(group):
+        extra = REQUIRED.get(option, []) if group == "backbone" else []
+        assert "_target_" in compose_config(f"{group}={option}", *extra)[group]
+
+
+@pytest.mark.parametrize("group", ["callbacks", "logger"])
+def test_every_callback_and_logger_is_built(compose_config: Compose, group: str) -> None:
+    for option in options(group):
+        chosen = f"{group}=[default,{option}]" if group == "callbacks" and option != "default" else f"{group}={option}"
+        if chosen == "callbacks=default":
+            chosen = "callbacks=[default]"
+        nodes = compose_config(chosen)[group]
+        assert nodes
+        for name, node in nodes.items():
+            instantiate(node, f"{group}.{name}")
+
+
+@pytest.mark.parametrize("experiment", options("experiment"))
+def test_every_experiment_composes(compose_config: Compose, experiment: str) -> None:
+    config = compose_config(f"experiment={experiment}")
+    assert config["trainer"]["max_epochs"] > 0
+
+
+@pytest.mark.parametrize("experiment", options("experiment"))
+def test_every_experiment_says_how_it_is_run_and_what_came_out(experiment: str) -> None:
+    header = (CONF / "experiment" / f"{experiment}.yaml").read_text().split("\ndefaults")[0]
+    assert f"# python train.py experiment={experiment}" in header
+    assert "Hardware" in header
+    assert "TO MEASURE" not in header
+
+
+def test_train_yaml_and_evaluate_yaml_name_every_group() -> None:
+    named = {
+        script: {
+            key
+            for entry in yaml.safe_load((CONF / f"{script}.yaml").read_text())["defaults"]
+            if isinstance(entry, dict)
+            for key in entry
+        }
+        for script in ("train", "evaluate")
+    }
+    folders = {path.name for path in CONF.iterdir() if path.is_dir() and path.name != "hydra"}
+    assert folders - {"protocol"} <= named["train"]
+    assert "protocol" in named["evaluate"]
+
+
+@pytest.mark.parametrize("script", ["train", "evaluate", "predict"])
+@pytest.mark.parametrize("flag", ["--help", "--cfg=job"])
+def test_help_and_cfg(run_script: RunScript, capfd: pytest.CaptureFixture[str], script: str, flag: str) -> None:
+    if flag == "--help":
+        with pytest.raises(SystemExit) as stop:
+            run_script(script, flag)
+        assert stop.value.code in (0, None)
+    else:
+        run_script(script, flag)
+    printed = capfd.readouterr().out
+    if flag == "--help":
+        assert f"python {script}.py" in printed
+    else:
+        assert "checkpoint: " in printed or "backbone:" in printed
+
+
+@pytest.mark.parametrize(
+    ("override", "parts"),
+    [
+        ("sed=5", ["sed", "did you mean seed?"]),
+        ("backbone.frozn=true", ["backbone.frozn", "did you mean frozen?"]),
+        ("+backbone.frozn=true", ["backbone.frozn", "did you mean frozen?"]),
+        ("backbone=vgg61", ["backbone=vgg61", "did you mean vgg19 or vgg16?", "resnet18"]),
+        ("bakbone=vgg16", ["bakbone", "did you mean backbone?"]),
+        ("experiment=quikstart", ["experiment=quikstart", "did you mean quickstart?"]),
+        ("seed=many", ["seed", "many"]),
+        ("data.batch_size=many", ["data.batch_size=many", "valid integer"]),
+        ("data.size=1.5", ["data.size=1.5", "valid integer"]),
+        ("objective.loss=l3", ["objective.loss=l3", "'mse', 'l1' or 'huber'"]),
+        ("trainer.max_epochs=many", ["trainer.max_epochs=many", "valid integer"]),
+        ("trainer.precision=12", ["trainer.precision=12: the value should be"]),
+        ("trainer.max_epoch=3", ["trainer.max_epoch", "did you mean max_epochs"]),
+        ("optimizer.learning_rate=1", ["optimizer.learning_rate is not an option", "lr"]),
+        ("data=folder", ["data.root is missing"]),
+        ("data=_loading", ["data names nothing to build"]),
+        ("backbone._target_=os.system", ["backbone._target_=os.system is refused"]),
+        ("decoder._target_=torch.nn.Linear", ["decoder.width is not an option of Linear"]),
+        ("data=folder data.root=a(1).jpg", ["data.root=a(1).jpg can't be read: write 'data.root=\"a(1).jpg\"'"]),
+        ("ckpt_path=nowhere.ckpt", ["nowhere.ckpt", "no such file"]),
+        ("ckpt_path=last", ["ckpt_path=last", "there is no"]),
+        ("trainer.accelerator=abacus", ["trainer can't be built as configured", "abacus"]),
+        ("trainer.max_epochs=0", ["trainer.max_epochs=0", "give 1 or more"]),
+        ("seed=99999999999", ["seed=99999999999", "4294967295 at the most"]),
+        ("optimizer.lr=-1", ["optimizer can't be built as configured", "-1"]),
+        ("scheduler.warmup=2", ["scheduler.warmup=2"]),
+        ("monitor=val/pnsr", ["monitor=val/pnsr", "did you mean val/psnr"]),
+        ("trainer.precision=bf16-true", ["trainer.precision=bf16-true", "bf16-mixed"]),
+        ("monitor_mode=up", ["monitor_mode=up"]),
+        ("data.max_unreadable=25", ["data.max_unreadable=25"]),
+        ("callbacks=ema", ["callbacks has no checkpoint", "[default,...]"]),
+        ("data.root=photos", ["data.root belongs to data=folder"]),
+        ("trainer.fast_dev_run=true", ["+trainer.fast_dev_run=VALUE"]),
+        ("data=/some/photos", ["data=/some/photos does not exist"]),
+        ("decoder=unet,autoencoder", ["add -m"]),
+        ("optimizer.lr=", ["optimizer.lr= is empty"]),
+    ],
+)
+def test_a_mistake_on_the_command_line_gets_one_sentence(
+    fails: Fails, tmp_path: Path, override: str, parts: list[str]
+) -> None:
+    small = [value for value in SMALL if value.split("=")[0] != override.split("=")[0].lstrip("+")]
+    small = [value for value in small if not (override.startswith("backbone=") and value.startswith("backbone"))]
+    message = fails(
+        "train", *small, *override.split(" "), f"paths.output_dir={tmp_path}", f"hydra.run.dir={tmp_path}/r"
+    )
+    for part in parts:
+        assert part in message
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("sed: 5", ["sed", "did you mean seed?"]),
+        ("backbone:\n  frozn: true", ["backbone.frozn", "did you mean frozen?"]),
+        ("data:\n  siez: 64", ["data.siez", "did you mean size?"]),
+        ("seed: many", ["seed", "many"]),
+    ],
+)
+def test_a_mistake_in_yaml_gets_one_sentence(fails: Fails, tmp_path: Path, text: str, parts: list[str]) -> None:
+    (tmp_path / "conf" / "experiment").mkdir(parents=True)
+    (tmp_path / "conf" / "experiment" / "mine.yaml").write_text(f"# @package _global_\n{text}\n")
+    message = fails("train", *SMALL, "experiment=mine", "--config-dir", str(tmp_path / "conf"))
+    for part in parts:
+        assert part in message
+
+
+def test_full_error_shows_the_traceback(run_script: RunScript, monkeypatch: pytest.MonkeyPatch) -> None:
+    import sys
+
+    monkeypatch.setattr(sys, "argv", ["train.py", "sed=5"])
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
+    with pytest.raises(ConfigCompositionException, match="Could not override 'sed'"):
+        COMMANDS["train"]()
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "os.system",
+        "subprocess.Popen",
+        "colorization.config.instantiate.os.system",
+        "torch.hub.os.system",
+        "colorization.nowhere",
+        5,
+    ],
+)
+def test_only_trusted_packages_are_built_from(target: object) -> None:
+    with pytest.raises(ConfigError, match=r"refused|does not exist|neither a class"):
+        instantiate({"_target_": target}, "backbone")
+
+
+def test_a_nested_foreign_target_is_refused() -> None:
+    node = {"_target_": "colorization.objectives.regression.Regression", "loss": {"_target_": "os.getcwd"}}
+    with pytest.raises(ConfigError, match=r"objective\.loss\._target_=os\.getcwd is refused"):
+        instantiate(node, "objective")
+
+
+def test_options_of_the_base_class_count_where_a_class_passes_them_on() -> None:
+    from colorization.data.folder import FolderDataModule
+
+    accepted = parameters(FolderDataModule)
+    assert {"root", "val_share", "size", "batch_size", "max_unreadable"} <= accepted.keys()
+    assert "loading" not in accepted
+
+
+def test_resolved_values_have_the_types_of_the_signature(compose_config: Compose) -> None:
+    from omegaconf import OmegaConf
+
+    node = {"_target_": "colorization.decoders.unet.UNetDecoder", "width": "64"}
+    assert resolve(OmegaConf.create({"decoder": node}))["decoder"]["width"] == 64
