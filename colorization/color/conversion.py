@@ -1,10 +1,12 @@
 """Conversion between sRGB and CIE Lab, and what networks see of it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 
 import torch
 from torch import Tensor
+
+from colorization.color.curves import compress, expand, from_linear, levels_to_linear, to_linear
 
 # Linear sRGB -> CIE XYZ, IEC 61966-2-1:1999, white point D65 (rounded to six decimals as in scikit-image).
 RGB_TO_XYZ = (
@@ -14,61 +16,92 @@ RGB_TO_XYZ = (
 )
 # CIE XYZ of the D65 white, 2 degree observer (ASTM E308).
 WHITE_D65 = (0.95047, 1.0, 1.08883)
-# CIE 15:2004, section 8.2.1: the cube root turns into a straight line below (6/29)^3.
-EPSILON = (6 / 29) ** 3
-SLOPE = (29 / 6) ** 2 / 3
-OFFSET = 4 / 29
+# The same over the white's, as Lab takes them, and the inverse.
+_RGB_TO_RELATIVE_XYZ = [[part / white for part in row] for row, white in zip(RGB_TO_XYZ, WHITE_D65, strict=True)]
+_RELATIVE_XYZ_TO_RGB = torch.tensor(_RGB_TO_RELATIVE_XYZ, dtype=torch.float64).inverse().tolist()
 
+# Pixels that the steps of a conversion go over together: three channels of float32 fill most of a core's second cache.
+_BLOCK = 2**16
 # Networks see L/50 - 1 and ab/110, so that both lie in about -1..1.
 LIGHTNESS_SCALE = 50.0
 AB_SCALE = 110.0
 
 
 def in_float32(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    """Runs `function` on float32 copies of its tensors, with autocast off on their device."""
+    """Runs `function` with autocast off, and on float32 copies of its tensors but those of whole numbers."""
 
     @wraps(function)
     def run(*tensors: Tensor, **options: int) -> Tensor:
         with torch.autocast(device_type=tensors[0].device.type, enabled=False):
-            return function(*(tensor.float() for tensor in tensors), **options)
+            return function(*(each.float() if each.is_floating_point() else each for each in tensors), **options)
 
     return run
 
 
-def _mix_channels(matrix: Tensor, picture: Tensor) -> Tensor:
+def in_blocks(function: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    """Runs `function` of `(..., C, H, W)` on a CPU on as many pixels at a time as its cache holds."""
+
+    @wraps(function)
+    def run(picture: Tensor) -> Tensor:
+        pixels = picture[..., 0, :, :].numel()
+        if pixels <= _BLOCK or not picture.is_cpu or (picture.requires_grad and torch.is_grad_enabled()):
+            return function(picture)
+        *batch, channels, height, width = picture.shape
+        flat = picture.reshape(-1, channels, 1, height * width)
+        few = max(_BLOCK // flat.shape[-1], 1)  # small pictures together, large ones in parts
+        blocks = [part for pictures in flat.split(few) for part in pictures.split(_BLOCK, dim=-1)]
+        first = function(blocks[0])
+        whole = first.new_empty(len(flat), first.shape[1], 1, flat.shape[-1])
+        targets = [part for pictures in whole.split(few) for part in pictures.split(_BLOCK, dim=-1)]
+        targets[0].copy_(first)
+        for block, target in zip(blocks[1:], targets[1:], strict=True):
+            target.copy_(function(block))
+        return whole.view(*batch, -1, height, width)
+
+    return run
+
+
+def _weighted(row: Sequence[float], channels: Sequence[Tensor]) -> Tensor:
     # Sums of products instead of matmul: TF32 and bfloat16 settings for matmul must not touch colours.
-    first, second, third = picture.unbind(-3)
-    return torch.stack([row[0] * first + row[1] * second + row[2] * third for row in matrix], dim=-3)
-
-
-def _to_linear(rgb: Tensor) -> Tensor:
-    return torch.where(rgb > 0.04045, ((rgb + 0.055) / 1.055).clamp(min=0) ** 2.4, rgb / 12.92)
-
-
-def _from_linear(linear: Tensor) -> Tensor:
-    return torch.where(linear > 0.0031308, 1.055 * linear.clamp(min=0.0031308) ** (1 / 2.4) - 0.055, 12.92 * linear)
-
-
-def _compress(xyz: Tensor) -> Tensor:
-    """The f of CIE Lab's definition, of XYZ over the white's."""
-    return torch.where(xyz > EPSILON, xyz.clamp(min=EPSILON) ** (1 / 3), SLOPE * xyz + OFFSET)
+    first, second, third = channels
+    return (row[0] * first).add_(second, alpha=row[1]).add_(third, alpha=row[2])
 
 
 @in_float32
+@in_blocks
 def rgb_to_lab(rgb: Tensor) -> Tensor:
     """Converts sRGB to CIE Lab (D65, 2 degrees).
 
     Args:
-        rgb: `(..., 3, H, W)`, 0..1.
+        rgb: `(..., 3, H, W)`, uint8 or uint16, or floats in 0..1.
 
     Returns:
         Lab, float32 `(..., 3, H, W)`: L in 0..100.
     """
-    xyz = _mix_channels(rgb.new_tensor(RGB_TO_XYZ), _to_linear(rgb)) / rgb.new_tensor(WHITE_D65).view(3, 1, 1)
-    x, y, z = _compress(xyz).unbind(-3)
-    return torch.stack((116 * y - 16, 500 * (x - y), 200 * (y - z)), dim=-3)
+    linear = to_linear(rgb).unbind(-3)
+    x, y, z = (compress(_weighted(row, linear)) for row in _RGB_TO_RELATIVE_XYZ)
+    return torch.stack(((116 * y).sub_(16), (x - y).mul_(500), (y - z).mul_(200)), dim=-3)
 
 
+@in_float32
+@in_blocks
+def rgb_to_lightness(rgb: Tensor) -> Tensor:
+    """L of CIE Lab alone.
+
+    Args:
+        rgb: `(..., 3, H, W)`, or `(..., 1, H, W)` for gray, uint8 or uint16, or floats in 0..1.
+
+    Returns:
+        float32 `(..., 1, H, W)`, 0..100.
+    """
+    linear = to_linear(rgb)
+    if rgb.shape[-3] == 3:
+        linear = _weighted(RGB_TO_XYZ[1], linear.unbind(-3)).unsqueeze(-3)
+    return (116 * compress(linear)).sub_(16)
+
+
+@in_float32
+@in_blocks
 def lab_to_rgb(lab: Tensor) -> Tensor:
     """Converts CIE Lab (D65, 2 degrees) to sRGB. Colours that sRGB cannot show are clipped to 0..1.
 
@@ -78,13 +111,7 @@ def lab_to_rgb(lab: Tensor) -> Tensor:
     Returns:
         RGB, float32 `(..., 3, H, W)`, 0..1.
     """
-    return lab_to_unclipped_rgb(lab).clamp(0, 1)
-
-
-@in_float32
-def lab_to_unclipped_rgb(lab: Tensor) -> Tensor:
-    """As `lab_to_rgb`, but colours that sRGB cannot show lie outside 0..1."""
-    return _from_linear(lab_to_linear(lab))
+    return from_linear(lab_to_linear(lab))
 
 
 def lab_to_linear(lab: Tensor) -> Tensor:
@@ -92,26 +119,9 @@ def lab_to_linear(lab: Tensor) -> Tensor:
     lightness, a, b = lab.unbind(-3)
     y = (lightness + 16) / 116
     # z is kept from turning negative, as in scikit-image, so that imaginary blues come out alike.
-    f = torch.stack((y + a / 500, y, (y - b / 200).clamp(min=0)), dim=-3)
-    xyz = torch.where(f > 6 / 29, f**3, (f - OFFSET) / SLOPE) * lab.new_tensor(WHITE_D65).view(3, 1, 1)
-    to_linear = torch.linalg.inv(torch.tensor(RGB_TO_XYZ, dtype=torch.float64)).to(xyz)
-    return _mix_channels(to_linear, xyz)
-
-
-@in_float32
-def rgb_to_lightness(rgb: Tensor) -> Tensor:
-    """L of CIE Lab alone.
-
-    Args:
-        rgb: `(..., 3, H, W)`, or `(..., 1, H, W)` for gray, 0..1.
-
-    Returns:
-        float32 `(..., 1, H, W)`, 0..100.
-    """
-    linear = _to_linear(rgb)
-    if rgb.shape[-3] == 3:
-        linear = _mix_channels(rgb.new_tensor(RGB_TO_XYZ[1:2]), linear)
-    return 116 * _compress(linear) - 16
+    f = torch.stack((torch.add(y, a, alpha=1 / 500), y, torch.sub(y, b, alpha=1 / 200).clamp_(min=0)), dim=-3)
+    xyz = expand(f).unbind(-3)
+    return torch.stack([_weighted(row, xyz) for row in _RELATIVE_XYZ_TO_RGB], dim=-3)
 
 
 @in_float32
@@ -133,10 +143,10 @@ def lab_to_levels(lab: Tensor, *, highest: int) -> Tensor:
     levels, missing = [], torch.zeros_like(linear[..., 0, :, :])
     for channel, weight in ((1, green_weight), (0, red_weight), (2, blue_weight)):
         wanted = linear[..., channel, :, :]
-        own = _from_linear(wanted.clamp(0, 1)) * highest
-        shifted = _from_linear((wanted + missing / weight).clamp(0, 1)) * highest
+        own = from_linear(wanted) * highest
+        shifted = from_linear(wanted + missing / weight) * highest
         level = shifted.clamp(own - 1, own + 1).round().clamp(0, highest)
-        missing = missing + weight * (wanted - _to_linear(level / highest))
+        missing = missing + weight * (wanted - levels_to_linear(level, highest))
         levels.append(level)
     green, red, blue = levels
     return torch.stack((red, green, blue), dim=-3)

@@ -3,15 +3,18 @@
 import torch
 from torch import Tensor
 
-from colorization.color.conversion import in_float32, lab_to_linear, lab_to_unclipped_rgb
+from colorization.color.conversion import in_float32, lab_to_linear
 
 # How far linear RGB may leave 0..1 at both ends and count as shown: the rounding of float32, and that of the matrices,
 # by which white itself is outside.
 GAMUT_MARGIN = (2e-6, 1e-4)
+# Linear RGB half an 8-bit level below black and above white.
+_HALF_BELOW, _HALF_ABOVE = -0.5 / 255 / 12.92, ((1 + 0.5 / 255 + 0.055) / 1.055) ** 2.4
 # More than the chroma of any colour of sRGB, which is 134 at most.
 _MOST_CHROMA = 150.0
 
 
+@in_float32
 def clipped_share(lab: Tensor) -> Tensor:
     """The share of pixels that sRGB cannot show, so that `lab_to_rgb` clips them by more than half an 8-bit level.
 
@@ -21,8 +24,9 @@ def clipped_share(lab: Tensor) -> Tensor:
     Returns:
         `(...)`, 0..1.
     """
-    outside = (lab_to_unclipped_rgb(lab) - 0.5).abs() > 0.5 + 0.5 / 255
-    return outside.any(dim=-3).float().mean(dim=(-2, -1))
+    linear = lab_to_linear(lab)
+    outside = (linear.amin(dim=-3) < _HALF_BELOW) | (linear.amax(dim=-3) > _HALF_ABOVE)
+    return outside.float().mean(dim=(-2, -1))
 
 
 @in_float32

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from colorization import color
-from colorization.color.conversion import RGB_TO_XYZ, WHITE_D65, lab_to_unclipped_rgb
+from colorization.color.conversion import RGB_TO_XYZ, WHITE_D65
 from tests.helpers.photos import make_photo
 
 # Sharma, Wu and Dalal (2005), table 1: two Lab colours and their CIEDE2000. It holds the cases that go wrong easily.
@@ -73,6 +73,42 @@ def test_lab_to_rgb_is_scikit_image_s_inside_and_outside_the_gamut() -> None:
     assert np.abs(to_channels_last(color.lab_to_rgb(lab)) - theirs).max() < 1e-3
 
 
+@pytest.mark.parametrize(("dtype", "highest"), [(torch.uint8, 255), (torch.uint16, 65535)])
+def test_whole_numbers_are_levels(dtype: torch.dtype, highest: int) -> None:
+    rgb = gamut(15)
+    levels = torch.from_numpy((rgb.numpy() * highest).round().astype(str(dtype).removeprefix("torch.")))
+    assert torch.allclose(color.rgb_to_lab(levels), color.rgb_to_lab(rgb), atol=5e-3)
+    assert torch.allclose(color.rgb_to_lightness(levels), color.rgb_to_lab(rgb)[:1], atol=5e-3)
+
+
+def test_tables_are_the_formulas() -> None:
+    """A gradient is what only formulas have."""
+    rgb = gamut(5)
+    lab = color.rgb_to_lab(rgb)
+    assert (lab - color.rgb_to_lab(rgb.clone().requires_grad_())).abs().max() < 2e-3
+    # Black and white, and the knees of the curves between their entries.
+    lab = torch.cat((lab.view(3, 1, -1), color.rgb_to_lab(torch.linspace(0, 1, 20001).expand(3, 1, -1))), dim=-1)
+    assert (color.lab_to_rgb(lab) - color.lab_to_rgb(lab.clone().requires_grad_())).abs().max() < 1e-5
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 30, 4000), (70, 3, 1, 1641), (3, 1, 140_000), (3, 3, 0, 5), (0, 3, 4, 5)])
+def test_many_pixels_are_converted_as_few_are(shape: tuple[int, ...]) -> None:
+    lab = torch.rand(shape) * 80
+    rgb = color.lab_to_rgb(lab)
+    assert rgb.shape == lab.shape
+    few = [color.lab_to_rgb(part) for part in lab.split(1000, dim=-1)]
+    assert torch.equal(rgb, torch.cat(few, dim=-1))
+
+
+def test_what_is_no_color_stays_none() -> None:
+    lab = torch.full((3, 2, 2), 50.0)
+    lab[1, 0, 0] = torch.nan
+    rgb = color.lab_to_rgb(lab)
+    assert rgb[:, 0, 0].isnan().any()
+    assert torch.allclose(rgb[:, 1], color.lab_to_rgb(lab[:, 1:])[:, 0], atol=1e-5)  # the others are as ever
+    assert color.rgb_to_lab(rgb)[:, 0, 0].isnan().any()
+
+
 def test_round_trip_returns_every_8_bit_color() -> None:
     rgb = gamut(3)
     assert torch.equal(color.to_uint8(color.lab_to_rgb(color.rgb_to_lab(rgb))), color.to_uint8(rgb))
@@ -105,6 +141,20 @@ def test_gradients_are_finite_at_black_white_and_gray() -> None:
     color.lab_to_rgb(color.rgb_to_lab(rgb)).sum().backward()
     assert rgb.grad is not None
     assert torch.isfinite(rgb.grad).all()
+
+
+def test_gradients_are_those_of_the_definition() -> None:
+    generator = torch.Generator().manual_seed(0)
+    lab = color.rgb_to_lab(torch.rand(3, 40, 50, generator=generator) ** 3).requires_grad_()
+    weights = torch.rand(3, 40, 50, generator=generator)
+    (ours,) = torch.autograd.grad((color.lab_to_rgb(lab) * weights).sum(), lab)
+    linear = unclipped(lab).clamp(0, 1)
+    by_definition = torch.where(linear > 0.0031308, 1.055 * linear.clamp(min=1e-9) ** (1 / 2.4) - 0.055, 12.92 * linear)
+    (expected,) = torch.autograd.grad((by_definition * weights).sum(), lab)
+    # The straight line and the power meet at an angle.
+    away = ((linear - 0.0031308).abs() > 1e-5).all(dim=0) & ((linear > 1e-6) & (linear < 1 - 1e-6)).all(dim=0)
+    assert away.float().mean() > 0.9
+    assert torch.allclose(ours[:, away], expected[:, away], rtol=1e-4, atol=1e-6)
 
 
 def test_normalization_spans_about_one_and_inverts() -> None:
@@ -167,9 +217,8 @@ def test_clipped_share_counts_what_srgb_can_not_show() -> None:
     assert float(color.clipped_share(inside)) == 0
     lab = torch.tensor([[50.0, 0, 0], [50, 120, 0], [100, 0, 0], [100, 0, 20]]).T.view(3, 2, 2)
     assert float(color.clipped_share(lab)) == 0.5
-    rgb = lab_to_unclipped_rgb(lab)
-    assert torch.equal(rgb.clamp(0, 1), color.lab_to_rgb(lab))
-    assert rgb[:, 0, 1].min() < 0 < 1 < rgb[:, 0, 1].max()
+    linear = unclipped(lab)
+    assert linear[:, 0, 1].min() < 0 < 1 < linear[:, 0, 1].max()
 
 
 def test_grid_squares_are_the_nearest_bins_for_every_color_of_srgb() -> None:
