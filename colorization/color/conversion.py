@@ -38,24 +38,24 @@ def in_float32(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
     return run
 
 
-def in_blocks(function: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+def in_blocks(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
     """Runs `function` of `(..., C, H, W)` on a CPU on as many pixels at a time as its cache holds."""
 
     @wraps(function)
-    def run(picture: Tensor) -> Tensor:
+    def run(picture: Tensor, **options: int) -> Tensor:
         pixels = picture[..., 0, :, :].numel()
         if pixels <= _BLOCK or not picture.is_cpu or (picture.requires_grad and torch.is_grad_enabled()):
-            return function(picture)
+            return function(picture, **options)
         *batch, channels, height, width = picture.shape
         flat = picture.reshape(-1, channels, 1, height * width)
         few = max(_BLOCK // flat.shape[-1], 1)  # small pictures together, large ones in parts
         blocks = [part for pictures in flat.split(few) for part in pictures.split(_BLOCK, dim=-1)]
-        first = function(blocks[0])
+        first = function(blocks[0], **options)
         whole = first.new_empty(len(flat), first.shape[1], 1, flat.shape[-1])
         targets = [part for pictures in whole.split(few) for part in pictures.split(_BLOCK, dim=-1)]
         targets[0].copy_(first)
         for block, target in zip(blocks[1:], targets[1:], strict=True):
-            target.copy_(function(block))
+            target.copy_(function(block, **options))
         return whole.view(*batch, -1, height, width)
 
     return run
@@ -125,6 +125,7 @@ def lab_to_linear(lab: Tensor) -> Tensor:
 
 
 @in_float32
+@in_blocks
 def lab_to_levels(lab: Tensor, *, highest: int) -> Tensor:
     """Lab to the whole numbers of a picture file, rounded so that L changes as little as it can.
 
@@ -138,18 +139,21 @@ def lab_to_levels(lab: Tensor, *, highest: int) -> Tensor:
     Returns:
         RGB, float32 `(..., 3, H, W)`, whole numbers in 0..highest.
     """
-    linear = lab_to_linear(lab)
+    red, green, blue = lab_to_linear(lab).unbind(-3)
     red_weight, green_weight, blue_weight = RGB_TO_XYZ[1]
-    levels, missing = [], torch.zeros_like(linear[..., 0, :, :])
-    for channel, weight in ((1, green_weight), (0, red_weight), (2, blue_weight)):
-        wanted = linear[..., channel, :, :]
-        own = from_linear(wanted) * highest
-        shifted = from_linear(wanted + missing / weight) * highest
-        level = shifted.clamp(own - 1, own + 1).round().clamp(0, highest)
-        missing = missing + weight * (wanted - levels_to_linear(level, highest))
-        levels.append(level)
-    green, red, blue = levels
-    return torch.stack((red, green, blue), dim=-3)
+    green_level = (from_linear(green) * highest).round_()
+    missing = (green - levels_to_linear(green_level, highest)).mul_(green_weight)
+    red_level = _shifted_level(red, missing / red_weight, highest)
+    missing.add_(red - levels_to_linear(red_level, highest), alpha=red_weight)
+    blue_level = _shifted_level(blue, missing / blue_weight, highest)
+    return torch.stack((red_level, green_level, blue_level), dim=-3)
+
+
+def _shifted_level(linear: Tensor, shift: Tensor, highest: int) -> Tensor:
+    """The level of linear RGB that is shifted, but by no more than a level."""
+    own = from_linear(linear).mul_(highest)
+    shifted = from_linear(shift.add_(linear)).mul_(highest)
+    return torch.minimum(torch.maximum(shifted, own - 1), own + 1).round_().clamp_(0, highest)
 
 
 def to_float(rgb: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from colorization.color.conversion import in_float32, lab_to_linear
+from colorization.color.conversion import in_blocks, in_float32, lab_to_linear
 
 # How far linear RGB may leave 0..1 at both ends and count as shown: the rounding of float32, and that of the matrices,
 # by which white itself is outside.
@@ -40,25 +40,32 @@ def reduce_chroma(lab: Tensor) -> Tensor:
         Lab of the same shape: colours that sRGB can show are as they were, the others have just so much less chroma
         that they can be shown. The border is found within 1/1000 of a colour's chroma, by halving.
     """
-    outside = ~_is_shown(lab)
-    if not outside.any():
+    (outside,) = (_excess(lab).flatten() > 0).nonzero(as_tuple=True)
+    if not len(outside):
         return lab
-    # (3, N, 1): a picture that is made of the pixels in question.
-    colors = lab.movedim(-3, 0)[:, outside].unsqueeze(-1)
+    lab = lab.clone(memory_format=torch.contiguous_format)
+    pixels = lab.shape[-2] * lab.shape[-1]
+    places = outside + outside // pixels * (2 * pixels)  # of L in memory; a and b are further on
+    values = lab.view(-1)
+    lightness, a, b = (values[places + channel * pixels] for channel in range(3))
     # Beyond anything that sRGB shows, so that the halving has no long way to go.
-    chroma = colors[1:].norm(dim=0)
-    colors = torch.cat((colors[:1], colors[1:] * (_MOST_CHROMA / chroma.clamp(min=_MOST_CHROMA))))
-    shown, not_shown = torch.zeros_like(colors[:1]), torch.ones_like(colors[:1])
+    scale = _MOST_CHROMA / torch.hypot(a, b).clamp(min=_MOST_CHROMA)
+    a, b = a * scale, b * scale
+    share, step = torch.zeros_like(a), 1.0
     for _ in range(10):
-        middle = (shown + not_shown) / 2
-        fits = _is_shown(torch.cat((colors[:1], colors[1:] * middle)))
-        shown, not_shown = torch.where(fits, middle, shown), torch.where(fits, not_shown, middle)
-    result = lab.clone()
-    result.movedim(-3, 0)[1:, outside] = (colors[1:] * shown).squeeze(-1)
-    return result
+        step /= 2
+        wider = share + step
+        fits = _excess(torch.stack((lightness, a * wider, b * wider)).unsqueeze(-1)).flatten() <= 0
+        share.add_(fits, alpha=step)
+    values[places + pixels], values[places + 2 * pixels] = a * share, b * share
+    return lab
 
 
-def _is_shown(lab: Tensor) -> Tensor:
-    """Whether sRGB can show colours, `(..., H, W)`."""
-    linear, (below, above) = lab_to_linear(lab), GAMUT_MARGIN
-    return ((linear >= -below) & (linear <= 1 + above)).all(dim=-3)
+@in_blocks
+def _excess(lab: Tensor) -> Tensor:
+    """How far linear sRGB of colours leaves what counts as shown, `(..., 1, H, W)`; 0 or less where it does not."""
+    red, green, blue = lab_to_linear(lab).unbind(-3)
+    below, above = GAMUT_MARGIN
+    lowest = torch.minimum(torch.minimum(red, green), blue)
+    highest = torch.maximum(torch.maximum(red, green), blue)
+    return torch.maximum(highest.sub_(1 + above), lowest.neg_().sub_(below)).unsqueeze(-3)

@@ -13,7 +13,7 @@ from pytorch_lightning import LightningDataModule
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 from torch.utils.data import DataLoader, Sampler
 
-from colorization.color import rgb_to_lab, to_float
+from colorization.color import rgb_to_lab
 from colorization.data.exclusion import Exclusion
 from colorization.data.order import Position, TrainingSampler
 from colorization.data.photos import EachOnceSampler, PhotoDataset, Photos, Skipped, collate, open_colored
@@ -209,7 +209,7 @@ class PhotoDataModule(LightningDataModule, ABC):
         return batch
 
     def on_after_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> dict[str, Any]:
-        lab = rgb_to_lab(to_float(batch["rgb"]))
+        lab = rgb_to_lab(batch["rgb"])
         return {**batch, "lightness": lab[:, :1], "ab": lab[:, 1:]}
 
     def photos_of(self, split: Split) -> Photos:

@@ -10,7 +10,7 @@ from rich.progress import track
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from colorization.color import nearest_bins, rgb_to_lab, to_float
+from colorization.color import nearest_bins, rgb_to_lab
 from colorization.data.photos import Photos, open_colored, to_tensor
 from colorization.errors import DataError, PictureError
 from colorization.runtime.console import console
@@ -30,7 +30,7 @@ def sample_ab(rgb: Image.Image) -> Tensor:
     prior is there to count.
     """
     picked = rgb.resize(_GRID, Image.Resampling.NEAREST)
-    return rgb_to_lab(to_float(to_tensor(picked)))[1:]
+    return rgb_to_lab(to_tensor(picked))[1:]
 
 
 def count_bins(ab: Tensor, bins: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ import torch
 from pytorch_lightning import LightningModule
 from torch import Tensor, nn
 
-from colorization.color import clipped_share, gray_ab, merge_lab, rgb_to_lab, to_float
+from colorization.color import clipped_share, gray_ab, merge_lab, rgb_to_lightness
 from colorization.errors import DataError
 from colorization.evaluation.bootstrap import GRAY, TRUTH, PictureScores
 from colorization.inference.colorizer import predict_ab
@@ -185,7 +185,7 @@ class Evaluation(LightningModule):
     def _show(self, index: int) -> ShownPicture:
         assert self.pictures is not None
         truth = self.trainer.datamodule.scored(self.pictures.indices[index])["rgb"]  # type: ignore[attr-defined]
-        lightness = rgb_to_lab(to_float(truth.unsqueeze(0).to(self.device)))[:, :1]
+        lightness = rgb_to_lightness(truth.unsqueeze(0).to(self.device))
         columns = [render(lightness, ab)[0].cpu() for ab in self.color(lightness).values()]
         return ShownPicture(index, [*columns, truth])
 

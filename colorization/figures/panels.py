@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 from torchvision.utils import make_grid
 
-from colorization.color import gray_ab, rgb_to_lab, to_float
+from colorization.color import gray_ab, rgb_to_lightness
 from colorization.imagefiles import write_picture
 from colorization.metrics.scores import render
 
@@ -36,7 +36,7 @@ def make_panel(predicted: Tensor, truth: Tensor) -> Tensor:
 
 def gray_of(truth: Tensor) -> Tensor:
     """What the network is given of pictures, as pictures: uint8 RGB `(B, 3, H, W)` to the same."""
-    lightness = rgb_to_lab(to_float(truth))[:, :1]
+    lightness = rgb_to_lightness(truth)
     return render(lightness, gray_ab(lightness))
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from colorization.color import lab_to_rgb, merge_lab, reduce_chroma, rgb_to_lab, to_float, to_uint8
+from colorization.color import lab_to_rgb, merge_lab, reduce_chroma, rgb_to_lightness, to_uint8
 from colorization.errors import ConfigError, PictureError, first_line
 from colorization.film.stabilize import Flicker, Stabilizer
 from colorization.inference.colorizer import Colorizer, is_out_of_memory
@@ -194,7 +194,7 @@ class _Recolor:
             raise PictureError("changes its size in the middle: split it there")
         try:
             pixels = torch.from_numpy(np.stack(pictures)).to(self.colorizer.device).permute(0, 3, 1, 2)
-            lightness = rgb_to_lab(to_float(pixels))[:, :1]
+            lightness = rgb_to_lightness(pixels)
             ab = self.colorizer.predict_ab(lightness)
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error) or (len(batch) == 1 and self.colorizer.device.type == "cpu"):

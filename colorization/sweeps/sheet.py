@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from colorization.color import gray_ab, rgb_to_lab, to_float
+from colorization.color import gray_ab, rgb_to_lightness
 from colorization.config.instantiate import instantiate
 from colorization.data.datamodule import PhotoDataModule
 from colorization.figures.panels import make_titled_grid
@@ -33,7 +33,7 @@ def make_sheet(jobs: Sequence[Job], titles: Sequence[str]) -> Image.Image:
     """
     jobs, titles = jobs[:_MOST_JOBS], titles[:_MOST_JOBS]
     truth, names = held_out(jobs[0])
-    lightness = rgb_to_lab(to_float(truth))[:, :1]
+    lightness = rgb_to_lightness(truth)
     columns = [render(lightness, gray_ab(lightness))]
     for job in jobs:
         assert job.checkpoint is not None

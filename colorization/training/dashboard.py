@@ -11,7 +11,7 @@ from pytorch_lightning.loggers import TensorBoardLogger, WandbLogger
 from pytorch_lightning.trainer.states import TrainerFn
 from torch import Tensor
 
-from colorization.color import rgb_to_lab, to_float
+from colorization.color import rgb_to_lab
 from colorization.errors import ConfigError
 from colorization.figures.abchart import CELLS, cells_of, draw_density, shares_of
 from colorization.figures.panels import gray_of
@@ -126,7 +126,7 @@ def draw_pair(predicted: np.ndarray, truth: np.ndarray) -> Image.Image:
 def _count(rgb: Tensor) -> Tensor:
     """How many pixels of uint8 RGB `(B, 3, H, W)`, seen in a grid, fall into each cell of the ab plane."""
     height, width = rgb.shape[-2:]
-    ab = rgb_to_lab(to_float(rgb[..., :: max(1, height // _GRID), :: max(1, width // _GRID)]))[:, 1:]
+    ab = rgb_to_lab(rgb[..., :: max(1, height // _GRID), :: max(1, width // _GRID)])[:, 1:]
     cells = cells_of(ab.round().transpose(0, 1).cpu().numpy())
     return torch.from_numpy(np.bincount(cells, minlength=CELLS * CELLS))
 
