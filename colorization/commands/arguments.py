@@ -21,6 +21,7 @@ from colorization.runtime.files import expand, matching
 _FLAGS_WITH_A_VALUE = {"--cfg", "-c", "--package", "-p", "--info", "-i", "--experimental-rerun", "--shell-completion"}
 _FLAGS_WITH_A_VALUE |= {"-sc", "--config-dir", "-cd", "--config-path", "-cp", "--config-name", "-cn"}
 _FLAGS = _FLAGS_WITH_A_VALUE | {"--help", "-h", "--hydra-help", "--resolve", "--run", "-r", "--multirun", "-m"}
+_SEVERAL_RUNS = ("-m", "--multirun", "hydra.mode=MULTIRUN")
 _CHECKPOINTS = (".ckpt", ".safetensors")
 
 
@@ -33,12 +34,14 @@ class Grammar:
         paths: options whose value is taken as it stands.
         places: options that plain words fill, in this order.
         many: an option that takes a list of plain words, beside one checkpoint; instead of `places`.
+        takes_multirun: whether one command may run several jobs.
     """
 
     root: type
     paths: tuple[str, ...] = ()
     places: tuple[str, ...] = ()
     many: str | None = None
+    takes_multirun: bool = True
 
     def to_overrides(self, words: Sequence[str]) -> list[str]:
         """What Hydra sees of a command line: flags first, then options.
@@ -62,6 +65,8 @@ class Grammar:
                 plain += rest
             elif takes_plain_words and (word == "-" or _exists(word)):
                 plain.append(word)
+            elif word in _SEVERAL_RUNS and not self.takes_multirun:
+                raise ConfigError(f"{word} does not work here: give one command for each job")
             elif word.startswith("-"):
                 flags += _flag(word, rest)
             elif key == self.many and equals:

@@ -18,17 +18,19 @@ evaluate = Command(
 predict = Command(
     "predict",
     "colorization.commands.predict:run",
-    Grammar(schemas.PredictConfig, paths=("checkpoint", "output", "suffix"), many="input"),
+    Grammar(schemas.PredictConfig, paths=("checkpoint", "output", "suffix"), many="input", takes_multirun=False),
 )
 export = Command(
     "export",
     "colorization.commands.export:run",
-    Grammar(schemas.ExportConfig, paths=("checkpoint", "output"), places=("checkpoint", "output")),
+    Grammar(
+        schemas.ExportConfig, paths=("checkpoint", "output"), places=("checkpoint", "output"), takes_multirun=False
+    ),
 )
 audit = Command("audit", "colorization.commands.audit:run", Grammar(schemas.AuditConfig))
 prepare = Command(
     "prepare",
     "colorization.commands.prepare:run",
-    Grammar(schemas.PrepareConfig, paths=("source", "target"), places=("source", "target")),
+    Grammar(schemas.PrepareConfig, paths=("source", "target"), places=("source", "target"), takes_multirun=False),
 )
 COMMANDS = {command.name: command for command in (train, evaluate, predict, export, audit, prepare)}

@@ -13,7 +13,7 @@ from colorization.runtime.console import console, print_table
 from colorization.training.loggers import RunLogger
 from colorization.training.module import ColorizationModule
 from colorization.training.result import Result
-from colorization.training.saving import CHECKPOINTS, LAST, seconds_before
+from colorization.training.saving import CHECKPOINTS, LAST
 
 
 def report(trainer: Trainer, module: ColorizationModule, data: PhotoDataModule, run: Path) -> dict[str, float]:
@@ -62,7 +62,7 @@ def write_result(
     best = best_checkpoint(trainer, run)
     Result(
         overrides=list(HydraConfig.get().overrides.task),
-        seconds=seconds + seconds_before(trainer),
+        seconds=seconds,
         monitor=config["monitor"],
         mode=config["monitor_mode"],
         scores=scores,

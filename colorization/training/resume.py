@@ -102,8 +102,8 @@ def find_finished(run: Path, config: Mapping[str, Any]) -> Result | None:
     except (OSError, yaml.YAMLError):
         return None
     assert isinstance(before, dict)
-    if difference(before, config) is not None:
-        return None
+    if difference(before, config) is not None or before["data"].get("root") != config["data"].get("root"):
+        return None  # other photos may lie elsewhere
     result = replace(result, error=None)
     if this_process().index == 0:
         result.write(run)  # without what went wrong since then

@@ -20,6 +20,7 @@ from pytorch_lightning.loggers.logger import rank_zero_experiment
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from colorization.checkpoints.network import ENTRY, read_checkpoint
+from colorization.errors import ConfigError, first_line
 from colorization.training.loggers import RunLogger
 from colorization.training.saving import CHECKPOINTS, LAST
 
@@ -115,7 +116,8 @@ class WandbRun(WandbLogger, RunLogger):
         if begins and getattr(self, "_attach_id", None) is not None:
             # In a process that the trainer spawned, W&B would keep its files below the current folder.
             os.environ["WANDB_DIR"] = str(self.folder)
-        run: Any = super().experiment
+        with _in_words():
+            run: Any = super().experiment
         if begins:
             run.define_metric("pictures")  # an axis to choose, as steps are
         return run
@@ -147,11 +149,12 @@ class WandbRun(WandbLogger, RunLogger):
         """Uploads best and last checkpoint as versions of one artifact if the run is online and ended well."""
         if status != "success" or self.mode != "online":
             return
-        if self._best is not None:
-            self._upload("best", *self._best)
-        last = self.folder / CHECKPOINTS / LAST
-        if last.is_file():
-            self._upload("last", str(last), None)
+        with _in_words():
+            if self._best is not None:
+                self._upload("best", *self._best)
+            last = self.folder / CHECKPOINTS / LAST
+            if last.is_file():
+                self._upload("last", str(last), None)
 
     def end(self, succeeded: bool) -> None:
         """Ends the run: of several in one process, each is to be a run of its own."""
@@ -174,6 +177,15 @@ class WandbRun(WandbLogger, RunLogger):
             return f"W&B: {self.experiment.url}"
         folders = [folder for folder in self._folders() if Path(folder).is_dir()]
         return f"W&B: offline; upload with: wandb sync {shlex.join(folders)}"
+
+
+@contextmanager
+def _in_words() -> Iterator[None]:
+    """Turns what W&B raises into a user's mistake."""
+    try:
+        yield
+    except wandb.errors.Error as error:
+        raise ConfigError(f"W&B: {first_line(error)}; logger.wandb.mode=offline does without its server") from error
 
 
 def _is_configured() -> bool:

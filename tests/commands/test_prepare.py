@@ -138,7 +138,7 @@ def test_names_that_would_be_the_same_and_odd_ones(tmp_path: Path, run_script: R
 
 STOPPING = """
 import os, signal, sys
-from colorization.commands import prepare
+from colorization.commands.main import prepare
 from colorization.data.tars import writing
 
 calls = []
@@ -150,7 +150,7 @@ def stopping(path):
 
 how = sys.argv.pop(1)
 original, writing.file_sha256 = writing.file_sha256, stopping
-prepare.main()
+prepare()
 """
 
 
@@ -204,11 +204,11 @@ def test_two_processes_do_not_write_the_same_shards(many: Path, tmp_path: Path, 
 
 FULL = """
 import resource, signal, sys
-from colorization.data import prepare
+from colorization.commands.main import prepare
 
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
-prepare.main()
+prepare()
 """
 
 

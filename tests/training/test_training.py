@@ -135,10 +135,10 @@ def test_a_resumed_run_may_find_its_weights_elsewhere(trained: Path) -> None:
         {**config, "objective": {**config["objective"], "terms": {"seen": {"_target_": "x", "weights": path}}}}
         for path in ("here.pth", "there.pth")
     )
-    check_resumable({"colorization": {"config": before}}, now, "last.ckpt")
+    check_resumable(before, {**now, "ckpt_path": "last.ckpt"}, Path("last.ckpt"))
     now["objective"]["terms"]["seen"]["layers"] = ["relu1_1"]
     with pytest.raises(CheckpointError, match=r"objective\.terms\.seen\.layers=None, this run has \['relu1_1'\]"):
-        check_resumable({"colorization": {"config": before}}, now, "last.ckpt")
+        check_resumable(before, {**now, "ckpt_path": "last.ckpt"}, Path("last.ckpt"))
 
 
 def test_a_second_run_does_not_overwrite_the_first(trained: Path, fails: Fails) -> None:
