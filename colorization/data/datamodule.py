@@ -1,6 +1,5 @@
 """The LightningDataModule: photos from any source, as Lab pairs on the device of the batch."""
 
-import csv
 import os
 import signal
 from abc import ABC, abstractmethod
@@ -21,6 +20,7 @@ from colorization.data.photos import EachOnceSampler, PhotoDataset, Photos, Skip
 from colorization.data.protocols import Protocol
 from colorization.data.tars.remote import is_address, is_command
 from colorization.errors import ConfigError, DataError, PictureError
+from colorization.runtime.files import append_csv
 
 Split = Literal["train", "val", "test", "all"]
 
@@ -290,13 +290,8 @@ class SkippedPhotos:
     def _list(self, skipped: Collection[Skipped]) -> None:
         if not skipped or self.path is None:
             return
-        is_new = not self.path.exists()
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.open("a", newline="", encoding="utf-8", errors="surrogateescape") as file:
-            writer = csv.writer(file)
-            if is_new:
-                writer.writerow(("name", "why"))
-            writer.writerows((skip.name, skip.reason) for skip in skipped)
+        append_csv(self.path, ("name", "why"), ((skip.name, skip.reason) for skip in skipped))
 
     def gather(self) -> None:
         """Brings together what several processes have passed over. To be called by all of them."""
