@@ -39,8 +39,7 @@ def first_line(error: BaseException) -> str:
 
 def shown(text: str) -> str:
     """Text as one line that any terminal can show: a file's name may hold line breaks, escapes and broken bytes."""
-    whole = text.encode(errors="surrogateescape").decode(errors="replace")
-    return re.sub(r"[\x00-\x1f\x7f-\x9f]", lambda match: repr(match[0])[1:-1], whole)
+    return re.sub(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]", lambda match: repr(match[0])[1:-1], text)
 
 
 def did_you_mean(key: str, valid: Iterable[str]) -> str:

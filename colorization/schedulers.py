@@ -11,9 +11,18 @@ from torch.optim.lr_scheduler import LambdaLR, OneCycleLR, ReduceLROnPlateau
 from colorization.errors import ConfigError
 
 
-def constant(optimizer: Optimizer, total_steps: int) -> None:
-    """The optimizer's learning rate all along."""
-    return
+def constant(optimizer: Optimizer, total_steps: int, warmup_steps: int = 0) -> dict[str, Any] | None:
+    """The optimizer's learning rate all along.
+
+    Args:
+        warmup_steps: so many steps lead up to it in a straight line.
+    """
+    if warmup_steps < 0:
+        raise ConfigError(f"scheduler.warmup_steps={warmup_steps} can't work: give 0 or more")
+    if warmup_steps == 0:
+        return None
+    scheduler = LambdaLR(optimizer, lambda step: min((step + 1) / warmup_steps, 1.0))
+    return {"scheduler": scheduler, "interval": "step"}
 
 
 def one_cycle(optimizer: Optimizer, total_steps: int, warmup: float = 0.3) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from colorization.color import normalize_lightness
 from colorization.errors import CheckpointError, ConfigError
 from colorization.network import ColorizationNetwork
 from colorization.objectives.base import Objective
-from colorization.runtime.files import whole_file
+from colorization.runtime.files import atomic_file
 from colorization.weights.safe_load import ENTRY, save_safetensors
 
 # Each format with its files' ending and the packages that it needs.
@@ -80,7 +80,7 @@ def export(source: Path, output: Path, kind: str) -> float:
     checkpoint = read_checkpoint(source)
     model = LightnessToAb(*rebuild(checkpoint, source)).eval().requires_grad_(False)
     config, size = checkpoint[ENTRY]["config"], trained_size(checkpoint)
-    with whole_file(output) as part:
+    with atomic_file(output) as part:
         if kind == "safetensors":
             save_safetensors(model.state_dict(), describe(config), part)
             run: Callable[[Tensor], Tensor] = LightnessToAb(*rebuild(read_checkpoint(part), part))

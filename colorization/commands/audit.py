@@ -13,6 +13,7 @@ import numpy as np
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 from rich.box import SIMPLE_HEAD
+from rich.markup import escape
 from rich.table import Table
 from torch.utils.data import DataLoader
 
@@ -22,11 +23,11 @@ from colorization.color import ab_bins
 from colorization.config.instantiate import instantiate, resolve
 from colorization.config.schemas import AuditThresholds
 from colorization.data.datamodule import PhotoDataModule, Split
-from colorization.data.exclusion import printable, write_table
 from colorization.data.photos import Photos
-from colorization.errors import ConfigError, DataError, did_you_mean
+from colorization.errors import ConfigError, DataError, did_you_mean, shown
 from colorization.figures.abchart import CELLS, cells_of, draw_prior
 from colorization.runtime.console import console, progress_bar
+from colorization.runtime.files import write_csv, write_text
 
 
 @dataclass
@@ -181,10 +182,10 @@ def _compare(seen: Sequence[Examined], audit: Audit, most: int) -> None:
 
 def write(audit: Audit, excluded: dict[str, str], config: dict[str, Any], data: str, run: Path) -> None:
     """Writes the files of an audit into its folder."""
-    write_table(run / "audit.csv", ("name", "finding", "detail"), audit.rows())
-    write_table(run / "exclude.csv", ("name", "why"), excluded.items())
+    write_csv(run / "audit.csv", ("name", "finding", "detail"), audit.rows())
+    write_csv(run / "exclude.csv", ("name", "why"), excluded.items())
     shares = audit.bins / max(audit.bins.sum(), 1)
-    write_table(
+    write_csv(
         run / "prior.csv",
         ("a", "b", "share"),
         ((f"{a:g}", f"{b:g}", f"{share:.6g}") for (a, b), share in zip(ab_bins().tolist(), shares, strict=True)),
@@ -200,9 +201,7 @@ def write(audit: Audit, excluded: dict[str, str], config: dict[str, Any], data: 
         "exclude": config["exclude"],
         "excluded": len(excluded),
     }
-    (run / "audit.json").write_text(
-        json.dumps(summary, indent=2, ensure_ascii=False) + "\n", encoding="utf-8", errors="surrogateescape"
-    )
+    write_text(run / "audit.json", json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
 
 
 def print_findings(audit: Audit, exclude: Sequence[str], title: str) -> None:
@@ -213,12 +212,8 @@ def print_findings(audit: Audit, exclude: Sequence[str], title: str) -> None:
     table.add_column("for instance", overflow="fold")
     examples: dict[str, str] = {}
     for name, kind, detail in audit.rows():
-        examples.setdefault(kind, f"{printable(name)}: {printable(detail)}")
+        examples.setdefault(kind, f"{shown(name)}: {shown(detail)}")
     for kind in FINDINGS:
         row = (kind, str(audit.count(kind)), "yes" if kind in exclude else "no", examples.get(kind, ""))
-        table.add_row(*map(_plain, row))
+        table.add_row(*map(escape, row))
     console.print(table)
-
-
-def _plain(text: str) -> str:
-    return text.replace("[", r"\[")  # what rich would take for markup

@@ -25,7 +25,8 @@ from colorization.imagefiles import is_film, read_picture, save_picture
 from colorization.imagefiles.picture import Picture
 from colorization.inference.colorizer import Colorizer, check_resolution, find_device
 from colorization.inference.jobs import FORMATS, Job, expand, list_jobs
-from colorization.inference.tally import Tally, progress_bar
+from colorization.inference.tally import Tally
+from colorization.runtime.console import progress_bar
 from colorization.runtime.processes import Process, this_process, usable_cores, wait_for_all
 
 # Pictures are read, coloured and written together up to so many pixels; a larger one is a batch of its own.
@@ -143,7 +144,7 @@ def color_files(jobs: Sequence[Job], config: dict[str, Any], process: Process, t
     films = [job for job in left if is_film(job.source)]
     pictures = [job for job in left if job not in films]
     with progress_bar() as progress, ThreadPoolExecutor(usable_cores(config["batch_size"])) as pool:
-        task = progress.add_task("", total=len(left))
+        task = progress.add_task("Colouring", total=len(left))
         for batch in batches(pictures, config["batch_size"]):
             color(batch)
             progress.advance(task, len(batch))
@@ -155,7 +156,7 @@ def color_files(jobs: Sequence[Job], config: dict[str, Any], process: Process, t
 
 def color_one_film(colorizer: Colorizer, job: Job, config: dict[str, Any], progress: Progress) -> list[str]:
     """Colours a film, with a bar of its own for the frames, and returns what is to be said about it."""
-    frames = progress.add_task("", total=None)
+    frames = progress.add_task("Frames", total=None)
     try:
         report = color_film(
             colorizer,

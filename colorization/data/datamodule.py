@@ -1,6 +1,5 @@
 """The LightningDataModule: photos from any source, as Lab pairs on the device of the batch."""
 
-import csv
 import os
 import signal
 from abc import ABC, abstractmethod
@@ -13,13 +12,15 @@ from pytorch_lightning import LightningDataModule
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 from torch.utils.data import DataLoader, Sampler
 
-from colorization.color import rgb_to_lab
+from colorization.color import rgb_to_lab, rgb_to_lightness
+from colorization.data.degrade import STRENGTHS
 from colorization.data.exclusion import Exclusion
 from colorization.data.order import Position, TrainingSampler
 from colorization.data.photos import EachOnceSampler, PhotoDataset, Photos, Skipped, collate, open_colored
 from colorization.data.protocols import Protocol
 from colorization.data.tars.remote import is_address, is_command
 from colorization.errors import ConfigError, DataError, PictureError
+from colorization.runtime.files import append_csv
 
 Split = Literal["train", "val", "test", "all"]
 
@@ -28,7 +29,8 @@ class PhotoDataModule(LightningDataModule, ABC):
     """Base class of all sources of photos.
 
     Loader processes hand over uint8 RGB; the trainer gets `lightness` `(B, 1, H, W)` in 0..100, `ab` `(B, 2, H, W)`,
-    `rgb` uint8 `(B, 3, H, W)`, `name` and `index`, converted once a batch on the batch's device.
+    `rgb` uint8 `(B, 3, H, W)`, `name` and `index`, converted once a batch on the batch's device. `seen` is the
+    lightness that networks are shown: the same, or a degraded copy of it.
 
     A new source is a subclass in a file of this folder, whose `__init__` takes its own options and `**loading`, with a
     method `list_photos`; and one file in `conf/data/`.
@@ -42,6 +44,8 @@ class PhotoDataModule(LightningDataModule, ABC):
         skipped_file: where the photos that were passed over are listed; None keeps no list.
         exclude: a CSV file whose column `name` lists photos to leave out of every split, see
             `colorization.data.exclusion`; None leaves out none.
+        degrade: `light` or `old` degrades the lightness that networks are shown, of half of the photos in training and
+            of all in scoring, but not in validation during training, see `colorization.data.degrade`. `none` does not.
     """
 
     def __init__(
@@ -53,6 +57,7 @@ class PhotoDataModule(LightningDataModule, ABC):
         max_unreadable: float = 0.25,
         skipped_file: str | None = None,
         exclude: str | None = None,
+        degrade: str = "none",
     ) -> None:
         super().__init__()
         for key, value, least in (("size", size, 16), ("batch_size", batch_size, 1), ("num_workers", num_workers, 0)):
@@ -62,10 +67,13 @@ class PhotoDataModule(LightningDataModule, ABC):
             raise ConfigError(f"data.crop_scale={list(crop_scale)} is no range of shares: give for instance [0.35,1]")
         if not 0 <= max_unreadable <= 1:
             raise ConfigError(f"data.max_unreadable={max_unreadable:g} is no share: give a number from 0 to 1")
+        if degrade not in ("none", *STRENGTHS):
+            raise ConfigError(f"data.degrade={degrade} is not known: choose none, {', '.join(STRENGTHS)}")
         self.size = size
         self.batch_size = batch_size
         self.num_workers = num_workers
         self.crop_scale = crop_scale
+        self.degrade = None if degrade == "none" else degrade
         self.test_split: Split = "val"  # what is scored
         self.test_protocol: Protocol | None = None  # how it is cut; None: as in validation
         self.skipped = SkippedPhotos(max_unreadable, None if skipped_file is None else Path(skipped_file))
@@ -123,7 +131,8 @@ class PhotoDataModule(LightningDataModule, ABC):
             raise DataError(f"{self} has no {split} photos{excluded}: choose another split, or add some")
         self._check_usable(photos, split)
         augment = split == "train" and stage == "fit"
-        return PhotoDataset(photos, self.size, augment, self.crop_scale, self.test_protocol)
+        degrade = self.degrade if augment or stage == "test" else None
+        return PhotoDataset(photos, self.size, augment, self.crop_scale, self.test_protocol, degrade)
 
     def _check_usable(self, photos: Photos, split: str) -> None:
         """Looks for one photo that can be used; usually it is the first."""
@@ -210,7 +219,9 @@ class PhotoDataModule(LightningDataModule, ABC):
 
     def on_after_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> dict[str, Any]:
         lab = rgb_to_lab(batch["rgb"])
-        return {**batch, "lightness": lab[:, :1], "ab": lab[:, 1:]}
+        lightness = lab[:, :1]
+        seen = rgb_to_lightness(batch["seen"]) if "seen" in batch else lightness
+        return {**batch, "lightness": lightness, "ab": lab[:, 1:], "seen": seen}
 
     def photos_of(self, split: Split) -> Photos:
         """The photos of a split; after `setup`."""
@@ -279,13 +290,8 @@ class SkippedPhotos:
     def _list(self, skipped: Collection[Skipped]) -> None:
         if not skipped or self.path is None:
             return
-        is_new = not self.path.exists()
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.open("a", newline="", encoding="utf-8", errors="surrogateescape") as file:
-            writer = csv.writer(file)
-            if is_new:
-                writer.writerow(("name", "why"))
-            writer.writerows((skip.name, skip.reason) for skip in skipped)
+        append_csv(self.path, ("name", "why"), ((skip.name, skip.reason) for skip in skipped))
 
     def gather(self) -> None:
         """Brings together what several processes have passed over. To be called by all of them."""

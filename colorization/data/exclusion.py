@@ -1,13 +1,12 @@
 """Lists of photos to leave out: CSV files with a column `name`, as an audit and a training run write them."""
 
 import csv
-from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 
 from colorization.data.photos import Photos, SelectedPhotos
-from colorization.errors import DataError
+from colorization.errors import DataError, shown
 from colorization.runtime.console import warn
 
 _OPTION = "data.exclude"
@@ -46,7 +45,7 @@ class Exclusion:
         if self._checked or photos is None or not self.names:
             return
         unknown = self.names.difference(photos.name(i) for i in range(len(photos)))
-        example = printable(min(unknown, default=""))
+        example = shown(min(unknown, default=""))
         if len(unknown) == len(self.names):
             raise DataError(
                 f"{_OPTION}={self.path} names no photo of {source}, but for instance {example}: give a list made for "
@@ -58,11 +57,6 @@ class Exclusion:
                 f"for instance {example}"
             )
         self._checked = True
-
-
-def printable(name: str) -> str:
-    """A name as a terminal can show it, on one line."""
-    return name.encode("utf-8", "backslashreplace").decode().replace("\n", "\\n").replace("\r", "\\r")
 
 
 def read_names(path: Path) -> list[str]:
@@ -94,11 +88,3 @@ def read_names(path: Path) -> list[str]:
         raise DataError(f"{_OPTION}={path}, line {rows.line_num}: no CSV ({error}); make the list anew") from error
     except OSError as error:
         raise DataError(f"{_OPTION}={path} can't be read ({error.strerror}): give a CSV file") from error
-
-
-def write_table(path: Path, header: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
-    """Writes a CSV file that `read_names` reads."""
-    with path.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
-        writer = csv.writer(file)
-        writer.writerow(header)
-        writer.writerows(rows)

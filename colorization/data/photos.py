@@ -3,7 +3,7 @@
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from torch.utils.data import Dataset, DistributedSampler
 from torchvision.transforms import v2
 
 from colorization.color import is_colorless, to_float
+from colorization.data.degrade import CLEAN_SHARE, degrade
 from colorization.data.protocols import Protocol
 from colorization.data.tars.shuffle import Blocks
 from colorization.errors import PictureError
@@ -207,7 +208,7 @@ class PhotoDataset(Dataset[dict[str, Any]]):
     """Photos cut to pictures of one size.
 
     An item is `rgb`, uint8 `(3, H, W)`, or None; `name` and `index` of the photo; and `skipped`, what was passed over
-    on the way. The item `NO_PHOTO` is empty.
+    on the way. The item `NO_PHOTO` is empty. Where photos are degraded, `seen` is the gray copy, uint8 `(1, H, W)`.
 
     Args:
         photos: where they come from.
@@ -216,6 +217,8 @@ class PhotoDataset(Dataset[dict[str, Any]]):
             cuts as `protocol` says, and leaves out what can't be used (scoring).
         crop_scale: the least and the largest share of a photo's area that a random cut takes.
         protocol: None cuts the middle square of the resized photo.
+        degrade: how the gray copies are degraded, a key of `colorization.data.degrade.STRENGTHS`; None makes none. In
+            training half of them stay clean, in scoring none.
     """
 
     def __init__(
@@ -225,9 +228,11 @@ class PhotoDataset(Dataset[dict[str, Any]]):
         augment: bool,
         crop_scale: tuple[float, float] = (1.0, 1.0),
         protocol: Protocol | None = None,
+        degrade: Literal["light", "old"] | None = None,
     ) -> None:
         self.photos = photos
         self.augment = augment
+        self.degrade = degrade
         self.transform: Callable[[Image.Image], Image.Image]
         if augment:
             random_cut = v2.RandomResizedCrop(size, scale=crop_scale, antialias=True)
@@ -252,22 +257,27 @@ class PhotoDataset(Dataset[dict[str, Any]]):
     def __getitem__(self, number: int | Draw) -> dict[str, Any]:
         """The photo of this number; cut at random as the seed of a `Draw` says, if it is one."""
         if isinstance(number, int):
-            return self._load(number)
+            return self._load(number, seed=number)
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(number.seed)
-            return self._load(number.photo)
+            return self._load(number.photo, number.seed)
 
-    def _load(self, index: int) -> dict[str, Any]:
+    def _load(self, index: int, seed: int) -> dict[str, Any]:
         skipped: list[Skipped] = []
         for candidate in self._candidates(index):
             name = self.photos.name(candidate)
             try:
                 image = open_colored(self.photos, candidate)
-                rgb = to_tensor(self.transform(image))
-                return {"rgb": rgb, "name": name, "index": candidate, "skipped": skipped}
+                cut = self.transform(image)
+                item = {"rgb": to_tensor(cut), "name": name, "index": candidate, "skipped": skipped}
+                return item if self.degrade is None else item | {"seen": self._seen(cut, self.degrade, seed)}
             except PictureError as error:
                 skipped.append(Skipped(name, str(error), not isinstance(error, ColorlessError)))
         return {"rgb": None, "name": "", "index": NO_PHOTO, "skipped": skipped}
+
+    def _seen(self, cut: Image.Image, strength: Literal["light", "old"], seed: int) -> Tensor:
+        gray = degrade(np.asarray(cut), seed, strength, CLEAN_SHARE if self.augment else 0)
+        return torch.from_numpy(np.array(gray)).unsqueeze(0)
 
 
 class EachOnceSampler(DistributedSampler[int]):
@@ -287,9 +297,13 @@ class EachOnceSampler(DistributedSampler[int]):
 
 
 def collate(items: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Items to a batch: `rgb` uint8 `(B, 3, H, W)`, `name`, `index` and `skipped`, lists. B may fall short, or be 0."""
+    """Items to a batch: `rgb` uint8 `(B, 3, H, W)`, `name`, `index` and `skipped`, lists; `seen`, if the items have it.
+    B may fall short, or be 0.
+    """
     kept = [item for item in items if item["rgb"] is not None]
+    seen = {"seen": torch.stack([item["seen"] for item in kept])} if kept and "seen" in kept[0] else {}
     return {
+        **seen,
         "rgb": torch.stack([item["rgb"] for item in kept]) if kept else torch.empty(0, 3, 1, 1, dtype=torch.uint8),
         "name": [item["name"] for item in kept],
         "index": [item["index"] for item in kept],

@@ -6,15 +6,14 @@ from pathlib import Path
 
 import torch
 from PIL import Image
-from rich.progress import track
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from colorization.color import nearest_bins, rgb_to_lab
 from colorization.data.photos import Photos, open_colored, to_tensor
 from colorization.errors import DataError, PictureError
-from colorization.runtime.console import console
-from colorization.runtime.files import whole_file
+from colorization.runtime.console import tracked
+from colorization.runtime.files import atomic_file
 
 # Part of the name of every file of a prior: to be changed with the way of measuring.
 _METHOD = b"1"
@@ -86,7 +85,7 @@ def measure_prior(photos: Photos, bins: Tensor, num_workers: int, most: int = 20
         num_workers=num_workers,
     )
     counts = torch.zeros(len(bins), dtype=torch.float64)
-    for batch in track(loader, f"Measuring the colours of {looked_at} photos", console=console):
+    for batch in tracked(loader, f"Measuring the colours of {looked_at} photos"):
         counts += batch
     if counts.sum() == 0:
         raise DataError(f"none of {looked_at} photos can be read and holds colour: add colour photos to measure")
@@ -112,7 +111,7 @@ def cached_prior(photos: Photos, bins: Tensor, folder: Path, num_workers: int) -
     if kept is not None and kept.shape == (len(bins),):
         return kept
     prior = measure_prior(photos, bins, num_workers)
-    with whole_file(path) as part:
+    with atomic_file(path) as part:
         torch.save(prior, part)
     return prior
 

@@ -12,13 +12,8 @@ from colorization.figures.panels import make_titled_grid
 from colorization.imagefiles import write_picture
 from colorization.metrics.scores import METRICS
 from colorization.metrics.tables import paired_table, score_table
-from colorization.runtime.console import (
-    Cells,
-    console,
-    markdown_table,
-    print_table,
-    write_csv,
-)
+from colorization.runtime.console import Cells, console, markdown_table, print_table
+from colorization.runtime.files import write_csv, write_text
 
 
 class EvaluationReport:
@@ -124,14 +119,13 @@ class EvaluationReport:
             folder: it is made if it does not exist.
             facts: what `metrics.json` is to say besides the scores.
         """
-        folder.mkdir(parents=True, exist_ok=True)
         scores = {"compare": self.results} if self.others else self.results[self.first]
         summary = _without_nan({**facts, **scores, "extremes": self.extremes()})
         text = json.dumps(summary, indent=2, ensure_ascii=False)
-        (folder / "metrics.json").write_text(text + "\n", encoding="utf-8", errors="surrogateescape")
-        (folder / "report.md").write_text(self._markdown(), encoding="utf-8", errors="surrogateescape")
-        write_csv(folder / "metrics.csv", self._metric_rows())
-        write_csv(folder / "pictures.csv", self._picture_rows())
+        write_text(folder / "metrics.json", text + "\n")
+        write_text(folder / "report.md", self._markdown())
+        for name, rows in (("metrics.csv", self._metric_rows()), ("pictures.csv", self._picture_rows())):
+            write_csv(folder / name, rows[0], (row.values() for row in rows))
         names = [self.pictures.names[shown.index] for shown in self.evaluation.first]
         self._write_grid(folder / "panel.png", self.evaluation.first, names)
         extremes = [shown for chosen in self.evaluation.extremes.values() for shown in chosen]

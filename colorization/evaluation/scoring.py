@@ -57,7 +57,8 @@ class ShownPicture:
 
 
 class Evaluation(LightningModule):
-    """Colours the test photos with every candidate, as `predict.py` would, and scores them.
+    """Colours the test photos with every candidate, as `predict.py` would, and scores them. Where photos are degraded,
+    networks see that, and their colours are joined with the good lightness, as gray is: colours alone are compared.
 
     Batches are what `PhotoDataModule` hands over.
 
@@ -120,7 +121,7 @@ class Evaluation(LightningModule):
         self._names += batch["name"]
         self._indices += batch["index"]
         pictures = {}
-        for label, ab in self.color(lightness).items():
+        for label, ab in self.color(batch["seen"]).items():
             pictures[label] = render(lightness, ab)
             scores = score_pictures(pictures[label], truth, self.metrics)
             if self.lpips is not None:
@@ -184,9 +185,13 @@ class Evaluation(LightningModule):
 
     def _show(self, index: int) -> ShownPicture:
         assert self.pictures is not None
-        truth = self.trainer.datamodule.scored(self.pictures.indices[index])["rgb"]  # type: ignore[attr-defined]
-        lightness = rgb_to_lightness(truth.unsqueeze(0).to(self.device))
-        columns = [render(lightness, ab)[0].cpu() for ab in self.color(lightness).values()]
+        item = self.trainer.datamodule.scored(self.pictures.indices[index])  # type: ignore[attr-defined]
+        truth = item["rgb"]
+        lightness, seen = (
+            rgb_to_lightness(item[key].unsqueeze(0).to(self.device))
+            for key in ("rgb", "seen" if "seen" in item else "rgb")
+        )
+        columns = [render(lightness, ab)[0].cpu() for ab in self.color(seen).values()]
         return ShownPicture(index, [*columns, truth])
 
 

@@ -17,7 +17,7 @@ from colorization.color import lab_to_rgb, merge_lab, reduce_chroma, rgb_to_ligh
 from colorization.errors import ConfigError, PictureError, first_line
 from colorization.film.stabilize import Flicker, Stabilizer
 from colorization.inference.colorizer import Colorizer, is_out_of_memory
-from colorization.runtime.files import whole_file
+from colorization.runtime.files import atomic_file
 
 # How films are encoded: each codec with its encoder and the options for a quality that the eye can't tell from the
 # original's, in the order of preference where the container takes several.
@@ -79,7 +79,7 @@ def color_film(
     except ImportError:
         raise ConfigError("films need the package av: pip install 'colorization[film]'") from None
     try:
-        with whole_file(target) as part, av.open(source) as reader:
+        with atomic_file(target) as part, av.open(source) as reader:
             with av.open(part, "w") as writer:
                 work = _Recolor(colorizer, reader, writer, target)
                 work.run(batch_size, progress)

@@ -1,10 +1,8 @@
 """Pictures written whole or not at all, with everything that their format can hold."""
 
-import contextlib
 import dataclasses
 import io
 import os
-import uuid
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -15,6 +13,7 @@ from colorization.errors import PictureError
 from colorization.imagefiles.deep import write_png, write_tiff
 from colorization.imagefiles.picture import Picture, Pixels
 from colorization.imagefiles.profiles import SRGB_PROFILE
+from colorization.runtime.files import atomic_file
 
 # What each format is asked for. Halving the colour's resolution (4:2:0) is no way to keep colours.
 _OPTIONS: dict[str, dict[str, Any]] = {
@@ -111,19 +110,11 @@ def write_picture(image: Image.Image, path: Path) -> None:
 
 
 def _write_whole(picture: Picture, path: Path, file_format: str, quality: int | None) -> None:
-    temporary = path.with_name(f".{uuid.uuid4().hex}.part")  # a name's length does not grow beyond what folders allow
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("x+b") as file:
+        with atomic_file(path, sync=True) as temporary, temporary.open("x+b") as file:
             _write(picture, file, file_format, quality)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
     except Exception as error:  # encoders raise what they like
         raise PictureError(f"{path} can't be written: {error}") from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
 
 
 def _write(picture: Picture, file: BinaryIO, file_format: str, quality: int | None) -> None:

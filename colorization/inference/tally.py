@@ -6,22 +6,14 @@ from pathlib import Path
 from typing import TypeVar
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
 from colorization.errors import first_line, shown
 from colorization.inference.jobs import Job, Remark
+from colorization.runtime.console import console
 
-console = Console(highlight=False, soft_wrap=True)
 _Result = TypeVar("_Result")
-
-
-def progress_bar() -> Progress:
-    """Pictures done of all, the time it took and the time that is left."""
-    columns = (TextColumn("Colouring"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    return Progress(*columns, TextColumn("left"), TimeRemainingColumn(), console=console)
 
 
 @dataclass

@@ -1,8 +1,7 @@
-"""The terminal: one console, one progress bar, and tables for the terminal, as Markdown and as CSV."""
+"""The terminal: one console, one progress bar, and tables for the terminal and as Markdown."""
 
-import csv
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Collection, Iterator
+from typing import TypeVar
 
 from lightning_utilities.core.rank_zero import rank_zero_only
 from rich.box import SIMPLE_HEAD
@@ -21,6 +20,7 @@ class _SharedConsole(Console):
 
 console = _SharedConsole(highlight=False, soft_wrap=True)
 
+_Item = TypeVar("_Item")
 # A table: its headings, then its rows; the first column is the metric.
 Cells = list[list[str]]
 
@@ -36,6 +36,12 @@ def progress_bar() -> Progress:
         TimeRemainingColumn(),
         console=console,
     )
+
+
+def tracked(items: Collection[_Item], description: str) -> Iterator[_Item]:
+    """The items one by one, with a progress bar that counts them."""
+    with progress_bar() as progress:
+        yield from progress.track(items, description=description)
 
 
 @rank_zero_only
@@ -62,11 +68,3 @@ def markdown_table(cells: Cells) -> str:
     rule = ["---", *["---:"] * (len(cells[0]) - 1)]
     escaped = [[cell.replace("|", "\\|") for cell in row] for row in (cells[0], rule, *cells[1:])]
     return "\n".join("| " + " | ".join(row) + " |" for row in escaped)
-
-
-def write_csv(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
-    """Rows of equal keys as a CSV file with a heading."""
-    with path.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
-        writer = csv.DictWriter(file, fieldnames=list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)

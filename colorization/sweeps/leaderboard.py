@@ -8,7 +8,8 @@ from typing import Any
 from colorization.config.resolvers import better
 from colorization.imagefiles import write_picture
 from colorization.metrics.scores import CHEAP, METRICS
-from colorization.runtime.console import Cells, console, markdown_table, print_table, write_csv
+from colorization.runtime.console import Cells, console, markdown_table, print_table
+from colorization.runtime.files import write_csv, write_text
 from colorization.sweeps.jobs import refuse_failures
 from colorization.sweeps.results import Job, differing_keys, find_jobs
 from colorization.sweeps.sheet import make_sheet
@@ -132,8 +133,9 @@ def close_sweep(folder: Path) -> None:
         return
     board = Leaderboard(jobs)
     shown = [job for job in board.jobs if job.checkpoint is not None]
-    write_csv(folder / "leaderboard.csv", board.rows())
-    (folder / "leaderboard.md").write_text(_markdown(board, shown), encoding="utf-8", errors="surrogateescape")
+    rows = board.rows()
+    write_csv(folder / "leaderboard.csv", rows[0], (row.values() for row in rows))
+    write_text(folder / "leaderboard.md", _markdown(board, shown))
     print_table(board.cells(), board.title())
     for line in (*board.notes, *board.failures()):
         console.print(line, markup=False)

@@ -12,7 +12,7 @@ from pytorch_lightning.trainer.states import TrainerFn
 from torch import Tensor
 
 from colorization.color import rgb_to_lab
-from colorization.errors import ConfigError
+from colorization.errors import ConfigError, shown
 from colorization.figures.abchart import CELLS, cells_of, draw_density, shares_of
 from colorization.figures.panels import gray_of
 from colorization.training.callbacks import step_of
@@ -68,7 +68,7 @@ class Dashboard(Callback):
             for index, name in enumerate(batch["name"][:wanted]):
                 self.rows.append(
                     {
-                        "picture": name.encode("utf-8", "replace").decode(),  # it may hold bytes that are no text
+                        "picture": shown(name),
                         "gray": _pixels(gray_of(batch["rgb"][index : index + 1])[0]),
                         "prediction": _pixels(outputs["rgb"][index]),
                         "truth": _pixels(batch["rgb"][index]),

@@ -9,7 +9,7 @@ from pytorch_lightning.loggers import CSVLogger
 from pytorch_lightning.loggers.csv_logs import ExperimentWriter
 from pytorch_lightning.loggers.logger import rank_zero_experiment
 
-from colorization.runtime.files import whole_file
+from colorization.runtime.files import write_csv
 
 
 class RunLogger:
@@ -65,11 +65,9 @@ class MetricsFile(CSVLogger, RunLogger):
         file = Path(self.experiment.metrics_file_path)
         if not self.experiment.metrics_keys:
             return
-        rows = _whole_rows(file)
-        with whole_file(file) as temporary, temporary.open("w", newline="") as lines:
-            writer = csv.DictWriter(lines, self.experiment.metrics_keys)
-            writer.writeheader()
-            writer.writerows(row for row in rows if int(row["step"]) < step)
+        rows = [row for row in _whole_rows(file) if int(row["step"]) < step]
+        keys = self.experiment.metrics_keys
+        write_csv(file, keys, ([row[key] for key in keys] for row in rows))
 
     def log_hyperparams(self, params: Any = None, *args: Any, **kwargs: Any) -> None:
         """Nothing: `config.yaml` has them."""

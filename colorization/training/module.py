@@ -31,8 +31,8 @@ from colorization.training.saving import LastCheckpoint
 class ColorizationModule(LightningModule):
     """Ties network, objective, optimizer and schedule together.
 
-    Batches are what `PhotoDataModule` hands over: `lightness` `(B, 1, H, W)` in 0..100, `ab` `(B, 2, H, W)`, `rgb`
-    uint8 `(B, 3, H, W)` and `name`.
+    Batches are what `PhotoDataModule` hands over: `lightness` `(B, 1, H, W)` in 0..100, `seen`, the same as the network
+    is shown it, `ab` `(B, 2, H, W)`, `rgb` uint8 `(B, 3, H, W)` and `name`.
 
     Args:
         network: lightness to the objective's map.
@@ -47,7 +47,7 @@ class ColorizationModule(LightningModule):
         network: ColorizationNetwork,
         objective: Objective,
         config: Mapping[str, Any],
-        optimizer: Callable[[Iterable[Tensor]], Optimizer] | None = None,
+        optimizer: Callable[[Iterable[Any]], Optimizer] | None = None,
         scheduler: Callable[[Optimizer, int], dict[str, Any] | None] | None = None,
     ) -> None:
         super().__init__()
@@ -80,7 +80,7 @@ class ColorizationModule(LightningModule):
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
         lightness, ab = batch["lightness"], batch["ab"]
-        prediction = self(lightness)
+        prediction = self(batch["seen"])
         losses = self.objective.loss(prediction, ab, lightness, self.progress)
         if self.adversary is not None and self.progress >= self.adversary.term.begin:
             losses["discriminator"] = self.adversary.learn(
@@ -124,9 +124,20 @@ class ColorizationModule(LightningModule):
         self.total_steps = int(steps)
         if self.adversary is not None:
             self.adversary.configure(self.trainer)
-        optimizer = self.make_optimizer([p for p in self.parameters() if p.requires_grad])
+        optimizer = self._optimizer(self.make_optimizer)
         schedule = self.make_scheduler(optimizer, int(steps))
         return {"optimizer": optimizer, "lr_scheduler": schedule} if schedule else optimizer
+
+    def _optimizer(self, make: Callable[[Iterable[Any]], Optimizer]) -> Optimizer:
+        """The optimizer of what is trained, the backbone at its own share of the learning rate."""
+        trained = [parameter for parameter in self.parameters() if parameter.requires_grad]
+        backbone, rate = set(self.network.backbone.parameters()), self.network.backbone.rate
+        if rate == 1 or backbone.isdisjoint(trained):
+            return make(trained)
+        rest = [parameter for parameter in trained if parameter not in backbone]
+        optimizer = make([{"params": rest}, {"params": [p for p in trained if p in backbone]}])
+        optimizer.param_groups[1]["lr"] *= rate
+        return optimizer
 
     def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
         # Lightning looks for a plateau when the epoch's checkpoints are written already, which so would not know of it.
@@ -224,7 +235,7 @@ class ColorizationModule(LightningModule):
             # Processes that share a network out wait for each other inside it: this one has to go through it as well.
             self(lightness.new_zeros(1, 1, 32, 32))
             return {"rgb": truth, "scores": {}}
-        prediction = self(lightness)
+        prediction = self(batch["seen"])
         self.loss.update(self.objective.loss(prediction, ab, lightness)["loss"], weight=len(batch["name"]))
         rgb = render(lightness, self.objective.decode(prediction))
         return {"rgb": rgb, "scores": self.scores.update(lightness, rgb, truth)}

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from colorization.errors import ConfigError
-from colorization.runtime.files import whole_file
+from colorization.runtime.files import write_text
 
 RESULT = "result.json"
 
@@ -40,8 +40,7 @@ class Result:
         """Writes it into the run's folder."""
         scores = {name: value for name, value in self.scores.items() if math.isfinite(value)}
         text = json.dumps(asdict(replace(self, scores=scores)), indent=2)
-        with whole_file(run / RESULT) as file:
-            file.write_text(text + "\n", encoding="utf-8")
+        write_text(run / RESULT, text + "\n")
 
 
 def read_result(run: Path) -> Result | None:

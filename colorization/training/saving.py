@@ -16,7 +16,7 @@ from pytorch_lightning.utilities.rank_zero import rank_zero_only
 from colorization.compat import request_stop
 from colorization.errors import ConfigError, TrainingError
 from colorization.runtime.console import warn
-from colorization.runtime.files import unfinished, whole_file
+from colorization.runtime.files import atomic_file, unfinished
 
 # Their folder in that of a run, as conf/callbacks has it, and their names.
 CHECKPOINTS, LAST, PREVIOUS = "checkpoints", "last.ckpt", "previous.ckpt"
@@ -40,13 +40,9 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         """
         target = Path(path)
         try:
-            with whole_file(target) as temporary:
-                with temporary.open("wb") as file:
-                    torch.save(checkpoint, file)
-                    file.flush()
-                    os.fsync(file.fileno())
-                if target.name == LAST and target.exists():
-                    target.replace(target.with_name(PREVIOUS))
+            backup = target.with_name(PREVIOUS) if target.name == LAST else None
+            with atomic_file(target, sync=True, backup=backup) as temporary, temporary.open("wb") as file:
+                torch.save(checkpoint, file)
         except (OSError, RuntimeError) as error:
             if isinstance(error, RuntimeError) and "PytorchStreamWriter" not in str(error):
                 raise
@@ -82,7 +78,7 @@ class BestCheckpoint(ModelCheckpoint):
     def _copy(self, paths: dict[str, str]) -> None:
         for path, here in paths.items():
             if not Path(here).exists():
-                with whole_file(Path(here)) as temporary:
+                with atomic_file(Path(here)) as temporary:
                     shutil.copyfile(path, temporary)
 
 

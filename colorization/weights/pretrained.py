@@ -24,6 +24,33 @@ def load_weights(layers: nn.Module, name: str, weights: str | Path, option: str)
     Raises:
         ConfigError: the file is missing, can't be read, or lacks or mismatches a weight.
     """
+    state = read_state_dict(weights, name, option)
+    what = f"{option}={weights}, the weights of {name}"
+    wanted = layers.state_dict()
+    # timm's feature networks write the stage `stages.0` of the classifier as `stages_0`.
+    spelled = {re.sub(r"^(\w+)_(\d+)\.", r"\1.\2.", key): key for key in wanted}
+    found = {key.removeprefix("features."): value for key, value in state.items()}
+    found = {spelled.get(key, key): value for key, value in found.items()}
+    # BatchNorm's counter of batches is missing from files older than PyTorch 0.4.1, and nothing reads it.
+    missing = [key for key in wanted if key not in found and not key.endswith("num_batches_tracked")]
+    wrong = [key for key in wanted if key in found and found[key].shape != wanted[key].shape]
+    if missing or wrong:
+        why = f"{missing[0]} is missing" if missing else f"{wrong[0]} has another shape"
+        raise ConfigError(f"{what}: the file does not fit, {why}; give weights of a {name}")
+    layers.load_state_dict({**wanted, **{key: found[key] for key in wanted if key in found}})
+
+
+def read_state_dict(weights: str | Path, name: str, option: str) -> dict[str, Tensor]:
+    """Reads a state dict onto the CPU.
+
+    Args:
+        weights: a file that `torch.load(weights_only=True)` reads.
+        name: the network's name, for messages.
+        option: the option that names the file, for messages.
+
+    Raises:
+        ConfigError: the file is missing, or holds no state dict.
+    """
     path = Path(weights).expanduser()
     what = f"{option}={path}, the weights of {name}"
     if not path.is_file():
@@ -40,18 +67,7 @@ def load_weights(layers: nn.Module, name: str, weights: str | Path, option: str)
             f"{what}: the file holds no state dict (names to tensors); "
             "save one with torch.save(model.state_dict(), FILE)"
         )
-    wanted = layers.state_dict()
-    # timm's feature networks write the stage `stages.0` of the classifier as `stages_0`.
-    spelled = {re.sub(r"^(\w+)_(\d+)\.", r"\1.\2.", key): key for key in wanted}
-    found = {key.removeprefix("features."): value for key, value in state.items()}
-    found = {spelled.get(key, key): value for key, value in found.items()}
-    # BatchNorm's counter of batches is missing from files older than PyTorch 0.4.1, and nothing reads it.
-    missing = [key for key in wanted if key not in found and not key.endswith("num_batches_tracked")]
-    wrong = [key for key in wanted if key in found and found[key].shape != wanted[key].shape]
-    if missing or wrong:
-        why = f"{missing[0]} is missing" if missing else f"{wrong[0]} has another shape"
-        raise ConfigError(f"{what}: the file does not fit, {why}; give weights of a {name}")
-    layers.load_state_dict({**wanted, **{key: found[key] for key in wanted if key in found}})
+    return state
 
 
 def download_imagenet_weights(name: str, option: str, otherwise: str) -> Path:

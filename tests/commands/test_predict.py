@@ -337,4 +337,4 @@ def test_options_are_in_the_configuration_and_in_the_help() -> None:
 
 
 def test_any_name_can_be_shown() -> None:
-    assert shown("a\nb\x1b[31m \udcff é 🎨") == "a\\nb\\x1b[31m � é 🎨"
+    assert shown("a\nb\x1b[31m \udcff é 🎨") == "a\\nb\\x1b[31m \\udcff é 🎨"

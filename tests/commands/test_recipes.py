@@ -20,6 +20,8 @@ def test_every_experiment_trains(tmp_path: Path, vgg_file: Path, compose_config:
     """Two small steps from random weights, in which every term takes part."""
     small = [value for value in SMALL if value != "backbone=resnet18"]
     steps = ["data=sample", "data.repeats=1", "data.size=64", "+trainer.limit_train_batches=2"]
+    if experiment == "default":
+        steps.append("~data.val_share")  # the sample photos know none
     overrides = [f"experiment={experiment}", *small, *steps, f"paths.output_dir={tmp_path}"]
     for name, term in compose_config(*overrides)["objective"]["terms"].items():
         overrides.append(f"objective.terms.{name}.begin=0")

@@ -36,7 +36,7 @@ def test_every_callback_and_logger_is_built(compose_config: Compose, group: str)
 
 @pytest.mark.parametrize("experiment", options("experiment"))
 def test_every_experiment_composes(compose_config: Compose, experiment: str) -> None:
-    config = compose_config(f"experiment={experiment}")
+    config = compose_config(f"experiment={experiment}", *REQUIRED.get(experiment, []))
     assert config["trainer"]["max_epochs"] > 0
 
 

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from colorization.data.exclusion import read_names, write_table
+from colorization.data.exclusion import read_names
 from colorization.data.folder import FolderDataModule
 from colorization.data.sample import TRAIN, SampleDataModule
 from colorization.errors import DataError
+from colorization.runtime.files import write_csv
 from tests.helpers.photos import make_photo, names
 
 ODD = ["a, b.png", 'say "cheese".png', "two\nlines.png", "a\rreturn.png", " blank.png", "#.png", "ü.png", "=1+1.png"]
@@ -22,7 +23,7 @@ def test_odd_names_survive_the_list(tmp_path: Path) -> None:
     for index in range(4):
         make_photo(seed=20 + index).save(tmp_path / "photos" / f"plain {index}.png")
     wanted = [os.fsdecode(name) for name in odd]
-    write_table(tmp_path / "list.csv", ("name", "why"), [(name, "gray") for name in wanted])
+    write_csv(tmp_path / "list.csv", ("name", "why"), [(name, "gray") for name in wanted])
     assert read_names(tmp_path / "list.csv") == wanted
     data = FolderDataModule(
         str(tmp_path / "photos"), exclude=str(tmp_path / "list.csv"), val_share=0.5, size=32, batch_size=2
@@ -33,7 +34,7 @@ def test_odd_names_survive_the_list(tmp_path: Path) -> None:
 def test_other_photos_keep_their_split(photos: Path, tmp_path: Path) -> None:
     whole = FolderDataModule(str(photos), val_share=0.5, size=32, batch_size=2)
     gone = [names(whole, "train")[0], names(whole, "val")[-1]]
-    write_table(tmp_path / "list.csv", ("why", "name"), [("gray", name) for name in gone])
+    write_csv(tmp_path / "list.csv", ("why", "name"), [("gray", name) for name in gone])
     rest = FolderDataModule(str(photos), exclude=str(tmp_path / "list.csv"), val_share=0.5, size=32, batch_size=2)
     for split in ("train", "val", "all"):
         assert names(rest, split) == [name for name in names(whole, split) if name not in gone]
@@ -89,5 +90,5 @@ def test_lists_that_can_t_be_read(photos: Path, tmp_path: Path, content: str | N
 
 
 def _list(path: Path, *listed: str) -> str:
-    write_table(path, ("name",), [(name,) for name in listed])
+    write_csv(path, ("name",), [(name,) for name in listed])
     return str(path)

@@ -75,4 +75,4 @@ def test_every_protocol_composes_and_says_what_it_is_meant_for(compose_config: C
     expected = {"validation": (64, 64), "center256": (256, 256), "stretch256": (256, 256), "native": (90, 70)}
     assert cut.size == expected[name]
     header = (CONF / "protocol" / f"{name}.yaml").read_text().split("_target_")[0]
-    assert all(word in header for word in ("interpolation", "range", "beside"))
+    assert all(word in header for word in ("interpolation", "range", "comparable"))

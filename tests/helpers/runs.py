@@ -65,7 +65,7 @@ def leaderboard(sweep: Path) -> list[dict[str, str]]:
 
 
 # Options that a group's option can't do without.
-REQUIRED = {"timm": ["backbone.name=convnext_atto"]}
+REQUIRED = {"timm": ["backbone.name=convnext_atto"], "default": ["data.root=photos"]}
 
 
 def options(group: str) -> list[str]:

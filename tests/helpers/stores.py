@@ -12,8 +12,8 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from colorization.commands.prepare import prepare
 from colorization.data.folder import FolderPhotos
+from colorization.data.tars.preparing import prepare
 from colorization.data.tars.writing import Plan, Recipe
 from colorization.imagefiles import find_pictures
 from tests.helpers.photos import make_folder, make_photo
@@ -23,10 +23,7 @@ def make_shards(folder: Path, photos: int = 40, per_shard: int = 5) -> Path:
     """A folder of shards with a manifest, as the command writes them."""
     source = make_folder(folder.parent / f"{folder.name} as photos", photos)
     plan = Plan(FolderPhotos(source, find_pictures(source)), Recipe(32, 95, per_shard, 0.2))
-    folder.mkdir()
-    prepare(plan, folder, folder, 0)
-    for noted in (*folder.glob("*-*.json"), *folder.glob("*-*.npz")):
-        noted.unlink()
+    prepare(plan, folder, 0)
     return folder
 
 

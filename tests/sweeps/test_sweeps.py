@@ -12,7 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
-from colorization.color import gray_ab, rgb_to_lab, to_float
+from colorization.color import gray_ab, rgb_to_lab
 from colorization.commands.main import COMMANDS
 from colorization.figures.panels import make_titled_grid
 from colorization.inference.colorizer import Colorizer
@@ -111,7 +111,7 @@ def test_the_contact_sheet_shows_the_same_photos_as_each_job_colours_them(grid: 
         assert job.checkpoint is not None
         rows.append(Colorizer.from_checkpoint(job.checkpoint, "cpu")(truth))
     assert not torch.equal(rows[0], rows[1])
-    lightness = rgb_to_lab(to_float(truth))[:, :1]
+    lightness = rgb_to_lab(truth)[:, :1]
     columns = torch.stack([render(lightness, gray_ab(lightness)), *rows, truth], dim=1)
     expected = make_titled_grid([list(row) for row in columns], ["gray", "a", "b\nof two lines", "truth"], names)
     sheet = make_sheet(jobs, ["a", "b\nof two lines"])

@@ -18,7 +18,7 @@ from colorization.data.tars import remote
 from colorization.data.tars.index import file_sha256
 from colorization.data.tars.remote import DamagedError
 from colorization.errors import DataError
-from colorization.runtime.files import whole_file
+from colorization.runtime.files import atomic_file
 
 _KEY_LENGTH = 32
 # The folder may hold other things: what is not called like this is neither counted nor removed.
@@ -153,7 +153,7 @@ class ShardCache:
         except DataError:
             self.drop(shard)
             raise
-        with whole_file(path) as temporary:
+        with atomic_file(path) as temporary:
             temporary.write_bytes(contents)
         return parse(contents, str(path))
 

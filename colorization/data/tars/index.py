@@ -19,7 +19,7 @@ from colorization.imagefiles import is_picture
 
 MANIFEST = "manifest.json"
 INDEX = "index.npz"
-# A folder that is there as long as shards are being written, see `colorization.commands.prepare`.
+# A folder that is there as long as shards are being written, see `colorization.data.tars.preparing`.
 UNFINISHED = ".unfinished"
 
 _Count = Annotated[int, pydantic.Field(ge=0, lt=2**62)]
@@ -37,7 +37,7 @@ class ShardEntry(pydantic.BaseModel):
 
 
 class Manifest(pydantic.BaseModel):
-    """What a folder of shards holds, as `colorization.commands.prepare` writes it into `manifest.json`.
+    """What a folder of shards holds, as `colorization.data.tars.preparing` writes it into `manifest.json`.
 
     Attributes:
         format: what says that this is one.

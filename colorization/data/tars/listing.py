@@ -10,14 +10,13 @@ from typing import BinaryIO, NamedTuple
 
 import numpy as np
 from braceexpand import braceexpand
-from rich.progress import track
 
 from colorization.data.tars import remote
 from colorization.data.tars.cache import RemoteShard, ShardCache, missing
 from colorization.data.tars.index import INDEX, MANIFEST, UNFINISHED, Manifest, ShardIndex, index_tar
 from colorization.data.tars.remote import is_address, is_command, joined, lowered
 from colorization.errors import DataError, first_line
-from colorization.runtime.console import console
+from colorization.runtime.console import tracked
 
 # Requests that are under way together while shards are listed.
 _REQUESTS = 8
@@ -261,7 +260,7 @@ def _fetched(addresses: Sequence[str], cache: ShardCache) -> list[Shard]:
         remotes = list(pool.map(_remote, addresses))
     known = all(map(cache.knows, remotes))
     shards = []
-    for shard in track(remotes, "Fetching shards to list their photos", console=console, disable=known):
+    for shard in remotes if known else tracked(remotes, "Fetching shards to list their photos"):
         index = cache.kept(shard, _index_contents, ShardIndex.parse)
         shards.append(Shard(shard, _parted(shard.address).name, index))
     return shards

@@ -7,7 +7,6 @@ import math
 import os
 import tarfile
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from itertools import chain, count, groupby
 from pathlib import Path
@@ -25,7 +24,7 @@ from colorization.data.tars.index import ShardEntry, ShardIndex, file_sha256, in
 from colorization.errors import DataError, PictureError
 from colorization.imagefiles import save_picture
 from colorization.imagefiles.picture import Picture
-from colorization.runtime.files import whole_file
+from colorization.runtime.files import atomic_file, write_text
 
 
 @dataclass(frozen=True)
@@ -140,15 +139,6 @@ class Packed(NamedTuple):
     why: str
 
 
-@contextmanager
-def lasting_file(target: Path) -> Iterator[Path]:
-    """A `whole_file` that is on the disk before it takes its place, so that no power cut leaves an empty one."""
-    with whole_file(target) as part:
-        yield part
-        with part.open("r+b") as file:
-            os.fsync(file.fileno())
-
-
 class PackedPhotos(Dataset[Packed]):
     """Photos in the form that they have in shards.
 
@@ -197,51 +187,26 @@ class Record:
     left_out: list[tuple[str, str]]
 
     def write(self, folder: Path) -> None:
-        """Writes the record down, so that another process can go on."""
+        """Writes the record down, so that another process can continue."""
         stem = Path(self.entry.name).stem
-        with lasting_file(folder / f"{stem}.npz") as part:
+        with atomic_file(folder / f"{stem}.npz", sync=True) as part:
             part.write_bytes(self.index.dump())
         text = json.dumps({"entry": self.entry.model_dump(), "left_out": self.left_out})
-        with lasting_file(folder / f"{stem}.json") as part:
-            part.write_text(text)
+        write_text(folder / f"{stem}.json", text, sync=True)  # last: it says that the shard is done
 
     @classmethod
     def read(cls, folder: Path, name: str) -> "Record | None":
-        """What was written of the shard of this file name; None if nothing, or not all, or if it is damaged."""
+        """What `write` has noted of the shard of this file name; None if that was not done yet."""
         path = folder / f"{Path(name).stem}.json"
-        try:
-            found = json.loads(path.read_bytes())
-            index = ShardIndex.parse(path.with_suffix(".npz").read_bytes(), str(path))
-            left_out = [(photo, why) for photo, why in found["left_out"]]
-            record = cls(ShardEntry.model_validate(found["entry"]), index, left_out)
-        except (FileNotFoundError, ValueError, KeyError, TypeError):
+        if not path.exists():
             return None
-        return record if record.entry.name == name and record.entry.photos == len(index) else None
-
-    @classmethod
-    def recovered(cls, path: Path, plan: Plan, shard: PlannedShard, entry: ShardEntry) -> "Record | None":
-        """What the file of a shard says, and why the other photos are not in it.
-
-        Returns:
-            None unless the file is the one that the manifest promises with `entry`.
-        """
-        if not path.is_file() or path.stat().st_size != entry.bytes or file_sha256(path) != entry.sha256:
-            return None
-        with path.open("rb") as file:
-            found = index_tar(file)
-            hashes = np.empty(len(found), dtype=np.uint64)
-            for number, (offset, size) in enumerate(zip(found.offsets.tolist(), found.sizes.tolist(), strict=True)):
-                file.seek(offset)
-                hashes[number] = photo_hash(file.read(size))
-        there = set(found.names)
-        others = [number for number in shard.photos.tolist() if plan.members[number] not in there]
-        photos = PackedPhotos(plan.photos, plan.recipe)
-        left_out = [(plan.photos.name(number), photos[number].why) for number in others]
-        return cls(entry, ShardIndex(found.names, found.offsets, found.sizes, hashes), left_out)
+        found = json.loads(path.read_bytes())
+        index = ShardIndex.parse(path.with_suffix(".npz").read_bytes(), str(path))
+        return cls(ShardEntry.model_validate(found["entry"]), index, [(photo, why) for photo, why in found["left_out"]])
 
 
 def write_shard(path: Path, plan: Plan, shard: PlannedShard, contents: Iterator[Packed]) -> Record:
-    """Writes one shard, whole or not at all, the same bytes whenever and wherever.
+    """Writes one shard, atomically, the same bytes whenever and wherever.
 
     Args:
         path: its file.
@@ -254,7 +219,7 @@ def write_shard(path: Path, plan: Plan, shard: PlannedShard, contents: Iterator[
     """
     hashes: list[int] = []
     left_out: list[tuple[str, str]] = []
-    with lasting_file(path) as part:
+    with atomic_file(path, sync=True) as part:
         with part.open("wb") as file, tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as tar:
             for number, photo in zip(shard.photos.tolist(), contents, strict=False):
                 if photo.contents is None:

@@ -1,0 +1,63 @@
+"""Base class of backbones."""
+
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor, nn
+
+# Mean and standard deviation of ImageNet's RGB in 0..1, which torchvision's pretrained weights expect to be removed.
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+# The end of a message about weights that are not available.
+RANDOM_INSTEAD = "start from random weights with backbone.pretrained=false"
+
+
+class Backbone(nn.Module, ABC):
+    """Base class: turns lightness into the RGB that a classifier expects, and freezes.
+
+    Args:
+        mean: what the classifier expects to be subtracted from RGB in 0..1.
+        std: what it expects RGB to be divided by afterwards.
+        frozen: no gradients, and BatchNorm keeps the statistics it came with.
+
+    Attributes:
+        channels: number of channels of each map, finest first.
+        reductions: how many times smaller than the input each map is, finest first.
+        rate: the share of the learning rate that its weights are trained with.
+    """
+
+    channels: tuple[int, ...]
+    reductions: tuple[int, ...]
+    rate: float = 1.0
+
+    def __init__(
+        self,
+        mean: tuple[float, ...] = IMAGENET_MEAN,
+        std: tuple[float, ...] = IMAGENET_STD,
+        frozen: bool = False,
+    ) -> None:
+        super().__init__()
+        self.frozen = frozen
+        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
+        self.mean: Tensor
+        self.std: Tensor
+
+    def freeze_if_asked(self) -> None:
+        """To be called by subclasses once their layers exist."""
+        if self.frozen:
+            self.requires_grad_(False)
+            self.eval()
+
+    def train(self, mode: bool = True) -> "Backbone":
+        return super().train(mode and not self.frozen)
+
+    def forward(self, lightness: Tensor) -> list[Tensor]:
+        """Normalized lightness `(B, 1, H, W)` to the pyramid, finest map first."""
+        gray = (lightness + 1) / 2
+        return self._features((gray - self.mean) / self.std)
+
+    @abstractmethod
+    def _features(self, rgb: Tensor) -> list[Tensor]:
+        """RGB `(B, 3, H, W)`, normalized as the classifier expects it, to the pyramid."""
