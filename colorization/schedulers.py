@@ -12,13 +12,13 @@ from colorization.errors import ConfigError
 
 
 def constant(optimizer: Optimizer, total_steps: int, warmup_steps: int = 0) -> dict[str, Any] | None:
-    """The optimizer's learning rate all along.
+    """A constant learning rate, after an optional warm-up.
 
     Args:
-        warmup_steps: so many steps lead up to it in a straight line.
+        warmup_steps: length of the linear warm-up, in optimizer steps.
     """
     if warmup_steps < 0:
-        raise ConfigError(f"scheduler.warmup_steps={warmup_steps} can't work: give 0 or more")
+        raise ConfigError(f"scheduler.warmup_steps={warmup_steps} is out of range: give 0 or more")
     if warmup_steps == 0:
         return None
     scheduler = LambdaLR(optimizer, lambda step: min((step + 1) / warmup_steps, 1.0))
@@ -26,10 +26,10 @@ def constant(optimizer: Optimizer, total_steps: int, warmup_steps: int = 0) -> d
 
 
 def one_cycle(optimizer: Optimizer, total_steps: int, warmup: float = 0.3) -> dict[str, Any]:
-    """Up to the optimizer's learning rate and down to almost nothing (Smith and Topin, "Super-Convergence", 2018).
+    """Rises to the optimizer's learning rate, then falls to almost zero (Smith and Topin, "Super-Convergence", 2018).
 
     Args:
-        warmup: the share of the run that the way up takes.
+        warmup: share of the run in which the rate rises.
     """
     _check_warmup(warmup)
     highest = [group["lr"] for group in optimizer.param_groups]
@@ -38,10 +38,10 @@ def one_cycle(optimizer: Optimizer, total_steps: int, warmup: float = 0.3) -> di
 
 
 def cosine(optimizer: Optimizer, total_steps: int, warmup: float = 0.05) -> dict[str, Any]:
-    """A straight warm-up, then half a cosine down to zero (Loshchilov and Hutter, "SGDR", 2017, without restarts).
+    """A linear warm-up, then half a cosine to zero (Loshchilov and Hutter, "SGDR", 2017, without restarts).
 
     Args:
-        warmup: the share of the run that the warm-up takes.
+        warmup: share of the run in which the rate rises.
     """
     _check_warmup(warmup)
     rising = max(round(warmup * total_steps), 1)
@@ -65,7 +65,7 @@ def plateau(
 ) -> dict[str, Any]:
     """Multiplies the learning rate by `factor` whenever `monitor` has not improved for `patience` validations.
 
-    The module that it belongs to makes its steps, with what a validation has found.
+    The LightningModule steps it after each validation.
     """
     scheduler = ReduceLROnPlateau(optimizer, mode=mode, factor=factor, patience=patience)
     return {"scheduler": scheduler, "interval": "epoch", "monitor": monitor}
@@ -73,4 +73,4 @@ def plateau(
 
 def _check_warmup(warmup: float) -> None:
     if not 0 <= warmup < 1:
-        raise ConfigError(f"scheduler.warmup={warmup:g} is no share of a run: give 0 or more, and less than 1")
+        raise ConfigError(f"scheduler.warmup={warmup:g} is not a share of a run: give 0 or more, and less than 1")

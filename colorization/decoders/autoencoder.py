@@ -1,4 +1,4 @@
-"""The decoder of the original description: from the deepest map alone back to the picture, without skips."""
+"""The decoder of the original description: from the deepest map only, without skip connections."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -12,9 +12,9 @@ from colorization.decoders.base import Decoder, checked_width, output_layer
 class AutoencoderDecoder(Decoder):
     """Convolutions and upsampling from the deepest map.
 
-    A convolution to `width` channels, then for each halving between the deepest map and the picture a convolution to
-    half the channels (16 at the least) and an upsampling by two; the last upsampling comes after the output layer, as
-    in the original. With VGG16 at 224 px: 512x7x7 -> 256 -> 128 -> 64 -> 32 -> 16 -> out, 7 px to 224 px.
+    A convolution to `width` channels; then, for each factor of two up to the picture's resolution, a convolution to
+    half the channels (at least 16) and an upsampling by two. The last upsampling follows the output layer, as in the
+    original description. With VGG16 at 224 px: 512x7x7 -> 256 -> 128 -> 64 -> 32 -> 16 -> out, 7 px to 224 px.
 
     Args:
         channels, reductions, out_channels: see `Decoder`.

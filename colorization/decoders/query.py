@@ -9,28 +9,27 @@ from torch.nn import functional as F
 from colorization.decoders.unet import UNetPyramid
 from colorization.errors import ConfigError
 
-# The maps that queries look at: the three coarsest of the U-Net's that halve the picture at least this often. Finer
-# ones would make attention dear.
+# Queries attend to at most three maps of the U-Net, the coarsest ones, with at least this reduction. Attention to finer
+# maps would be expensive.
 _LEVELS = 3
 _LEAST_REDUCTION = 8
-# How many numbers of a query a head of attention has.
+# Dimension of an attention head.
 _HEAD = 32
 
 
 class QueryDecoder(UNetPyramid):
-    """A U-Net whose output layer is written anew for each picture, by queries that have looked at the whole of it.
+    """A U-Net whose output layer is predicted for each picture, by queries that attend to the whole picture.
 
     As in DDColor (Kang et al., "DDColor: Towards Photo-Realistic Image Colorization via Dual Decoders", 2023), learned
-    queries attend to the U-Net's maps at several scales in turn; the dot product of each query with each pixel of the
-    U-Net's last map says how much of the query's colour the pixel has, and a linear layer mixes the output from that.
-    Mixing and dot product are linear, and so are joined into one small matrix a picture: the maps of all queries are
-    never made, whatever the size of the picture.
+    queries attend to the U-Net's maps at several scales in turn. The dot product of a query with a pixel of the U-Net's
+    last map says how much of the query's colour the pixel has, and a linear layer mixes the output from these products.
+    Both steps are linear and are merged into one small matrix per picture, so that no map per query is stored.
 
     Args:
         channels, reductions, out_channels, width: see `UNetPyramid`.
-        queries: how many colour queries there are.
-        layers: transformer layers, each of which looks at one scale: coarse, middle, fine, coarse, ...
-        embedding: numbers that stand for a query, a multiple of 32.
+        queries: number of colour queries.
+        layers: transformer layers; each attends to one scale: coarse, middle, fine, coarse, ...
+        embedding: dimension of a query, a multiple of 32.
     """
 
     def __init__(
@@ -48,7 +47,7 @@ class QueryDecoder(UNetPyramid):
             if value < least:
                 raise ConfigError(f"decoder.{key}={value} is too small: give {least} or more")
         if embedding % _HEAD:
-            raise ConfigError(f"decoder.embedding={embedding} is no multiple of {_HEAD}: give for instance 256")
+            raise ConfigError(f"decoder.embedding={embedding} is not a multiple of {_HEAD}: give for example 256")
         coarse = [level for level, reduction in enumerate(self.map_reductions) if reduction >= _LEAST_REDUCTION]
         self.looked_at = (coarse or [0])[: min(_LEVELS, layers)]
         self.queries = nn.Parameter(torch.randn(queries, embedding))
@@ -60,7 +59,7 @@ class QueryDecoder(UNetPyramid):
             nn.Linear(embedding, embedding), nn.GELU(), nn.Linear(embedding, self.map_channels[-1])
         )
         self.mix = nn.Linear(queries, out_channels)
-        # A dot product grows with the number of channels; the output is to start close to zero.
+        # The output starts close to zero: a dot product grows with the number of channels.
         nn.init.normal_(self.mix.weight, std=1e-2 / (queries * self.map_channels[-1]) ** 0.5)
         nn.init.zeros_(self.mix.bias)
 
@@ -74,16 +73,16 @@ class QueryDecoder(UNetPyramid):
         for number, layer in enumerate(self.layers):
             queries = layer(queries, keys[number % len(keys)])
         colors = self.colors(self.norm(queries))
-        # Spelled so that exported graphs take any batch: einsum, and products of matrices with batches, fix it.
+        # Exported graphs take any batch size this way; einsum and batched matrix products would fix it.
         weights = F.linear(colors.transpose(1, 2), self.mix.weight).transpose(1, 2)
         mixed = torch.bmm(weights, maps[-1].flatten(2))
         return mixed.unflatten(2, maps[-1].shape[-2:]) + self.mix.bias.view(-1, 1, 1)
 
 
 class _Layer(nn.Module):
-    """A transformer's layer with normalization first: queries look at a map, then at each other, then each for itself.
+    """A pre-norm transformer layer: cross-attention to a map, self-attention among the queries, feed-forward network.
 
-    PyTorch's own has the first two the other way round, and can't be exported for a batch of any size.
+    PyTorch's layer has self-attention first, and can't be exported for any batch size.
     """
 
     def __init__(self, embedding: int) -> None:
@@ -102,7 +101,7 @@ class _Layer(nn.Module):
 
 
 class _Attention(nn.Module):
-    """Attention with heads of `_HEAD` numbers (Vaswani et al., 2017)."""
+    """Multi-head attention with heads of dimension `_HEAD` (Vaswani et al., 2017)."""
 
     def __init__(self, embedding: int) -> None:
         super().__init__()
@@ -120,11 +119,11 @@ class _Attention(nn.Module):
 
 
 def positions(picture: Tensor, channels: int) -> Tensor:
-    """Sines and cosines that tell each place of a map from the others (Vaswani et al., 2017, in two dimensions as in
-    Carion et al., 2020). Places are shares of the picture's height and width, so that they mean the same at any size.
+    """Sinusoidal position encoding (Vaswani et al., 2017, in two dimensions as in Carion et al., 2020). Positions are
+    relative to the picture's height and width, so that they mean the same at any size.
 
     Args:
-        picture: `(B, C, H, W)`; only its height, width, type and device count.
+        picture: `(B, C, H, W)`; only its height, width, type and device are used.
         channels: a multiple of 4.
 
     Returns:

@@ -11,14 +11,14 @@ from colorization.decoders.base import Decoder, checked_width, output_layer
 
 
 class UNetPyramid(Decoder):
-    """Upsamples from the deepest map to the picture's resolution, joining each map of the pyramid on the way.
+    """Upsamples from the deepest map to the picture's resolution, with a skip connection from each map.
 
-    Each step resizes bilinearly and then convolves, which leaves no checkerboard (Odena et al., "Deconvolution and
+    Each step resizes bilinearly and then convolves, which avoids checkerboards (Odena et al., "Deconvolution and
     Checkerboard Artifacts", 2016); GroupNorm (Wu and He, 2018) makes the result independent of the batch.
 
     Args:
         channels, reductions, out_channels: see `Decoder`.
-        width: the most channels that a step has. A step has half the channels of the map it joins, 32 at the least.
+        width: maximum number of channels of a step. A step has half the channels of its skip connection, at least 32.
 
     Attributes:
         map_channels: channels of each map that `upsample` returns, coarsest first.
@@ -37,7 +37,7 @@ class UNetPyramid(Decoder):
             self.joins.append(_Step(current + skip, after))
             self._remember(after, reduction)
             current = after
-        # From the finest map to the picture there is nothing left to join.
+        # From the finest map to the picture there are no skip connections.
         self.tail = nn.ModuleList()
         for halvings in reversed(range(math.ceil(math.log2(self.reductions[0])))):
             after = max(current // 2, 16)

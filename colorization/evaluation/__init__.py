@@ -1,1 +1,1 @@
-"""Scoring checkpoints: beside gray and each other, with intervals, tables and pictures."""
+"""Scoring checkpoints: compared with gray and with each other, with intervals, tables and pictures."""

@@ -1,4 +1,4 @@
-"""Means over scored pictures, and how much of a difference between them is chance."""
+"""Means over scored pictures, and bootstrap intervals of their differences."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-# What is scored beside the checkpoints. No label of a checkpoint begins with a slash.
+# Labels scored in addition to the checkpoints. No label of a checkpoint begins with a slash.
 GRAY, TRUTH = "/gray", "/truth"
 
 Values = NDArray[np.float64]
@@ -18,11 +18,11 @@ class PictureScores:
     """The scores of N pictures.
 
     Attributes:
-        names: what the pictures are called.
-        indices: their numbers in the data set.
-        scores: by who coloured them (a checkpoint's label, `GRAY` or `TRUTH`) and metric, `(N,)`.
-        pixels: of each picture the number of pixels of each true colour, `(N, colours)`.
-        accuracies: by who coloured them, the sum of those pixels' AuC, `(N, colours)`.
+        names: the pictures' names.
+        indices: their indices in the dataset.
+        scores: by label (a checkpoint's, `GRAY` or `TRUTH`) and metric, `(N,)`.
+        pixels: number of pixels of each true colour in each picture, `(N, colours)`.
+        accuracies: by label, the sum of those pixels' AuC, `(N, colours)`.
     """
 
     names: list[str]
@@ -32,19 +32,19 @@ class PictureScores:
     accuracies: dict[str, Values]
 
     def means(self, label: str, counts: Values) -> dict[str, Values]:
-        """Every metric of one who coloured, for collections of these pictures.
+        """Every metric of one label, for resamples of these pictures.
 
-        `colorfulness_mean_difference` is the difference of the mean colourfulness from the truth's, without its sign;
-        most publications' Delta-colourfulness, there often of `colorfulness_abs`.
+        `colorfulness_mean_difference` is the absolute difference between the mean colourfulness and the truth's. It is
+        the Delta-colourfulness of most publications, which often use `colorfulness_abs`.
 
-        `auc_rebalanced` is the AuC in which each colour counts alike (Zhang, Isola and Efros, 2016, section 3.1): the
-        pixels are weighted by 1/p, their loss's weights with lambda = 0. p is the share of the pixel's colour (the
-        nearest node of the grid of ab bins) among all pixels of the collection's truth, so that the weighted mean is
-        the mean over the colours that occur. The paper's p is ImageNet's, smoothed.
+        `auc_rebalanced` is the AuC with the same weight for each colour (Zhang, Isola and Efros, 2016, section 3.1):
+        pixels are weighted by 1/p, the weights of their loss with lambda = 0. p is the share of the pixel's colour (the
+        nearest node of the grid of ab bins) among all true pixels of the resample, so that the weighted mean is the
+        mean over the colours that occur. The paper's p is ImageNet's, smoothed.
 
         Args:
-            label: who.
-            counts: how often each collection holds each picture, `(R, N)`.
+            label: a checkpoint's label, `GRAY` or `TRUTH`.
+            counts: how often each resample holds each picture, `(R, N)`.
 
         Returns:
             For each metric `(R,)`.
@@ -73,7 +73,7 @@ class Interval(NamedTuple):
 
 
 def means(pictures: PictureScores, label: str) -> dict[str, float]:
-    """Every metric over all pictures of one who coloured."""
+    """Every metric of one label, over all pictures."""
     found = pictures.means(label, np.ones((1, len(pictures.names))))
     return {metric: float(value[0]) for metric, value in found.items()}
 
@@ -83,12 +83,12 @@ def difference_intervals(
 ) -> Mapping[tuple[str, str], dict[str, Interval]]:
     """The 95 % percentile bootstrap intervals (Efron, 1979) of the differences in every metric.
 
-    The pictures are drawn anew, with replacement; the same draws for both of a pair, so that what makes a picture hard
-    for both does not widen the interval.
+    Pictures are resampled with replacement. Both labels of a pair use the same resamples (a paired bootstrap), so that
+    pictures that are hard for both do not widen the interval.
 
     Args:
         pictures: two or more.
-        pairs: who is compared: the first's metric minus the second's.
+        pairs: labels to compare; the difference is the first's metric minus the second's.
     """
     pairs = list(pairs)
     labels = {label for pair in pairs for label in pair}

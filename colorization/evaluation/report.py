@@ -1,4 +1,4 @@
-"""What an evaluation leaves behind: tables, files and pictures."""
+"""The report of an evaluation: tables, files and pictures."""
 
 import json
 import math
@@ -17,16 +17,16 @@ from colorization.runtime.files import write_csv, write_text
 
 
 class EvaluationReport:
-    """The report of an evaluation that is over.
+    """The report of a finished evaluation.
 
     Args:
         evaluation: its scores.
-        metrics: the keys of `METRICS` that are reported.
-        title: what was scored, and how.
-        notes: lines about what was left out.
+        metrics: the keys of `METRICS` to report.
+        title: photos and protocol.
+        notes: lines about metrics and photos that were left out.
 
     Attributes:
-        results: by label of a checkpoint, what `metrics.json` says about it.
+        results: by label of a checkpoint, its entry in `metrics.json`.
     """
 
     def __init__(self, evaluation: Evaluation, metrics: Sequence[str], title: str, notes: Sequence[str]) -> None:
@@ -68,7 +68,7 @@ class EvaluationReport:
         return results
 
     def tables(self) -> list[tuple[str, Cells]]:
-        """Titles and tables: each checkpoint beside gray, and the others beside the first."""
+        """Titles and tables: each checkpoint compared with gray, and the others with the first."""
         tables = [
             (
                 f"{label}: {result['checkpoint']}, seen at {result['resolution']} px",
@@ -86,7 +86,7 @@ class EvaluationReport:
         return tables
 
     def extremes(self) -> dict[str, list[dict[str, Any]]]:
-        """The worst, median and best pictures by name, with the difference in PSNR that makes them so."""
+        """The worst, median and best pictures by name, with their difference in PSNR."""
         gains = self.evaluation.gains()
         return {
             kind: [
@@ -105,7 +105,7 @@ class EvaluationReport:
         ]
 
     def print(self) -> None:
-        """Writes tables and notes to the terminal."""
+        """Prints tables and notes."""
         console.print(self.title)
         for subtitle, cells in self.tables():
             print_table(cells, subtitle)
@@ -116,8 +116,8 @@ class EvaluationReport:
         """Writes all files into a folder and returns their paths.
 
         Args:
-            folder: it is made if it does not exist.
-            facts: what `metrics.json` is to say besides the scores.
+            folder: created if it does not exist.
+            facts: further entries of `metrics.json`.
         """
         scores = {"compare": self.results} if self.others else self.results[self.first]
         summary = _without_nan({**facts, **scores, "extremes": self.extremes()})
@@ -169,8 +169,8 @@ class EvaluationReport:
         for subtitle, cells in self.tables():
             parts += [f"## {subtitle}", markdown_table(cells)]
         parts += [
-            "An interval is that of the difference before it: 95 %, by bootstrap over pictures. Numbers of another "
-            "protocol or of other pictures can't be set beside these.",
+            "Each interval is the 95 % interval of the difference before it, by paired bootstrap over pictures. Scores "
+            "of other protocols or other pictures can't be compared with these.",
             "\n".join(f"- {line}" for line in (*self._extreme_lines(), *self.notes)),
             "![first pictures](panel.png)",
             "![worst, median and best pictures](extremes.png)",
@@ -179,7 +179,7 @@ class EvaluationReport:
 
 
 def _without_nan(value: Any) -> Any:
-    """A value for JSON, which knows neither NaN nor infinity: they become null."""
+    """A value for JSON, which has neither NaN nor infinity: they become null."""
     if isinstance(value, Mapping):
         return {key: _without_nan(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

@@ -20,7 +20,7 @@ from colorization.metrics.scores import pixel_auc, render, score_pictures, score
 from colorization.network import ColorizationNetwork
 from colorization.objectives.base import Objective
 
-# How many of the worst, median and best pictures are shown each.
+# How many of the worst, of the median and of the best pictures are shown.
 SHOWN_EXTREMES = 3
 
 
@@ -29,8 +29,8 @@ class Candidate:
     """A checkpoint that is scored.
 
     Attributes:
-        label: what tables and pictures call it.
-        path: where it is.
+        label: its name in tables and pictures.
+        path: its path.
         network: lightness to the objective's map.
         objective: the map to ab.
         resolution: the network sees about `resolution * resolution` pixels of a picture.
@@ -45,10 +45,10 @@ class Candidate:
 
 @dataclass
 class ShownPicture:
-    """A picture to be looked at, with what each of the candidates made of it.
+    """A picture of the report, coloured by each candidate.
 
     Attributes:
-        index: its place among the scored pictures.
+        index: its index among the scored pictures.
         columns: uint8 RGB `(3, H, W)` of gray, each candidate and the truth.
     """
 
@@ -57,24 +57,25 @@ class ShownPicture:
 
 
 class Evaluation(LightningModule):
-    """Colours the test photos with every candidate, as `predict.py` would, and scores them. Where photos are degraded,
-    networks see that, and their colours are joined with the good lightness, as gray is: colours alone are compared.
+    """Colours the test photos with every candidate, as `predict.py` would, and scores them. If photos are degraded, the
+    networks see the degraded lightness. Their colours, and gray, are then merged with the original lightness, so that
+    only colours are compared.
 
-    Batches are what `PhotoDataModule` hands over.
+    Batches come from `PhotoDataModule`.
 
     Args:
         candidates: the checkpoints.
-        metrics: what is computed, keys of `METRICS`.
-        lpips: if that is among them.
-        fid: if that is among them; its sets are the candidates' labels and `GRAY`.
+        metrics: the metrics to compute, keys of `METRICS`.
+        lpips: needed if `lpips` is among them.
+        fid: needed if `fid` is among them; its sets are the candidates' labels and `GRAY`.
         shown: how many of the first pictures are shown.
 
     Attributes:
-        pictures: the scores, once the test is over; the same in every process.
-        fids: of each candidate and of gray.
+        pictures: the scores, after the test; the same in every process.
+        fids: the FID of each candidate and of gray.
         first: the first pictures.
-        extremes: the pictures where the last candidate is the furthest behind the first one in PSNR, in the middle, and
-            the furthest ahead; a single one is compared with gray.
+        extremes: the pictures with the lowest, median and highest difference in PSNR between the last candidate and
+            the first; a single candidate is compared with gray.
     """
 
     def __init__(
@@ -89,7 +90,7 @@ class Evaluation(LightningModule):
         self.candidates = candidates
         self.networks = nn.ModuleList(candidate.network for candidate in candidates)
         self.objectives = nn.ModuleList(candidate.objective for candidate in candidates)
-        self.metrics = set(metrics) | {"psnr"}  # by which the shown pictures are chosen
+        self.metrics = set(metrics) | {"psnr"}  # selects the extreme pictures
         if "colorfulness_mean_difference" in metrics:
             self.metrics.add("colorfulness")
         self.lpips = lpips
@@ -115,7 +116,7 @@ class Evaluation(LightningModule):
     def test_step(self, batch: dict[str, Any], batch_idx: int) -> None:
         lightness, true_ab, truth = batch["lightness"], batch["ab"], batch["rgb"]
         if not batch["name"]:
-            # Processes that share a network out wait for each other inside it: this one has to go through it as well.
+            # With a sharded network, all ranks have to run it together, also a rank without photos.
             self.color(lightness.new_zeros(1, 1, 32, 32))
             return
         self._names += batch["name"]
@@ -146,7 +147,7 @@ class Evaluation(LightningModule):
         self.pictures = self._gather()
         if self.fid is not None and len(self.pictures.names) > 1:
             self.fids = self.fid.compute()
-        # Every process makes the pictures: those that share a network out can only run it together.
+        # Every rank makes the pictures: with a sharded network, all ranks have to run it together.
         self.first = [self._show(index) for index in range(min(self.shown, len(self.pictures.names)))]
         order = np.argsort(self.gains(), kind="stable")[::-1]
         self.extremes = {
@@ -154,7 +155,7 @@ class Evaluation(LightningModule):
         }
 
     def gains(self) -> np.ndarray:
-        """By how much the last candidate's PSNR is above the first one's, a single one's above gray's, `(N,)` in dB."""
+        """The last candidate's PSNR minus the first's, or minus gray's for a single candidate, `(N,)` in dB."""
         assert self.pictures is not None
         first = self.candidates[0].label if len(self.candidates) > 1 else GRAY
         scores = self.pictures.scores
@@ -163,19 +164,19 @@ class Evaluation(LightningModule):
 
     def _gather(self) -> PictureScores:
         own = (self._names, self._indices, {key: torch.cat(parts).numpy() for key, parts in self._scores.items()})
-        shares: list[Any] = [own]
+        gathered: list[Any] = [own]
         if self.trainer.world_size > 1:
-            shares = [None] * self.trainer.world_size
-            torch.distributed.all_gather_object(shares, own)
-        shares = [share for share in shares if share[0]]
-        if not shares:
-            raise DataError(f"{self.trainer.datamodule} holds no photo that can be scored: give others")  # type: ignore[attr-defined]
-        names = [name for share in shares for name in share[0]]
-        indices = [index for share in shares for index in share[1]]
+            gathered = [None] * self.trainer.world_size
+            torch.distributed.all_gather_object(gathered, own)
+        gathered = [rank for rank in gathered if rank[0]]
+        if not gathered:
+            raise DataError(f"{self.trainer.datamodule} has no photo that can be scored: give others")  # type: ignore[attr-defined]
+        names = [name for rank in gathered for name in rank[0]]
+        indices = [index for rank in gathered for index in rank[1]]
         order = np.argsort(indices, kind="stable")
         scores: dict[str, dict[str, np.ndarray]] = defaultdict(dict)
-        for label, metric in shares[0][2]:
-            scores[label][metric] = np.concatenate([share[2][label, metric] for share in shares])[order]
+        for label, metric in gathered[0][2]:
+            scores[label][metric] = np.concatenate([rank[2][label, metric] for rank in gathered])[order]
         pixels = scores[TRUTH].pop("pixels")
         seen = pixels.any(axis=0)
         accuracies = {label: found.pop("auc_sums")[:, seen] for label, found in scores.items() if "auc_sums" in found}
@@ -196,10 +197,10 @@ class Evaluation(LightningModule):
 
 
 def choose_extremes(order: Sequence[int] | np.ndarray) -> dict[str, list[int]]:
-    """The worst, median and best of pictures, none of them twice.
+    """The worst, median and best pictures, without repetition.
 
     Args:
-        order: the pictures, the best one first.
+        order: indices of the pictures, the best first.
 
     Returns:
         `worst` (the worst first), `median` and `best`, up to `SHOWN_EXTREMES` each.
@@ -213,16 +214,16 @@ def choose_extremes(order: Sequence[int] | np.ndarray) -> dict[str, list[int]]:
 
 
 def distinct_labels(paths: Sequence[str]) -> list[str]:
-    """Short names that tell files apart: the end of what is left of their paths without what they share.
+    """Short distinct names of files: their paths without the common parts.
 
-    For instance `a` and `b` for `runs/a/checkpoints/best.ckpt` and `runs/b/checkpoints/best.ckpt`.
+    For example `a` and `b` for `runs/a/checkpoints/best.ckpt` and `runs/b/checkpoints/best.ckpt`.
     """
     parts = [list(Path(path).expanduser().absolute().parts) for path in paths]
     for end in (0, -1):
         while all(len(rest) > 1 for rest in parts) and len({rest[end] for rest in parts}) == 1:
             for rest in parts:
                 del rest[end]
-    # A run's checkpoints always lie in a folder of this name.
+    # Checkpoints of a run are always in a folder of this name.
     told = [[part for part in rest if part != "checkpoints"] for rest in parts]
     for count in range(1, max(map(len, told)) + 1):
         labels = ["/".join(rest[-count:]) for rest in told]

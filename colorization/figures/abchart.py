@@ -1,4 +1,4 @@
-"""How often the colours of the ab plane occur, as a picture."""
+"""Charts of how often each colour of the ab plane occurs."""
 
 from itertools import pairwise
 from pathlib import Path
@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 from colorization.color import rgb_to_lab
 from colorization.imagefiles import write_picture
 
-# The part of the ab plane that is shown, and the side of a cell of the histogram, in Lab units.
+# Range of the ab plane, and side of a cell of the histogram, in Lab units.
 REACH = 110
 CELL = 2
 CELLS = 2 * REACH // CELL
@@ -24,7 +24,7 @@ _PALE, _DARK = np.array([222, 226, 236]), np.array([20, 24, 64])
 
 
 def cells_of(ab: np.ndarray) -> np.ndarray:
-    """Numbers of the cells that whole-numbered ab, `(2, ...)` in Lab units, falls into, row by row from -b, flat."""
+    """Indices of the histogram cells of integer ab `(2, ...)` in Lab units, flat, row by row from -b."""
     column, row = (np.clip((ab.astype(np.int64) + REACH) // CELL, 0, CELLS - 1)).reshape(2, -1)
     return row * CELLS + column
 
@@ -40,13 +40,13 @@ def shares_of(counts: np.ndarray) -> np.ndarray:
 
 
 def draw_density(shares: np.ndarray, title: str, most: float | None = None) -> Image.Image:
-    """Draws a histogram of the ab plane: the darker a cell, the more pixels, each decade alike. Around it, the most
-    colourful that sRGB can be in every hue, in its own colours.
+    """Draws a histogram of the ab plane with a logarithmic scale: the darker a cell, the more pixels. An outline shows
+    the largest chroma of sRGB in every hue.
 
     Args:
-        shares: of all pixels, in each of the cells that `cells_of` numbers, `(CELLS * CELLS,)`.
-        title: what stands above it.
-        most: the share that is darkest; None: the greatest there is.
+        shares: share of all pixels in each cell, as numbered by `cells_of`, `(CELLS * CELLS,)`.
+        title: text above the chart.
+        most: the share that is darkest; None: the maximum.
     """
     if most is None:
         most = float(shares.max(initial=1e-12))
@@ -72,7 +72,7 @@ def draw_density(shares: np.ndarray, title: str, most: float | None = None) -> I
 
 
 def _shades(shares: np.ndarray, most: float) -> np.ndarray:
-    """Shares to RGB, white for none and for what is beyond the decades that are shown."""
+    """Shares to RGB; white for none, and for shares below the range of the scale."""
     with np.errstate(divide="ignore"):
         strength = 1 + np.log10(shares / most) / _DECADES
     shaded = _PALE + np.clip(strength, 0, 1)[..., None] * (_DARK - _PALE)
@@ -80,13 +80,13 @@ def _shades(shares: np.ndarray, most: float) -> np.ndarray:
 
 
 def _place(a: float, b: float) -> tuple[float, float]:
-    """Where a point of the ab plane is in the picture, px."""
+    """Position of a point of the ab plane in the picture, px."""
     per_unit = _CELL_SIDE / CELL
     return _LEFT + (a + REACH) * per_unit, _TOP + (REACH - b) * per_unit
 
 
 def _behind(draw: ImageDraw.ImageDraw, image: Image.Image, lines: list[tuple[float, ...]], color: str) -> None:
-    """Draws lines where the picture is still white."""
+    """Draws lines behind the chart: only on white pixels."""
     layer = Image.new("RGB", image.size, "white")
     for line in lines:
         ImageDraw.Draw(layer).line(line, fill=color)

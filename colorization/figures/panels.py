@@ -12,8 +12,7 @@ from colorization.color import gray_ab, rgb_to_lightness
 from colorization.imagefiles import write_picture
 from colorization.metrics.scores import render
 
-# In pixels: the longest side of a picture in a grid, a column's least width, the height of writing, and the space
-# around everything.
+# In pixels: maximum side of a picture in a grid, minimum width of a column, font size, and margin.
 _CELL = 384
 _NARROWEST = 128
 _WRITING = 14
@@ -35,7 +34,7 @@ def make_panel(predicted: Tensor, truth: Tensor) -> Tensor:
 
 
 def gray_of(truth: Tensor) -> Tensor:
-    """What the network is given of pictures, as pictures: uint8 RGB `(B, 3, H, W)` to the same."""
+    """The network's input as pictures: uint8 RGB `(B, 3, H, W)` to gray RGB of the same shape."""
     lightness = rgb_to_lightness(truth)
     return render(lightness, gray_ab(lightness))
 
@@ -49,9 +48,9 @@ def make_titled_grid(rows: Sequence[Sequence[Tensor]], titles: Sequence[str], ca
     """Pictures in rows, with a title over each column and a caption over each row.
 
     Args:
-        rows: of each row the pictures, uint8 RGB `(3, H, W)` of any size; what is larger than a cell is shrunk.
-        titles: of the columns, each of one line or several.
-        captions: of the rows.
+        rows: the pictures of each row, uint8 RGB `(3, H, W)` of any size; larger ones are scaled down to a cell.
+        titles: column titles, of one line or several.
+        captions: row captions.
     """
     font = ImageFont.load_default(_WRITING)
     pictures = [[_to_image(picture) for picture in row] for row in rows]
@@ -80,8 +79,8 @@ def _to_image(picture: Tensor) -> Image.Image:
 
 
 def _shortened(text: str, width: int, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> str:
-    """What fits of a text, its middle left out: names mostly differ at their ends."""
-    text = text.encode("utf-8", "replace").decode()  # a file's name may hold bytes that are no text
+    """A text cut to a width by leaving out its middle: names mostly differ at their ends."""
+    text = text.encode("utf-8", "replace").decode()  # a file name may hold bytes that are not UTF-8
     kept, half = text, len(text) // 2
     while half > 0 and font.getlength(kept) > width:
         half -= 1

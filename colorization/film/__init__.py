@@ -1,4 +1,4 @@
-"""Films: coloured frame by frame, with their sound and timing, in colours that hold still."""
+"""Films: coloured frame by frame without flicker, with their sound and timing."""
 
 from colorization.film.recolor import FilmReport, color_film
 

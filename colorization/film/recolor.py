@@ -1,4 +1,4 @@
-"""Films: decoded, coloured and encoded frame by frame, with the sound and the timing of the original.
+"""Decodes, colours and encodes films frame by frame, with the sound and the timing of the original.
 
 Needs the extra `film` (PyAV, which brings FFmpeg's libraries along).
 """
@@ -19,15 +19,15 @@ from colorization.film.stabilize import Flicker, Stabilizer
 from colorization.inference.colorizer import Colorizer, is_out_of_memory
 from colorization.runtime.files import atomic_file
 
-# How films are encoded: each codec with its encoder and the options for a quality that the eye can't tell from the
-# original's, in the order of preference where the container takes several.
+# Encoders and options by codec, in order of preference if the container supports several. The quality is visually
+# lossless.
 _ENCODERS = {
     "h264": ("libx264", {"crf": "17", "preset": "medium"}),
     "vp9": ("libvpx-vp9", {"crf": "20", "b:v": "0", "row-mt": "1"}),
 }
-# Frames are coloured together up to this many pixels, which take about 1.5 GB.
+# Maximum number of pixels in a batch of frames, about 1.5 GB.
 _PIXELS_TOGETHER = 2**24
-_BT709 = 1  # the number of colour space, primaries and transfer alike in the H.264 standard, annex E
+_BT709 = 1  # code of colour space, primaries and transfer in the H.264 standard, annex E
 _LIMITED = 1  # luma in 16..235
 
 Progress = Callable[[int, int | None], object]
@@ -35,15 +35,15 @@ Progress = Callable[[int, int | None], object]
 
 @dataclass(frozen=True)
 class FilmReport:
-    """What became of a film.
+    """The result of colouring a film.
 
     Attributes:
-        frames: how many were coloured.
-        seconds: how long the film is.
-        flicker_before: see `stabilize.flicker`, in Lab units: of the network's colours.
-        flicker_after: of the colours that were written.
-        copied: the streams that went along as they were, for instance `audio (aac)`.
-        left_out: those that the container can't hold.
+        frames: number of coloured frames.
+        seconds: length of the film.
+        flicker_before: flicker of the network's colours in Lab units, see `stabilize.flicker`.
+        flicker_after: flicker of the written colours.
+        copied: the streams that were copied, for example `audio (aac)`.
+        left_out: the streams that the container can't hold.
     """
 
     frames: int
@@ -59,20 +59,20 @@ def color_film(
 ) -> FilmReport:
     """Colours a film.
 
-    The picture is encoded anew, as H.264 or VP9, at the original's size, upright and with the original's time stamps;
-    sound and subtitles are copied packet by packet. `target` appears only once it is whole.
+    The video is re-encoded as H.264 or VP9, at the original's size, upright and with the original's time stamps; sound
+    and subtitles are copied packet by packet. The write of `target` is atomic.
 
     Args:
-        colorizer: what colours.
+        colorizer: colours the frames.
         source: the film.
-        target: where it goes; its ending says in which container, which is best the one of the original.
-        batch_size: how many frames the network sees at once, fewer if they are large.
-        progress: called after each batch with the number of frames so far, and how many there are if that is known.
+        target: the output; its ending selects the container, best the original's.
+        batch_size: frames per batch, fewer if they are large.
+        progress: called after each batch with the number of frames so far, and the total if it is known.
 
     Raises:
         ConfigError: PyAV is not installed.
-        PictureError: it is no film, is damaged or cut off, or can't be written. The message leaves the name of the
-            source to the caller.
+        PictureError: it is not a film, is corrupt or truncated, or can't be written. The message does not name the
+            source.
     """
     try:
         import av
@@ -89,14 +89,14 @@ def color_film(
 
 
 class _Recolor:
-    """One film on its way from a PyAV container to another."""
+    """Colours one film, from one PyAV container to another."""
 
     def __init__(self, colorizer: Colorizer, reader: Any, writer: Any, target: Path) -> None:
         from av.stream import Disposition
 
         videos = [stream for stream in reader.streams.video if not stream.disposition & Disposition.attached_pic]
         if not videos:
-            raise PictureError("holds no moving pictures")
+            raise PictureError("has no video stream")
         self.colorizer, self.reader, self.writer, self.target = colorizer, reader, writer, target
         self.video = videos[0]
         self.video.thread_type = "AUTO"
@@ -104,7 +104,7 @@ class _Recolor:
         if codec is None:
             raise PictureError(f"can't be written to {target}: give an output that ends in .mp4 or .mkv")
         encoder, options = _ENCODERS[codec]
-        # Its size is known with the first frame.
+        # The size is set with the first frame.
         self.encoder = writer.add_stream(encoder, rate=self.video.average_rate or 25, options=dict(options))
         self.copies: dict[int, Any] = {}
         self.left_out: list[str] = []
@@ -132,7 +132,7 @@ class _Recolor:
         """Colours all frames and copies all packets.
 
         Raises:
-            PictureError: the film is cut off, or has no frames.
+            PictureError: the film is truncated, or has no frames.
         """
         batch: list[Any] = []
         for frame in self._frames():
@@ -145,7 +145,7 @@ class _Recolor:
         if batch:
             self._color(batch)
         if not self.started:
-            raise PictureError("holds no frame that can be decoded")
+            raise PictureError("has no frame that can be decoded")
         self.writer.mux(self.encoder.encode())
         if progress is not None:
             progress(self.frames, self.frames)
@@ -154,11 +154,11 @@ class _Recolor:
             promised = Fraction(self.reader.duration, 1_000_000)
         if promised and self.end < promised - max(Fraction(1, 2), promised / 50):
             raise PictureError(
-                f"is cut off after {float(self.end):.1f} of {float(promised):.1f} seconds: get a whole copy"
+                f"is truncated after {float(self.end):.1f} of {float(promised):.1f} seconds: get a complete copy"
             )
 
     def _frames(self) -> Iterator[Any]:
-        """The frames of the picture; packets of other streams go over to the writer on the way."""
+        """The frames of the video; packets of other streams are passed to the writer."""
         for packet in self.reader.demux():
             if packet.stream is self.video:
                 yield from packet.decode()
@@ -191,7 +191,7 @@ class _Recolor:
             self._start_encoder(batch[0], *pictures[0].shape[:2])
         size = (self.encoder.height, self.encoder.width)
         if any(picture.shape[:2] != size for picture in pictures):
-            raise PictureError("changes its size in the middle: split it there")
+            raise PictureError("changes its frame size: split it there")
         try:
             pixels = torch.from_numpy(np.stack(pictures)).to(self.colorizer.device).permute(0, 3, 1, 2)
             lightness = rgb_to_lightness(pixels)
@@ -200,7 +200,7 @@ class _Recolor:
             if not is_out_of_memory(error) or (len(batch) == 1 and self.colorizer.device.type == "cpu"):
                 raise
             ab = None
-        if ab is None:  # outside of the handler, where the error no longer holds what filled the memory
+        if ab is None:  # outside of the handler: the exception would keep the tensors alive
             if len(batch) == 1:
                 self.colorizer.fall_back()
             for half in (batch[: len(batch) // 2], batch[len(batch) // 2 :]):
@@ -208,7 +208,7 @@ class _Recolor:
                     self._color(half)
             return
         if not torch.isfinite(ab).all():
-            raise PictureError("gets colours that are no numbers: the checkpoint is spoiled, take an earlier one")
+            raise PictureError("gets colours that are not finite: the checkpoint is damaged, use an earlier one")
         for frame, frame_lightness, frame_ab in zip(batch, lightness, ab, strict=True):
             stable = self.stabilizer(frame_lightness, frame_ab)
             self.before.update(frame_lightness, frame_ab)
@@ -216,11 +216,11 @@ class _Recolor:
             self._write(frame, lab_to_rgb(reduce_chroma(merge_lab(frame_lightness, stable))))
 
     def _upright(self, frame: Any) -> np.ndarray[Any, Any]:
-        """RGB `(H, W, 3)`, uint8, turned as a player would turn it."""
+        """RGB `(H, W, 3)`, uint8, rotated as a player would rotate it."""
         from av.video.reformatter import Colorspace
 
         said = [space for space in Colorspace if space.value == frame.colorspace]
-        # Films that do not say what their colours mean follow the norm of their size.
+        # Without a colour space in the file, the standard depends on the size.
         usual = Colorspace.ITU709 if frame.height >= 720 else Colorspace.ITU601
         picture = frame.to_ndarray(format="rgb24", src_colorspace=said[0] if said else usual)
         return np.ascontiguousarray(np.rot90(picture, round(frame.rotation / 90)))
@@ -228,7 +228,7 @@ class _Recolor:
     def _start_encoder(self, frame: Any, height: int, width: int) -> None:
         stream = self.encoder
         stream.width, stream.height = width, height
-        # Colours at half the resolution, which every player knows, need sides that can be halved.
+        # 4:2:0, which every player supports, needs even sides.
         stream.pix_fmt = "yuv444p" if width % 2 or height % 2 else "yuv420p"
         context = stream.codec_context
         context.time_base = self.video.time_base
@@ -240,7 +240,7 @@ class _Recolor:
         stream.metadata.update({key: value for key, value in self.video.metadata.items() if key != "rotate"})
         try:
             self.writer.start_encoding()
-        except ValueError as error:  # how FFmpeg says that streams and container do not go together
+        except ValueError as error:  # FFmpeg's error for streams that the container can't hold
             held = ", ".join(stream.codec_context.codec.canonical_name for stream in self.writer.streams)
             raise PictureError(
                 f"has streams that {self.target} can't hold ({held}): give an output that ends in .mkv"
@@ -260,7 +260,7 @@ class _Recolor:
         )
         colored.pts = frame.pts if frame.pts is not None else frame.dts
         if colored.pts is None:
-            raise PictureError("does not say when its frames are to be shown")
+            raise PictureError("has frames without time stamps")
         colored.time_base = frame.time_base
         self.writer.mux(self.encoder.encode(colored))
         self.frames += 1

@@ -1,16 +1,16 @@
-"""Colours that hold still in time: how much those of a film flicker, and how that is stopped."""
+"""Temporal stabilization: measures and removes flicker in the colours of a film."""
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-# Of a still pixel's colour, this share comes from the frame before: at 25 frames a second a change takes 0.4 seconds.
+# Weight of the previous frame for a still pixel: at 25 frames per second a change takes 0.4 seconds.
 KEEP = 0.9
-# A pixel moves by as much as its lightness changes, in Lab units: at this value, a third of KEEP is left.
+# Motion is the change of lightness, in Lab units: at this value the weight is a third of KEEP.
 MOTION = 2.0
 # Frames whose lightness differs by this much on average, in Lab units, belong to different scenes.
 CUT = 12.0
-# Motion is judged on pictures of at most this many pixels a side, in which the grain of a film averages out.
+# Motion is measured on frames of at most this many pixels per side, in which film grain averages out.
 _SIDE = 256
 # For measuring flicker, a pixel is still if its lightness changes by less than this, in Lab units.
 STILL = 1.0
@@ -19,8 +19,8 @@ STILL = 1.0
 class Stabilizer:
     """Averages the colours of a film over time where its lightness stays the same, and nowhere else.
 
-    Each pixel follows `ab + w (before - ab)`, an exponential average, with `before` its stabilized colour in the frame
-    before and `w = KEEP exp(-(dL / MOTION)^2)` for the change dL of its lightness. A new scene begins anew.
+    Each pixel is an exponential average `ab + w (before - ab)`, with `before` its stabilized colour in the previous
+    frame and `w = KEEP exp(-(dL / MOTION)^2)` for the change dL of its lightness. A new scene resets the average.
     """
 
     def __init__(self) -> None:
@@ -51,7 +51,7 @@ class Stabilizer:
 
 
 class Flicker:
-    """How much colours change from frame to frame where lightness does not, over the frames that it is given."""
+    """Measures how much colours change from frame to frame where lightness does not."""
 
     def __init__(self) -> None:
         self._last: tuple[Tensor, Tensor] | None = None
@@ -59,7 +59,7 @@ class Flicker:
         self._pixels = 0
 
     def update(self, lightness: Tensor, ab: Tensor) -> None:
-        """Takes the next frame: lightness `(1, H, W)` in 0..100 and ab `(2, H, W)` in Lab units."""
+        """Adds the next frame: lightness `(1, H, W)` in 0..100 and ab `(2, H, W)` in Lab units."""
         if self._last is not None and self._last[0].shape == lightness.shape:
             before, ab_before = (last.to(ab.device) for last in self._last)
             still = (lightness - before).abs()[0] < STILL

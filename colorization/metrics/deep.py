@@ -1,6 +1,6 @@
-"""Scores that need a network which others trained: LPIPS and FID. The networks are torchmetrics'.
+"""Metrics that need a pretrained network: LPIPS and FID, with the networks of torchmetrics.
 
-Each takes a local file of weights, or what is in torch's cache, or downloads it.
+The weights come from a local file, from torch's cache, or from a download.
 """
 
 from collections.abc import Iterable
@@ -24,27 +24,27 @@ _INCEPTION = (
 
 
 class UnavailableError(ConfigError):
-    """A metric whose network is not on this machine."""
+    """The network of a metric is not available on this machine."""
 
 
 class Lpips(nn.Module):
     """Learned perceptual image patch similarity v0.1 with AlexNet: Zhang, Isola, Efros, Shechtman and Wang, "The
-    unreasonable effectiveness of deep features as a perceptual metric" (2018). 0 is the same picture.
+    unreasonable effectiveness of deep features as a perceptual metric" (2018). 0 means identical.
 
     Args:
         weights: a state dict of torchvision's AlexNet, or of its `features` only; None: from torch's cache.
-        may_download: download them if they are not there.
+        may_download: download them if they are not in the cache.
 
     Raises:
-        UnavailableError: no weights were given and there are none.
-        ConfigError: the given ones can't be used.
+        UnavailableError: the weights are not available.
+        ConfigError: the given weights can't be used.
     """
 
     def __init__(self, weights: str | None = None, may_download: bool = False) -> None:
         super().__init__()
         path = _find("lpips", weights, _ALEXNET, "AlexNet's ImageNet weights (233 MB)", may_download)
         state = {key.removeprefix("features."): value for key, value in _read("lpips", path).items()}
-        # The linear heads come with torchmetrics; AlexNet itself starts at random, because it would be downloaded.
+        # The linear heads come with torchmetrics. AlexNet starts with random weights, to avoid torchmetrics' download.
         self.net = _NoTrainLpips(net="alex", pnet_rand=True)
         for block in self.net.net.children():
             for number, layer in block.named_children():
@@ -52,7 +52,7 @@ class Lpips(nn.Module):
                     _fill(layer, state, f"{number}.", path)
 
     def forward(self, predicted: Tensor, truth: Tensor) -> Tensor:
-        """Of each pair of uint8 RGB pictures `(B, 3, H, W)`, sides of 32 px or more, `(B,)`."""
+        """The distance of each pair of uint8 RGB pictures `(B, 3, H, W)` with sides of at least 32 px, `(B,)`."""
         with torch.autocast(device_type=truth.device.type, enabled=False):
             distance: Tensor = self.net(to_float(predicted), to_float(truth), normalize=True)
         return distance.flatten()
@@ -61,15 +61,15 @@ class Lpips(nn.Module):
 class Fid(nn.Module):
     """Fréchet inception distance of sets of pictures to the true ones: Heusel et al., "GANs trained by a two time-scale
     update rule converge to a local Nash equilibrium" (2017), on the 2048 features of the Inception network of 2015,
-    resized with antialiasing. It falls with the number of pictures: compare only sets of the same number.
+    resized with antialiasing. It falls with the number of pictures: compare only sets of the same size.
 
     Args:
         sets: names of the sets.
         weights: the file that torch-fidelity publishes; None: from torch's cache.
-        may_download: download it if it is not there.
+        may_download: download it if it is not in the cache.
 
     Raises:
-        UnavailableError: no file was given and there is none, or torch-fidelity is not installed.
+        UnavailableError: the weights are not available, or torch-fidelity is not installed.
         ConfigError: the given one can't be used.
     """
 
@@ -82,7 +82,7 @@ class Fid(nn.Module):
                 "metrics: fid needs the package torch-fidelity: pip install 'colorization[fid]'"
             ) from None
         path = _find("fid", weights, _INCEPTION, "the Inception network's weights (91 MB)", may_download)
-        _read("fid", path)  # torch-fidelity would run code that a file holds
+        _read("fid", path)  # torch-fidelity would run code in the file
         try:
             self.inception = NoTrainInceptionV3("inception-v3-compat", ["2048"], str(path))
         except RuntimeError as error:
@@ -91,7 +91,7 @@ class Fid(nn.Module):
         self._distances: dict[str, FrechetInceptionDistance] = {}
         for name in sets:
             self._distances[name] = FrechetInceptionDistance(feature=_Features())
-            self._distances[name].orig_dtype = torch.float32  # else unset in a process that had no picture
+            self._distances[name].orig_dtype = torch.float32  # otherwise unset in a process without pictures
             self.distances.append(self._distances[name])
 
     def update(self, pictures: dict[str, Tensor], truth: Tensor) -> None:
@@ -103,12 +103,12 @@ class Fid(nn.Module):
                 distance.update(self.inception(pictures[name]), real=False)
 
     def compute(self) -> dict[str, float]:
-        """The distance of each set, of two pictures or more. To be called by all processes."""
+        """The distance of each set, of two pictures or more. All ranks have to call it."""
         return {name: float(distance.compute()) for name, distance in self._distances.items()}
 
 
 class _Features(nn.Module):
-    """Stands in for the network where its features are there already: it runs once on the truth, not once a set."""
+    """Passes on features that are computed already, so that the network runs once on the truth, not once per set."""
 
     num_features = 2048
 
@@ -120,7 +120,7 @@ def _find(metric: str, weights: str | None, url: str, what: str, may_download: b
     if weights is not None:
         path = Path(weights).expanduser()
         if not path.is_file():
-            raise ConfigError(f"{metric}_weights={path}: there is no such file; give the path of {what}")
+            raise ConfigError(f"{metric}_weights={path} does not exist: give the path of {what}")
         return path
     if cached(url).is_file():
         return cached(url)
@@ -133,7 +133,7 @@ def _find(metric: str, weights: str | None, url: str, what: str, may_download: b
         return download(url)
     except (OSError, RuntimeError) as error:
         raise UnavailableError(
-            f"metrics: {metric} needs {what}, which could not be downloaded: fetch {url} and put it at {cached(url)}, "
+            f"metrics: {metric} needs {what}, and the download failed: fetch {url} and put it at {cached(url)}, "
             f"or name a local file with {metric}_weights=FILE"
         ) from error
 
@@ -146,7 +146,7 @@ def _read(metric: str, path: Path) -> dict[str, Any]:
             f"{metric}_weights={path} can't be read as a PyTorch state dict ({type(error).__name__}); give another file"
         ) from error
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise ConfigError(f"{metric}_weights={path} holds no state dict (names to tensors); give another file")
+        raise ConfigError(f"{metric}_weights={path} is not a state dict (names to tensors); give another file")
     return state
 
 

@@ -40,9 +40,9 @@ METRICS = {
     "colorfulness_abs": "Colourfulness (abs)",
     "clipped": "Clipped share",
 }
-# What validation computes during training: all of it takes less time than a small network does.
+# Computed at validation during training: together they take less time than a small network.
 CHEAP = ("psnr", "ssim", "ciede2000", "colorfulness", "colorfulness_difference")
-# Metrics that a single picture of the truth has as well.
+# Metrics that are defined for a single picture, hence also for the truth.
 OF_TRUTH = {"colorfulness": colorfulness, "colorfulness_abs": colorfulness_abs}
 
 # The largest ab error that the AuC counts, in Lab units (Zhang, Isola and Efros, 2016).
@@ -56,7 +56,7 @@ def psnr(predicted: Tensor, truth: Tensor) -> Tensor:
 
 def ssim(predicted: Tensor, truth: Tensor) -> Tensor:
     """Structural similarity (Wang et al., 2004) of each `(B, 3, H, W)` picture in 0..1: 11x11 Gaussian window of sigma
-    1.5, mean over the channels and over all windows that lie within the picture, as scikit-image has it.
+    1.5, mean over the channels and over all windows that lie within the picture, as in scikit-image.
     """
     _, full = structural_similarity_index_measure(
         predicted, truth, sigma=1.5, data_range=1.0, reduction="none", return_full_image=True
@@ -92,7 +92,7 @@ def score_pictures(predicted: Tensor, truth: Tensor, names: Collection[str] = CH
     Args:
         predicted: uint8 RGB `(B, 3, H, W)`.
         truth: uint8 RGB of the same shape.
-        names: keys of `METRICS`; what is not a score on RGB of one picture is passed over.
+        names: keys of `METRICS`; those that are not computed on the RGB of a single picture are ignored.
 
     Returns:
         For each name `(B,)`.
@@ -109,12 +109,12 @@ def score_truth(truth: Tensor, names: Collection[str] = CHEAP) -> dict[str, Tens
 
 
 def pixel_auc(predicted: Tensor, truth: Tensor) -> Tensor:
-    """What each pixel adds to the AuC of Zhang, Isola and Efros, "Colorful image colorization" (2016), section 3.1.
+    """The AuC of each pixel: Zhang, Isola and Efros, "Colorful image colorization" (2016), section 3.1.
 
-    There, the share of pixels whose ab is at most t away from the truth's is drawn over t = 0, 1, .. 150, and the area
-    under the curve, by trapezoids, divided by 150. Of a single pixel the curve is one step, at t = k, the distance
-    rounded up: an area of 150 for k = 0, of 150.5 - k for k = 1 .. 150, and of 0 beyond. The AuC of a picture, or of
-    many, is the mean over its pixels.
+    The paper plots the share of pixels whose ab error is at most t over t = 0, 1, .. 150. The AuC is the area under
+    that curve by the trapezoidal rule, divided by 150. For a single pixel the curve is one step at t = k, the error
+    rounded up, with an area of 150 for k = 0, of 150.5 - k for k = 1 .. 150, and of 0 beyond. The AuC of one picture or
+    of many is the mean over their pixels.
 
     Args:
         predicted: ab in Lab units, `(B, 2, H, W)`.
@@ -129,7 +129,7 @@ def pixel_auc(predicted: Tensor, truth: Tensor) -> Tensor:
 
 
 def sums_by_color(values: Tensor, ab: Tensor) -> Tensor:
-    """Sums of a value of pixels, apart for each colour: the node of the grid of ab bins that is nearest to the pixel.
+    """Sums of a pixel value for each colour, a colour being the node of the grid of ab bins nearest to the pixel.
 
     Args:
         values: `(B, H, W)`.
@@ -146,14 +146,14 @@ def sums_by_color(values: Tensor, ab: Tensor) -> Tensor:
 
 
 def render(lightness: Tensor, ab: Tensor) -> Tensor:
-    """Lightness `(B, 1, H, W)` and ab `(B, 2, H, W)` to uint8 RGB `(B, 3, H, W)`, as pictures are coloured: with less
-    chroma where sRGB can't show it.
+    """Lightness `(B, 1, H, W)` and ab `(B, 2, H, W)` to uint8 RGB `(B, 3, H, W)`, as in prediction: with less
+    chroma outside the sRGB gamut.
     """
     return to_uint8(lab_to_rgb(reduce_chroma(merge_lab(lightness, ab))))
 
 
 class Scores(nn.Module):
-    """Means over all pictures of the scores of the model and of the all-gray baseline.
+    """Scores of the model and of the all-gray baseline, as means over all pictures.
 
     The names are those of `CHEAP`, the same with `gray_` before them for the baseline, and `colorfulness_truth`.
     """
@@ -162,7 +162,7 @@ class Scores(nn.Module):
         super().__init__()
         names = [name for key in CHEAP for name in (key, f"gray_{key}")]
         self._means = {name: MeanMetric() for name in (*names, "colorfulness_truth")}
-        self.means = nn.ModuleDict(self._means)  # so that Lightning moves them to the device
+        self.means = nn.ModuleDict(self._means)  # registered, so that Lightning moves them to the device
 
     def update(self, lightness: Tensor, predicted: Tensor, truth: Tensor) -> dict[str, Tensor]:
         """Adds a batch and returns the scores of its pictures, each `(B,)`.

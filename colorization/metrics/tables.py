@@ -1,4 +1,4 @@
-"""Tables of scores: each metric of a model beside the all-gray baseline, or checkpoints beside each other."""
+"""Tables of scores: a model compared with the all-gray baseline, or checkpoints compared with each other."""
 
 from collections.abc import Mapping
 
@@ -12,7 +12,7 @@ def score_table(scores: Mapping[str, float], intervals: Intervals | None = None,
     """Each metric of the model beside the all-gray baseline.
 
     Args:
-        scores: by metric, with `gray_` before it for the baseline and `_truth` behind it for the truth.
+        scores: by metric, with the prefix `gray_` for the baseline and the suffix `_truth` for the truth.
         intervals: for each metric the 95 % interval of the difference between model and baseline.
         model: the heading of its column.
     """

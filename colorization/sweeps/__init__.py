@@ -1,1 +1,1 @@
-"""Sweeps: many runs by one command, of which one may fail, and a leaderboard at the end."""
+"""Sweeps: many runs with one command, tolerant of failed jobs, with a leaderboard at the end."""

@@ -1,4 +1,4 @@
-"""The leaderboard of any runs below a folder: `python -m colorization.sweeps outputs/multirun/DATE_TIME`."""
+"""Rebuilds the leaderboard of all runs in a folder: `python -m colorization.sweeps outputs/multirun/DATE_TIME`."""
 
 import argparse
 from pathlib import Path
@@ -10,13 +10,13 @@ from colorization.sweeps.results import find_jobs
 
 
 def main() -> None:
-    """Makes leaderboard and contact sheet, as at the end of a multirun."""
+    """Writes leaderboard and contact sheet, as at the end of a multirun."""
     with one_sentence():
         parser = argparse.ArgumentParser(prog="python -m colorization.sweeps", description=__doc__)
-        parser.add_argument("folder", type=Path, help="of a multirun, or any with runs below it")
+        parser.add_argument("folder", type=Path, help="the folder of a multirun, or any folder that contains runs")
         folder = parser.parse_args().folder
         if not find_jobs(folder):
-            raise ConfigError(f"there is no run of train.py below {folder}: give the folder of a sweep")
+            raise ConfigError(f"{folder} contains no training runs: give the folder of a sweep")
         close_sweep(folder)
 
 

@@ -1,4 +1,4 @@
-"""The jobs of a multirun: one that fails does not end the others, whatever launcher and sweeper there are."""
+"""The jobs of a multirun: a failed job does not stop the others, with any launcher and sweeper."""
 
 import gc
 import logging
@@ -25,15 +25,15 @@ class SweepError(ColorizationError):
 
 
 def attempt(job: Callable[[], Any], explain: Callable[[Exception], str | None]) -> Any:
-    """Runs a job of a multirun. If it fails, its log and its `result.json` say so.
+    """Runs a job of a multirun. If it fails, its log and its `result.json` record the error.
 
     Args:
         job: the job.
-        explain: makes one sentence of a user's mistake, and None of any other error.
+        explain: returns one sentence for a user's mistake, None for any other error.
 
     Returns:
-        What the job returns; None if it failed. Hydra's own sweeper and Optuna's then go on with the next one, and
-        Optuna learns nothing from it; an exception would end the sweep in the former.
+        What the job returns; None if it failed. Hydra's and Optuna's sweepers then continue with the next job, and
+        Optuna ignores the failed trial. An exception would end the sweep in Hydra's own sweeper.
     """
     started = time.perf_counter()
     try:
@@ -41,22 +41,22 @@ def attempt(job: Callable[[], Any], explain: Callable[[Exception], str | None]) 
     except Exception as error:
         run = Path(HydraConfig.get().runtime.output_dir)
         sentence = explain(error)
-        # A bug, or whatever a library raises, needs its traceback.
+        # A bug, or an error of a library, needs its traceback.
         log.error("Job %s failed: %s", run, shown(sentence or repr(error)), exc_info=sentence is None)
         seconds = time.perf_counter() - started
         bug = f"{type(error).__name__}: {first_line(error)} (its log has the traceback)"
         _note_failure(run, shown(sentence or bug), seconds)
         return None
     finally:
-        gc.collect()  # a network that is done with stands in cycles of references: the next job may need its memory
+        gc.collect()  # reference cycles keep the old network alive: the next job may need its memory
 
 
 def _note_failure(run: Path, sentence: str, seconds: float) -> None:
     try:
         before = read_result(run)
-    except ConfigError:  # damaged: what it said is lost already
+    except ConfigError:  # corrupt: its contents are lost already
         before = None
-    if before is not None and before.scores:  # those of an earlier run in this folder, which is still there
+    if before is not None and before.scores:  # scores of an earlier run in this folder, which is still there
         result = replace(before, error=sentence)
     else:
         result = Result(list(HydraConfig.get().overrides.task), seconds, sentence)
@@ -64,21 +64,21 @@ def _note_failure(run: Path, sentence: str, seconds: float) -> None:
 
 
 class SweepFolder(Callback):
-    """Tells this process which folder the multirun that it begins has.
+    """Records the folder of the multirun that this process starts.
 
-    Hydra's callback for the end of a multirun is not called if a sweeper or launcher raises, as they do where all
-    trials failed or a job was killed. Hence `closing`.
+    Hydra does not call its callback for the end of a multirun if a sweeper or launcher raises, as they do if all trials
+    failed or a job was killed. Hence `closing`.
     """
 
     latest: ClassVar[Path | None] = None
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
         SweepFolder.latest = folder = Path(config.hydra.sweep.dir)
-        # Hydra makes warnings of a callback's errors, but not of this one.
+        # Hydra turns exceptions of a callback into warnings, except SystemExit.
         if config.get("ckpt_path") not in ("auto", "last") and has_results(folder):
             sys.exit(
-                f"Error: hydra.sweep.dir={folder} holds a sweep already: give another folder, or go on with that sweep "
-                "by ckpt_path=auto"
+                f"Error: hydra.sweep.dir={folder} already holds a sweep: give another folder, or resume that sweep "
+                "with ckpt_path=auto"
             )
         if config.hydra.sweeper.get("n_trials", 1) < 1:
             sys.exit(f"Error: hydra.sweeper.n_trials={config.hydra.sweeper.n_trials} is too few: give 1 or more")
@@ -86,11 +86,11 @@ class SweepFolder(Callback):
 
 @contextmanager
 def closing(close: Callable[[Path], None]) -> Iterator[None]:
-    """Calls `close` with the sweep's folder when a multirun is over, also when the sweeper or launcher gave up.
+    """Calls `close` with the sweep's folder at the end of a multirun, also if the sweeper or launcher raised.
 
     Raises:
-        SweepError: the sweeper gave up because all jobs had failed.
-        KeyboardInterrupt: with a hint at what can be done with the jobs that are done.
+        SweepError: jobs failed.
+        KeyboardInterrupt: with the command that builds a leaderboard of the finished jobs.
     """
     SweepFolder.latest = None
     try:
@@ -98,13 +98,13 @@ def closing(close: Callable[[Path], None]) -> Iterator[None]:
     except KeyboardInterrupt as stop:
         if not _has_jobs(SweepFolder.latest):
             raise
-        hint = f"a leaderboard of what is done: python -m colorization.sweeps {SweepFolder.latest}"
+        hint = f"leaderboard of the finished jobs: python -m colorization.sweeps {SweepFolder.latest}"
         raise KeyboardInterrupt(hint) from stop
     except Exception as error:
         if SweepFolder.latest is None or not _has_jobs(SweepFolder.latest):
             raise
         log.error(
-            "The sweep stopped: %s. If jobs are still at work, make the leaderboard anew when they are done: "
+            "The sweep stopped: %s. If jobs are still running, rebuild the leaderboard when they have finished: "
             "python -m colorization.sweeps %s",
             shown(first_line(error)).rstrip("."),
             SweepFolder.latest,
@@ -124,10 +124,10 @@ def refuse_failures(jobs: list[Job], where: Path) -> None:
 
     Args:
         jobs: all jobs.
-        where: the file that says more.
+        where: the file with the details.
 
     Raises:
-        SweepError: there are some.
+        SweepError: at least one job failed.
     """
     failed = [job for job in jobs if job.error is not None]
     if failed:

@@ -1,4 +1,4 @@
-"""The leaderboard of a sweep: its runs side by side, the best first."""
+"""The leaderboard of a sweep: its runs in one table, the best first."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -14,24 +14,24 @@ from colorization.sweeps.jobs import refuse_failures
 from colorization.sweeps.results import Job, differing_keys, find_jobs
 from colorization.sweeps.sheet import make_sheet
 
-# By what runs are sorted whose losses are different measures.
+# Sorts runs whose losses can't be compared.
 _OF_ANY_OBJECTIVE = "val/psnr"
 
 
 class Leaderboard:
     """The runs of a sweep in order.
 
-    They are sorted by the metric that the first of them monitors. If that is the loss, and they have not all the same
-    objective, they are sorted by PSNR: a loss says nothing about another one.
+    They are sorted by the metric that the first run monitors. If that is the loss, and the objectives differ, they are
+    sorted by PSNR: losses of different objectives can't be compared.
 
     Args:
-        jobs: the runs, as `find_jobs` has them.
+        jobs: the runs, as returned by `find_jobs`.
 
     Attributes:
-        jobs: first those that have a value of the metric, the best first; then the others.
-        keys: the options that are not the same for all.
-        metric: the logged name of what they are sorted by; None if none has scores.
-        notes: what is to be kept in mind.
+        jobs: first the runs with a value of the metric, the best first; then the others.
+        keys: the options that differ between runs.
+        metric: the logged name of the metric that sorts the runs; None if no run has scores.
+        notes: caveats for the reader.
     """
 
     def __init__(self, jobs: Sequence[Job]) -> None:
@@ -50,25 +50,25 @@ class Leaderboard:
         if not results:
             return None, False
         if len({result.photos for result in results}) > 1:
-            self.notes.append("The jobs were not scored on the same photos at the same size: compare with care.")
+            self.notes.append("The jobs were scored on different photos or at different sizes: compare with care.")
         if len({result.monitor for result in results}) > 1:
             self.notes.append(f"The jobs monitor different metrics; they are sorted by that of job {scored[0].name}.")
         if results[0].monitor == "val/loss":
             objectives = [job.config()["objective"] for job in scored]
             if any(other != objectives[0] for other in objectives):
                 self.notes.append(
-                    "They are sorted by PSNR, because val/loss is another measure for each objective. Each job's best "
-                    f"checkpoint is still that of its own loss, unless monitor={_OF_ANY_OBJECTIVE} is given."
+                    "The jobs are sorted by PSNR, because losses of different objectives can't be compared. Each job's "
+                    f"best checkpoint is still the one with the lowest loss, unless monitor={_OF_ANY_OBJECTIVE}."
                 )
                 return _OF_ANY_OBJECTIVE, better(_OF_ANY_OBJECTIVE) == "max"
         return results[0].monitor, results[0].mode == "max"
 
     def title(self) -> str:
-        """What the table is of."""
+        """The title of the table."""
         photos = next((job.result.photos for job in self.jobs if job.result and job.scores), None)
         if photos is None:
             return "No job has scores"
-        return f"Best checkpoints on {photos}, sorted by {self.metric}; in brackets the difference to gray"
+        return f"Best checkpoints on {photos}, sorted by {self.metric}; difference to gray in brackets"
 
     def cells(self) -> Cells:
         """The table, with the difference to the all-gray baseline in brackets."""
@@ -103,9 +103,9 @@ class Leaderboard:
         return rows
 
     def column_title(self, job: Job) -> str:
-        """What stands above a job's pictures: rank, options and PSNR, a line each."""
+        """The title above a job's pictures: rank, options and PSNR, one line each."""
         options = [(key, _shortened(job.overrides[key])) for key in self.keys if key in job.overrides]
-        # vgg16 says what it is, 3 does not.
+        # `vgg16` needs no key before it, `3` does.
         lines = [
             value if "." not in key and value.isidentifier() else f"{key.rpartition('.')[2]}={value}"
             for key, value in options
@@ -120,13 +120,13 @@ class Leaderboard:
 
 
 def close_sweep(folder: Path) -> None:
-    """Makes the leaderboard and the contact sheet of all runs below a folder, prints them and writes them into it, as
-    `leaderboard.csv`, `leaderboard.md` and, if any job has a checkpoint, `contact_sheet.png`.
+    """Prints the leaderboard of all runs in a folder, and writes `leaderboard.csv`, `leaderboard.md` and, if any job
+    has a checkpoint, `contact_sheet.png` into it.
 
     Raises:
-        SweepError: jobs have failed. All has been written then.
+        SweepError: jobs failed. Everything has been written.
         ColorizationError: the photos or a checkpoint of the contact sheet can't be read. The leaderboard has been
-            written then.
+            written.
     """
     jobs = find_jobs(folder)
     if not jobs:
@@ -143,7 +143,7 @@ def close_sweep(folder: Path) -> None:
     if shown:
         write_picture(make_sheet(shown, [board.column_title(job) for job in shown]), folder / "contact_sheet.png")
         console.print(f"contact sheet  {folder / 'contact_sheet.png'}", markup=False)
-        console.print("colour pictures with the best one:")
+        console.print("colour pictures with the best network:")
         console.print(f"  python predict.py checkpoint={shown[0].checkpoint} input=PICTURE_OR_FOLDER", markup=False)
     refuse_failures(jobs, folder / "leaderboard.md")
 
@@ -172,7 +172,7 @@ def _difference_to_gray(job: Job, key: str) -> float | None:
 
 
 def _shortened(value: str) -> str:
-    """An option's value with four digits, if it is a number with more."""
+    """An option's value, rounded to four digits if it is a number."""
     try:
         return f"{float(value):.4g}" if len(value) > 6 else value
     except ValueError:

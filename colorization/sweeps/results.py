@@ -1,4 +1,4 @@
-"""What the runs below a folder have left: their options, results and checkpoints."""
+"""The runs in a folder: their options, results and checkpoints."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,18 +11,18 @@ from colorization.errors import ConfigError
 from colorization.training.result import RESULT, Result, read_result
 
 _OVERRIDES = ".hydra/overrides.yaml"
-_GOING_ON = ("ckpt_path=auto", "ckpt_path=last")
+_RESUMING = ("ckpt_path=auto", "ckpt_path=last")
 
 
 @dataclass(frozen=True)
 class Job:
-    """A run below the folder of a sweep.
+    """A run in the folder of a sweep.
 
     Attributes:
         name: its folder, relative to the sweep's.
         folder: its folder.
         overrides: the options of its command line, by key.
-        result: what it left; None if it was killed, or is not at its end yet.
+        result: its result; None if it was killed, or has not finished yet.
     """
 
     name: str
@@ -34,12 +34,12 @@ class Job:
     def error(self) -> str | None:
         """Why it failed; None if it did not."""
         if self.result is None:
-            return "it left no result: it was killed, or it is not at its end yet"
+            return "no result: it was killed, or it has not finished yet"
         return self.result.error
 
     @property
     def scores(self) -> Mapping[str, float]:
-        """Its scores, which it may have also if it failed: a run that is refused in its folder keeps them."""
+        """Its scores. A failed run may have scores: those of an earlier run in the same folder."""
         return {} if self.result is None else self.result.scores
 
     @property
@@ -55,15 +55,15 @@ class Job:
 
 
 def has_results(sweep: Path) -> bool:
-    """Whether a job of a multirun has come to an end in this folder."""
+    """Whether a job of a multirun has finished in this folder."""
     return any(sweep.glob(f"*/{RESULT}"))
 
 
 def find_jobs(sweep: Path) -> list[Job]:
-    """All runs below a folder, by the numbers that they are named by, then by name.
+    """All runs in a folder, sorted by job number, then by name.
 
     Raises:
-        ConfigError: what one of them left can't be read.
+        ConfigError: a result can't be read.
     """
     folders = {file.parent.parent for file in sweep.glob(f"**/{_OVERRIDES}") if _is_of_training(file.parent)}
     folders |= {file.parent for file in sweep.glob(f"**/{RESULT}")}
@@ -74,24 +74,24 @@ def find_jobs(sweep: Path) -> list[Job]:
 def _read_job(sweep: Path, folder: Path) -> Job:
     result = read_result(folder)
     overrides = _composed(folder) if result is None else result.overrides
-    # Whether a job went on from its own checkpoint says nothing about it.
-    pairs = (override.partition("=") for override in overrides if override not in _GOING_ON)
+    # Whether a job was resumed is not an option that tells jobs apart.
+    pairs = (override.partition("=") for override in overrides if override not in _RESUMING)
     by_key = {key.lstrip("+"): value for key, _, value in pairs}
     return Job(folder.relative_to(sweep).as_posix(), folder, by_key, result)
 
 
 def _is_of_training(folder: Path) -> bool:
-    """Whether Hydra's notes are of a job, or of a run of `train.py` that was not refused before it began."""
+    """Whether `.hydra` belongs to a job, or to a run of `train.py` that was not refused before it began."""
     try:
         notes = yaml.safe_load((folder / "hydra.yaml").read_text(encoding="utf-8"))
         is_job, script = notes["hydra"]["mode"] == "MULTIRUN", notes["hydra"]["job"]["config_name"]
         return bool(script == "train" and (is_job or (folder.parent / "config.yaml").is_file()))
     except (OSError, yaml.YAMLError, KeyError, TypeError):
-        return True  # they are not whole: the run was killed when it began
+        return True  # incomplete: the run was killed when it began
 
 
 def _composed(folder: Path) -> list[Any]:
-    """The options that Hydra noted before the run began."""
+    """The options that Hydra wrote before the run began."""
     try:
         return yaml.safe_load((folder / _OVERRIDES).read_text(encoding="utf-8")) or []
     except yaml.YAMLError as error:
@@ -99,6 +99,6 @@ def _composed(folder: Path) -> list[Any]:
 
 
 def differing_keys(jobs: Sequence[Job]) -> list[str]:
-    """The options that are not the same for all jobs, in the order of the command line."""
+    """The options that differ between jobs, in the order of the command line."""
     keys = dict.fromkeys(key for job in jobs for key in job.overrides)
     return [key for key in keys if len({job.overrides.get(key) for job in jobs}) > 1]

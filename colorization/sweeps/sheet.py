@@ -1,4 +1,4 @@
-"""The contact sheet of a sweep: the same held-out photos as each run's network colours them."""
+"""The contact sheet of a sweep: the same held-out photos, coloured by the network of each run."""
 
 from collections.abc import Sequence
 
@@ -16,19 +16,19 @@ from colorization.sweeps.results import Job
 
 _PHOTOS = 8
 _SIDE = 256  # of the photos in pixels; each network sees them at the size that it was trained at
-_MOST_JOBS = 24  # a wider picture can't be looked at
+_MOST_JOBS = 24  # a wider sheet is unreadable
 
 
 def make_sheet(jobs: Sequence[Job], titles: Sequence[str]) -> Image.Image:
-    """A row a photo: gray, coloured by each of the first 24 runs, and as it was. The photos are held-out ones of the
-    first run.
+    """One row per photo: gray, coloured by each of the first 24 runs, and the truth. The photos are held-out photos of
+    the first run.
 
     Args:
         jobs: runs with checkpoints. Their networks are loaded one after the other.
-        titles: of the runs.
+        titles: the runs' titles.
 
     Raises:
-        DataError: the photos are not there any more.
+        DataError: the photos no longer exist.
         CheckpointError: a checkpoint can't be read.
     """
     jobs, titles = jobs[:_MOST_JOBS], titles[:_MOST_JOBS]
@@ -46,7 +46,7 @@ def held_out(job: Job) -> tuple[Tensor, list[str]]:
     """The first held-out photos of a run, uint8 RGB `(B, 3, H, W)`, and their names.
 
     Raises:
-        DataError: they are not there any more.
+        DataError: they no longer exist.
     """
     config = job.config()["data"] | {"size": _SIDE, "batch_size": _PHOTOS, "num_workers": 0, "skipped_file": None}
     data: PhotoDataModule = instantiate(config, "data")
@@ -54,7 +54,7 @@ def held_out(job: Job) -> tuple[Tensor, list[str]]:
     data.setup("validate")
     photos: list[Tensor] = []
     names: list[str] = []
-    for batch in data.val_dataloader():  # a batch falls short of photos that can't be read
+    for batch in data.val_dataloader():  # a batch is smaller if photos can't be read
         photos += batch["rgb"]
         names += batch["name"]
         if len(photos) >= _PHOTOS:

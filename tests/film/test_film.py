@@ -237,10 +237,10 @@ def test_what_is_no_film_is_refused(colorizer: Colorizer, tmp_path: Path, monkey
     assert "has audio (aac), which " in refusal(film, "out.webm")
     content = film.read_bytes()
     (tmp_path / "short.mkv").write_bytes(content[: len(content) // 2])
-    assert "is cut off after " in refusal(tmp_path / "short.mkv")
+    assert "is truncated after " in refusal(tmp_path / "short.mkv")
     parts = [make_film(tmp_path / f"{width}.ts", 48, width, sound=False) for width in (64, 128)]
     (tmp_path / "grows.ts").write_bytes(b"".join(part.read_bytes() for part in parts))
-    assert "changes its size" in refusal(tmp_path / "grows.ts")
+    assert "changes its frame size" in refusal(tmp_path / "grows.ts")
     (tmp_path / "start.mkv").write_bytes(content[:1200])
     refusal(tmp_path / "start.mkv")
     with av.open(tmp_path / "sound.mkv", "w") as writer, av.open(film) as reader:
@@ -249,7 +249,7 @@ def test_what_is_no_film_is_refused(colorizer: Colorizer, tmp_path: Path, monkey
             if packet.dts is not None:
                 packet.stream = stream
                 writer.mux(packet)
-    assert refusal(tmp_path / "sound.mkv") == "holds no moving pictures"
+    assert refusal(tmp_path / "sound.mkv") == "has no video stream"
     monkeypatch.setitem(sys.modules, "av", None)
     with pytest.raises(ConfigError, match=r"pip install 'colorization\[film\]'"):
         color_film(colorizer, film, tmp_path / "out" / "out.mp4")

@@ -176,7 +176,7 @@ def test_losses_of_different_objectives_are_not_compared(tmp_path: Path) -> None
     board = Leaderboard(find_jobs(tmp_path))
     assert [job.name for job in board.jobs] == ["1", "0"]
     assert board.metric == "val/psnr"
-    assert "another measure for each objective" in board.notes[0]
+    assert "losses of different objectives" in board.notes[0]
     write_job(tmp_path, "1", {"val/loss": 7.0, "val/psnr": 21.0}, objective="regression")
     assert Leaderboard(find_jobs(tmp_path)).metric == "val/loss"
 
@@ -250,7 +250,7 @@ def test_a_bug_in_a_job_is_in_its_log_and_the_others_go_on() -> None:
 def test_ctrl_c_ends_all_jobs(capsys: pytest.CaptureFixture[str]) -> None:
     assert sweep_toy("-m", f"seed=1,{toy_sweep.STOP},2") == 130
     assert not Path("sweep/2").exists()
-    assert "Stopped: a leaderboard of what is done: python -m colorization.sweeps sweep" in capsys.readouterr().err
+    assert "Stopped: leaderboard of the finished jobs: python -m colorization.sweeps sweep" in capsys.readouterr().err
 
 
 def test_a_multirun_without_failures_ends_well() -> None:

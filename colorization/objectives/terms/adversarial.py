@@ -1,4 +1,4 @@
-"""The judgement of a discriminator that learns along to tell predicted from true colours."""
+"""The loss of a discriminator that is trained to tell predicted from true colours."""
 
 from collections.abc import Callable, Iterable
 from typing import Any, Literal
@@ -17,15 +17,15 @@ class Adversarial(Term):
     """Loss of a generative adversarial network, conditional on lightness (Isola et al., "Image-to-Image Translation
     with Conditional Adversarial Networks", 2017).
 
-    The discriminator's parameters are kept from the network's optimizer; `ColorizationModule` trains them with an
-    optimizer of their own, by `discriminator_loss`, once for each step of the network.
+    The network's optimizer does not hold the discriminator's parameters. `ColorizationModule` trains them with a second
+    optimizer on `discriminator_loss`, once per step of the network.
 
     Args:
         loss: `hinge` (Lim and Ye, 2017), `lsgan` (Mao et al., 2017) or `vanilla` (Goodfellow et al., 2014, with the
-            generator's loss that does not saturate).
-        optimizer: makes the discriminator's optimizer from its parameters.
+            non-saturating loss of the generator).
+        optimizer: builds the discriminator's optimizer from its parameters.
         width: channels of the discriminator's first layer.
-        summed: see `Term`; with `begin`, the other terms have the run's first share to themselves.
+        summed: see `Term`; `begin` is the length of the warm-up without this term.
     """
 
     comparable = False
@@ -39,11 +39,11 @@ class Adversarial(Term):
     ) -> None:
         super().__init__(**summed)
         if width < 8:
-            raise ConfigError(f"objective.terms: a discriminator of width={width} is too narrow; give 8 or more")
+            raise ConfigError(f"objective.terms: width={width} of the discriminator is too small: give 8 or more")
         self.kind = loss
         self.make_optimizer = optimizer
         self.discriminator = PatchDiscriminator(width)
-        # Gradients flow through the discriminator to the network, and to the discriminator only while it learns.
+        # Gradients pass through the discriminator to the network; its own parameters get some only in its own step.
         self.discriminator.requires_grad_(False)
 
     def forward(self, lightness: Tensor, predicted: Tensor, ab: Tensor) -> Tensor:
@@ -55,7 +55,7 @@ class Adversarial(Term):
         return F.softplus(-verdict).mean()
 
     def discriminator_loss(self, lightness: Tensor, predicted: Tensor, ab: Tensor) -> Tensor:
-        """How badly the discriminator tells true from predicted colours: a scalar. Arguments as for `forward`."""
+        """The discriminator's loss: a scalar. Arguments as for `forward`."""
         true, false = self._judge(lightness, ab), self._judge(lightness, predicted.detach())
         if self.kind == "hinge":
             return F.relu(1 - true).mean() + F.relu(1 + false).mean()
@@ -71,7 +71,7 @@ class PatchDiscriminator(nn.Sequential):
     """Judges overlapping patches of 54 x 54 pixels (PatchGAN of Isola et al., 2017, with the last two kernels 3 x 3
     instead of 4 x 4, for small pictures), with spectral normalization (Miyato et al., 2018) in place of BatchNorm.
 
-    `(B, 3, H, W)` normalized Lab to one verdict a patch, `(B, 1, H/8, W/8)`.
+    `(B, 3, H, W)` normalized Lab to one score per patch, `(B, 1, H/8, W/8)`.
 
     Args:
         width: channels of the first layer; doubled by each of the next three.
@@ -88,8 +88,8 @@ class PatchDiscriminator(nn.Sequential):
 
 
 class _SpectralConv2d(nn.Conv2d):
-    """A convolution whose weights, as a matrix, are divided by their largest singular value, which one power iteration
-    a step follows (Miyato et al., 2018). Unlike PyTorch's own parametrization it can be sent to another process.
+    """A convolution with spectral normalization: the weight matrix is divided by its largest singular value, estimated
+    by one power iteration per step (Miyato et al., 2018). Unlike PyTorch's parametrization it can be pickled.
     """
 
     def __init__(self, in_channels: int, out_channels: int, kernel: int, stride: int = 1, padding: int = 0) -> None:

@@ -1,4 +1,4 @@
-"""What every term of a loss promises."""
+"""Base class of loss terms."""
 
 import math
 from abc import ABC, abstractmethod
@@ -9,18 +9,18 @@ from colorization.errors import ConfigError
 
 
 class Term(nn.Module, ABC):
-    """Says what is wrong with predicted colours.
+    """A term of the loss on predicted colours.
 
     A new term is a subclass in a file of this folder, and one file in `conf/objective/term/`. Its `__init__` takes its
     own options and `**summed`, which it passes on. Any objective takes it:
     `+objective/term@objective.terms.NAME=FILE`.
 
     Args:
-        weight: the factor that it enters the sum with.
-        begin: the share of the training run after which it enters, 0..1.
+        weight: its factor in the sum.
+        begin: share of the training run after which it is added, 0..1.
 
     Attributes:
-        comparable: whether its values can be compared from one step to another; validation leaves out what can't.
+        comparable: whether its values can be compared between steps; validation leaves out terms whose values can't.
     """
 
     comparable = True
@@ -28,15 +28,15 @@ class Term(nn.Module, ABC):
     def __init__(self, weight: float = 1.0, begin: float = 0.0) -> None:
         super().__init__()
         if not 0 <= weight < math.inf:
-            raise ConfigError(f"objective.terms: a weight of {weight:g} can't work; give 0 or more")
+            raise ConfigError(f"objective.terms: weight={weight:g} is out of range: give 0 or more")
         if not 0 <= begin < 1:
-            raise ConfigError(f"objective.terms: begin={begin:g} is no share of a run; give 0 or more, and less than 1")
+            raise ConfigError(f"objective.terms: begin={begin:g} is not a share of a run: give 0 <= begin < 1")
         self.weight = weight
         self.begin = begin
 
     @abstractmethod
     def forward(self, lightness: Tensor, predicted: Tensor, ab: Tensor) -> Tensor:
-        """How wrong predicted colours are.
+        """The loss of predicted colours.
 
         Args:
             lightness: `(B, 1, H, W)` in 0..100.

@@ -7,9 +7,9 @@ from colorization.objectives.terms.base import Term
 
 
 class Colorfulness(Term):
-    """1 - M/100, M being the colourfulness of Hasler and Süsstrunk (2003), as DDColor has it (Kang et al., 2023).
+    """1 - M/100, M being the colourfulness of Hasler and Süsstrunk (2003), as in DDColor (Kang et al., 2023).
 
-    It does not look at the true colours, so that it needs others beside it that do.
+    It ignores the true colours: combine it with a loss that does not.
     """
 
     def forward(self, lightness: Tensor, predicted: Tensor, ab: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""The distance between what a classifier sees in the predicted and in the true picture."""
+"""The distance between a classifier's features of the predicted and of the true picture."""
 
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -21,22 +21,22 @@ class Perceptual(Term):
     """Distance between features of VGG for the predicted and the true picture, both as RGB (Johnson, Alahi and
     Fei-Fei, "Perceptual Losses for Real-Time Style Transfer and Super-Resolution", 2016).
 
-    Of each layer the mean absolute difference, divided by the layer's mean activation for the true picture, so that
-    layers of any depth and weights of any scale count alike; then the mean over the layers.
+    For each layer, the mean absolute difference is divided by the layer's mean activation for the true picture, so that
+    layers of any depth and weights of any scale have the same weight. The loss is the mean over the layers.
 
-    The classifier's weights are no part of a checkpoint.
+    Checkpoints do not hold the classifier's weights.
 
     Args:
         network: which VGG.
         layers: ReLU layers by their usual names, such as `relu3_4`.
-        weights: a file with the classifier's state dict, or with its first layers up to the deepest one that is asked
-            for; None: torchvision's ImageNet weights, downloaded once into torch's cache.
+        weights: a file with the state dict of the classifier, or of its layers up to the deepest of `layers`; None:
+            torchvision's ImageNet weights, downloaded once into torch's cache.
         scale: what the weights expect: `torchvision` RGB in 0..1, normalized by ImageNet's mean and deviation, or
             `oxford` RGB in 0..255 minus the mean, as the original VGG networks.
         summed: see `Term`.
 
     Raises:
-        ConfigError: the weights can't be had or do not fit, or there is no such layer.
+        ConfigError: the weights are not available or do not fit, or a layer does not exist.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class Perceptual(Term):
                 raise ConfigError(f"objective.terms.perceptual.layers={layer}{did_you_mean(layer, places)}")
         if not layers:
             raise ConfigError(
-                "objective.terms.perceptual.layers=[] leaves nothing to compare: give for instance relu3_4"
+                "objective.terms.perceptual.layers=[] leaves nothing to compare: give for example relu3_4"
             )
         self.taps = sorted(places[layer] for layer in layers)
         self.features = features[: self.taps[-1] + 1].to_empty(device="cpu")
@@ -96,20 +96,20 @@ class Perceptual(Term):
 
 
 def _relu_places(features: nn.Sequential) -> dict[str, int]:
-    """The usual names of VGG's ReLU layers (block, number within the block) and where they stand."""
+    """The usual names of VGG's ReLU layers (block, number within the block) and their indices."""
     places, block, number = {}, 1, 0
     for place, layer in enumerate(features):
         if isinstance(layer, nn.MaxPool2d):
             block, number = block + 1, 0
         elif isinstance(layer, nn.ReLU):
             number += 1
-            layer.inplace = False  # the activation before it may be wanted as well
+            layer.inplace = False  # the activation before it may be tapped as well
             places[f"relu{block}_{number}"] = place
     return places
 
 
 def _make_constant(module: nn.Module) -> None:
-    """Turns parameters into buffers that no optimizer, no checkpoint and no count of parameters sees."""
+    """Turns parameters into non-persistent buffers: not optimized, not saved, not counted."""
     for part in module.modules():
         for name, parameter in list(part.named_parameters(recurse=False)):
             delattr(part, name)

@@ -15,16 +15,16 @@ class Pixel(Term):
     """Mean pixelwise distance between predicted and true ab, both divided by 110.
 
     Args:
-        loss: `mse`, the original's; `l1`, which prefers the median colour to the mean and so mixes less brown; or
-            `huber` (Huber, 1964), the square of small errors and the absolute value of large ones.
-        delta: where Huber's loss turns from square to straight, in Lab units.
+        loss: `mse`, as in the original description; `l1`, whose optimum is the median colour, less brown than the mean;
+            or `huber` (Huber, 1964), the square of small errors and the absolute value of large ones.
+        delta: where Huber's loss changes from quadratic to linear, in Lab units.
         summed: see `Term`.
     """
 
     def __init__(self, loss: Literal["mse", "l1", "huber"] = "l1", delta: float = 10.0, **summed: Any) -> None:
         super().__init__(**summed)
         if not 0 < delta < math.inf:
-            raise ConfigError(f"objective: delta={delta:g} is too small: give a distance in Lab units, for instance 10")
+            raise ConfigError(f"objective: delta={delta:g} is out of range: give a distance in Lab units, as 10")
         self.kind = loss
         self.delta = delta
 
