@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.fx.experimental import _config as _shapes
 
-from colorization.checkpoints.network import describe, read_checkpoint, rebuild, trained_size
+from colorization.checkpoints.network import describe, read_checkpoint, rebuild, shareable, trained_size
 from colorization.color import normalize_lightness
 from colorization.errors import CheckpointError, ConfigError
 from colorization.network import ColorizationNetwork
@@ -53,13 +53,14 @@ class LightnessToAb(nn.Module):
         return self.objective.decode(self.network(normalize_lightness(lightness)))
 
 
-def export(source: Path, output: Path, kind: str) -> float:
+def export(source: Path, output: Path, kind: str, half: bool = False) -> float:
     """Writes a checkpoint's network in another format.
 
     Args:
         source: a checkpoint, or a safetensors file.
         output: what is written, whole or not at all.
         kind: a key of `FORMATS`.
+        half: whether weights are stored as float16, for `safetensors` only. Loading makes them float32 again.
 
     Returns:
         The largest difference of the file's ab to the checkpoint's, in Lab units, over random lightness of several
@@ -77,12 +78,15 @@ def export(source: Path, output: Path, kind: str) -> float:
             raise ConfigError(
                 f"format={kind} needs the package {package}: pip install 'colorization[export]'"
             ) from None
+    if half and kind != "safetensors":
+        raise ConfigError(f"half=true is for format=safetensors only: leave it out with format={kind}")
     checkpoint = read_checkpoint(source)
     model = LightnessToAb(*rebuild(checkpoint, source)).eval().requires_grad_(False)
     config, size = checkpoint[ENTRY]["config"], trained_size(checkpoint)
     with atomic_file(output) as part:
         if kind == "safetensors":
-            save_safetensors(model.state_dict(), describe(config), part)
+            state = _halved(model.state_dict()) if half else model.state_dict()
+            save_safetensors(state, describe(shareable(config)), part)
             run: Callable[[Tensor], Tensor] = LightnessToAb(*rebuild(read_checkpoint(part), part))
         else:
             groups = {key: config[key] for key in ("backbone", "decoder", "objective")}
@@ -104,6 +108,10 @@ def export(source: Path, output: Path, kind: str) -> float:
                 "nothing was written; give another format"
             )
     return difference
+
+
+def _halved(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {key: value.half() if value.is_floating_point() else value for key, value in state.items()}
 
 
 @torch.inference_mode()

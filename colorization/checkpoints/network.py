@@ -28,6 +28,9 @@ from colorization.weights.safe_load import ENTRY
 
 FORMAT = 1
 
+# Options that hold paths, addresses or the number of devices.
+_OF_THE_MACHINE = ("root", "exclude", "skipped_file", "cache", "cache_gb", "num_workers", "default_root_dir", "devices")
+
 # A crop that a network is trained on can't be larger; it is also how large a network sees pictures.
 _MOST_SIZE = 4096
 # Building takes the weights' memory up to three times over (their layout changes, frameworks build heads that are cut
@@ -38,6 +41,20 @@ _BUDGET_TIMES, _BUDGET_BYTES = 3, 512 * 2**20
 def describe(config: Mapping[str, Any]) -> dict[str, Any]:
     """What a checkpoint says of itself."""
     return {"format": FORMAT, "config": dict(config)}
+
+
+def shareable(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A configuration without what concerns only the machine of the training: folders, logging and file names."""
+    groups = ("backbone", "decoder", "objective", "data", "optimizer", "scheduler", "trainer", "monitor", "seed")
+    kept = {key: config[key] for key in groups if key in config}
+    if isinstance(kept.get("backbone"), Mapping):
+        kept = without_download(kept)
+    if isinstance(kept.get("objective"), Mapping):
+        kept = without_terms(kept)
+    for group in ("data", "trainer"):
+        if isinstance(kept.get(group), Mapping):
+            kept[group] = {key: value for key, value in kept[group].items() if key not in _OF_THE_MACHINE}
+    return kept
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from pytorch_lightning import seed_everything
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from colorization.checkpoints.network import ENTRY, read_checkpoint, rebuild, trained_size
+from colorization.checkpoints.shipped import located
 from colorization.config.instantiate import instantiate, resolve
 from colorization.data.datamodule import PhotoDataModule, Split, absolute_root
 from colorization.data.protocols import SMALLEST, Protocol
@@ -18,7 +19,7 @@ from colorization.errors import ConfigError, did_you_mean, first_line
 from colorization.evaluation.bootstrap import GRAY
 from colorization.evaluation.report import EvaluationReport
 from colorization.evaluation.scoring import Candidate, Evaluation, distinct_labels
-from colorization.inference.colorizer import seen_resolution, set_temperature
+from colorization.inference.colorizer import seen_resolution, set_knob
 from colorization.metrics.deep import Fid, Lpips, UnavailableError
 from colorization.metrics.scores import METRICS
 from colorization.runtime.console import console
@@ -27,7 +28,7 @@ from colorization.runtime.console import console
 def run(composed: DictConfig) -> None:
     """Scores checkpoints on photos that they did not learn from, beside the all-gray baseline."""
     paths = checkpoint_paths(composed)
-    checkpoints = [read_checkpoint(path) for path in paths]
+    checkpoints = [read_checkpoint(located(path)) for path in paths]
     protocol_name = str(HydraConfig.get().runtime.choices["protocol"])
     set_size(composed, protocol_name, trained_size(checkpoints[0]))
     config = resolve(composed)
@@ -50,8 +51,9 @@ def run(composed: DictConfig) -> None:
         Candidate(label, path, *rebuild(checkpoint, path), resolution)
         for label, path, checkpoint, resolution in zip(labels, paths, checkpoints, resolutions, strict=True)
     ]
-    if config["temperature"] is not None:
-        set_temperatures(candidates, config["temperature"])
+    for knob in ("temperature", "vividness"):
+        if config[knob] is not None:
+            set_knobs(candidates, knob, config[knob])
     evaluation = Evaluation(candidates, metrics, lpips, fid, config["panel_pictures"])
     trainer = instantiate(config["trainer"], "trainer", logger=False, enable_checkpointing=False)
     try:
@@ -70,6 +72,8 @@ def run(composed: DictConfig) -> None:
             raise ConfigError(f"metrics: {left_out['fid']}, and there is one: leave it out, or give more photos")
 
     notes = [f"left out: {reason}" for reason in left_out.values()]
+    if any("root" not in checkpoint[ENTRY]["config"]["data"] for checkpoint in checkpoints):
+        notes.append("an exported model does not say which photos it learned from: make sure that it was not these")
     if skipped := data.skipped.summary():
         notes.append(skipped)
     count = len(evaluation.pictures.names)
@@ -77,6 +81,7 @@ def run(composed: DictConfig) -> None:
     title = f"{photos} ({data.test_split}) of {data}, protocol {protocol_name}: {protocol}"
     facts = {
         "temperature": config["temperature"],
+        "vividness": config["vividness"],
         "protocol": {"name": protocol_name, **{k: v for k, v in config["protocol"].items() if k != "_target_"}},
         "data": str(data),
         "split": data.test_split,
@@ -114,15 +119,15 @@ def checkpoint_paths(composed: DictConfig) -> list[str]:
     return paths
 
 
-def set_temperatures(candidates: Sequence[Candidate], temperature: float) -> None:
-    """Sets the temperature of every checkpoint whose objective has one.
+def set_knobs(candidates: Sequence[Candidate], knob: str, value: float) -> None:
+    """Sets `temperature` or `vividness` of every checkpoint whose objective has one.
 
     Raises:
-        ConfigError: none has, or this is no temperature.
+        ConfigError: none has, or the value is out of range.
     """
-    having = [candidate.objective for candidate in candidates if candidate.objective.temperature is not None]
+    having = [candidate.objective for candidate in candidates if getattr(candidate.objective, knob) is not None]
     for objective in having or [candidates[0].objective]:
-        set_temperature(objective, temperature)
+        set_knob(objective, knob, value)
 
 
 def set_size(composed: DictConfig, protocol: str, trained: int) -> None:
@@ -212,7 +217,7 @@ def choose_split(wanted: str | None, data: PhotoDataModule, config: dict[str, An
     if own := data.own_test_split():
         return own
     here, there = (_roots(node) for node in (config, trained))
-    if config["_target_"] == trained.get("_target_") and here == there:
+    if there and config["_target_"] == trained.get("_target_") and here == there:
         if config.get("val_share") != trained.get("val_share"):
             raise ConfigError(
                 f"data.val_share={config.get('val_share')} is not training's {trained.get('val_share')}, so that "

@@ -17,6 +17,7 @@ from omegaconf import DictConfig
 from PIL import Image
 from rich.progress import Progress
 
+from colorization.checkpoints.shipped import located
 from colorization.config.instantiate import resolve
 from colorization.config.schemas import PredictConfig
 from colorization.errors import ColorizationError, ConfigError, PictureError, did_you_mean
@@ -92,11 +93,12 @@ def check(config: dict[str, Any]) -> None:
 def load(config: dict[str, Any], device: str) -> Colorizer:
     """The network of the checkpoint, as the options want it."""
     return Colorizer.from_checkpoint(
-        expand(config["checkpoint"]).absolute(),
+        located(config["checkpoint"]).absolute(),
         device,
         config["resolution"],
         saturation=config["saturation"],
         temperature=config["temperature"],
+        vividness=config["vividness"],
     )
 
 

@@ -43,6 +43,7 @@ class EvaluateConfig:
     compare: list[str] | None = None
     protocol: _Node = _group()
     resolution: int | None = None
+    vividness: float | None = None
     temperature: float | None = None
     metrics: list[str] | None = None
     lpips_weights: str | None = None
@@ -59,7 +60,7 @@ class EvaluateConfig:
 class PredictConfig:
     """The root of `predict.py`."""
 
-    checkpoint: str = MISSING
+    checkpoint: str = "default"
     input: list[str] = MISSING
     output: str = "colorized"
     recursive: bool = True
@@ -70,6 +71,7 @@ class PredictConfig:
     overwrite: bool = False
     resolution: int | None = None
     saturation: float = 1.0
+    vividness: float | None = None
     temperature: float | None = None
     device: str = "auto"
     batch_size: int = 8
@@ -116,6 +118,7 @@ class ExportConfig:
 
     checkpoint: str = MISSING
     format: str = "safetensors"
+    half: bool = False
     output: str | None = None
     overwrite: bool = False
 

@@ -3,6 +3,7 @@
 import dataclasses
 import logging
 import math
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from colorization.checkpoints.network import read_checkpoint, rebuild, trained_size
+from colorization.checkpoints import hub
+from colorization.checkpoints.network import ENTRY, read_checkpoint, rebuild, trained_size
+from colorization.checkpoints.shipped import DEFAULT_MODEL
 from colorization.color import normalize_lightness
 from colorization.errors import ConfigError, PictureError
 from colorization.imagefiles.arrays import as_picture, like
@@ -56,6 +59,7 @@ class Colorizer:
         self.objective = objective.eval()
         self.resolution = resolution
         self.saturation = saturation
+        self.config: Mapping[str, Any] | None = None  # of the training, if the network was loaded from a file
         self._move(torch.device(device))
 
     @classmethod
@@ -66,6 +70,7 @@ class Colorizer:
         resolution: int | None = None,
         saturation: float = 1.0,
         temperature: float | None = None,
+        vividness: float | None = None,
     ) -> "Colorizer":
         """Loads what `train.py` wrote. Needs nothing besides the file.
 
@@ -75,16 +80,79 @@ class Colorizer:
             resolution: see the class; None means the size that the network was trained at.
             saturation: see the class.
             temperature: in place of the objective's own, if it has one.
+            vividness: from 0 (safe) to 1 (vivid), in place of the objective's own, if it has one.
 
         Raises:
             CheckpointError: the checkpoint is missing, damaged, too new, or names foreign code.
-            ConfigError: the device is not there, the resolution is too small, or the objective has no temperature.
+            ConfigError: the device is not there, the resolution is too small, or the objective has no such knob.
         """
         checkpoint = read_checkpoint(path)
         network, objective = rebuild(checkpoint, path)
-        if temperature is not None:
-            set_temperature(objective, temperature)
-        return cls(network, objective, seen_resolution(checkpoint, resolution), find_device(device), saturation)
+        for knob, value in (("temperature", temperature), ("vividness", vividness)):
+            if value is not None:
+                set_knob(objective, knob, value)
+        colorizer = cls(network, objective, seen_resolution(checkpoint, resolution), find_device(device), saturation)
+        colorizer.config = checkpoint[ENTRY]["config"]
+        return colorizer
+
+    @classmethod
+    def default(cls, device: str = "auto", vividness: float | None = None) -> "Colorizer":
+        """The model that comes with this package. Needs no file and no network connection.
+
+        Args:
+            device: see `from_checkpoint`.
+            vividness: from 0 (safe) to 1 (vivid); None means what looks best on most photos.
+
+        Raises:
+            ConfigError: the device is not there, or the vividness is out of range.
+        """
+        return cls.from_checkpoint(DEFAULT_MODEL, device, vividness=vividness)
+
+    @classmethod
+    def from_pretrained(cls, name: str | os.PathLike[str], device: str = "auto", **options: Any) -> "Colorizer":
+        """Loads a model from a folder that `save_pretrained` wrote, or from the Hugging Face Hub.
+
+        Args:
+            name: a folder, or `user/name` on the Hub (extra `hub`), fetched once into the Hub's cache.
+            device: see `from_checkpoint`.
+            options: further ones of `from_checkpoint`.
+
+        Raises:
+            CheckpointError: there is no such model, or it is refused.
+            ConfigError: an option can't work, or the extra is missing.
+        """
+        return cls.from_checkpoint(hub.find(name), device, **options)
+
+    def save_pretrained(self, folder: str | os.PathLike[str], card: str | None = None) -> None:
+        """Writes the model for `from_pretrained`: `model.safetensors`, and a model card as `README.md`.
+
+        Args:
+            folder: where to; made if it is missing.
+            card: Markdown; None generates one from the configuration.
+
+        Raises:
+            ConfigError: the colorizer was not loaded from a file, so that nothing describes its network.
+        """
+        hub.save(self.network, self.objective, self._description(), Path(folder), card)
+
+    def push_to_hub(self, name: str, card: str | None = None, private: bool = False, token: str | None = None) -> str:
+        """Uploads what `save_pretrained` writes to the Hugging Face Hub (extra `hub`). Returns its address.
+
+        Args:
+            name: `user/name`; the repository is created if it is missing.
+            card: see `save_pretrained`.
+            private: whether a new repository is private.
+            token: of the Hub; None: that of `hf auth login`, or the variable HF_TOKEN.
+
+        Raises:
+            ConfigError: the extra is missing, or the Hub refuses.
+        """
+        return hub.push(self.network, self.objective, self._description(), name, card, private=private, token=token)
+
+    def _description(self) -> Mapping[str, Any]:
+        if self.config is None:
+            raise ConfigError("this Colorizer was not loaded from a file: save a checkpoint that train.py wrote")
+        return self.config
 
     def __call__(self, image: Any) -> Any:
         """Colours one picture or several.
@@ -207,17 +275,15 @@ def seen_size(height: int, width: int, resolution: int) -> tuple[int, int]:
     return tall, wide
 
 
-def set_temperature(objective: Objective, temperature: float) -> None:
-    """Puts another temperature in the place of the objective's own.
+def set_knob(objective: Objective, name: str, value: float) -> None:
+    """Sets how an objective decodes: its `temperature` or `vividness`.
 
     Raises:
-        ConfigError: it has none, or this is no temperature.
+        ConfigError: it has no such knob, or the value is out of range.
     """
-    if objective.temperature is None:
-        raise ConfigError(
-            f"temperature={temperature:g}: this checkpoint's objective has no temperature, leave the option out"
-        )
-    objective.temperature = temperature
+    if getattr(objective, name) is None:
+        raise ConfigError(f"{name}={value:g}: this checkpoint's objective has no {name}, leave the option out")
+    setattr(objective, name, value)
 
 
 def is_out_of_memory(error: BaseException) -> bool:

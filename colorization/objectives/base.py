@@ -30,11 +30,13 @@ class Objective(nn.Module, ABC):
         out_channels: how many channels the network has to produce.
         temperature: how far decoding goes from the mean to the mode of a distribution; None for an objective that
             predicts none.
+        vividness: where decoding lies between safe (0) and vivid (1) colours; None for an objective without the choice.
         wants_prior: whether `set_prior` is to be called before training.
     """
 
     out_channels: int
     temperature: float | None = None
+    vividness: float | None = None
     wants_prior = False
 
     def __init__(self, weight: float = 1.0, terms: Mapping[str, Term] | None = None) -> None:

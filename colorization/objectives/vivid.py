@@ -43,7 +43,7 @@ class Vivid(Objective):
         self.floor = floor
 
     @property
-    def vividness(self) -> float:
+    def vividness(self) -> float:  # type: ignore[override]
         return self._vividness
 
     @vividness.setter

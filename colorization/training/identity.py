@@ -17,7 +17,7 @@ _MAY_CHANGE = (
 # A longer run continues a shorter one, but is not finished when that one is.
 LENGTH = "trainer.max_epochs"
 # Where weights began, and how distributions are decoded, does not matter to a resumed run.
-_IRRELEVANT_NAMES = ("pretrained", "weights", "temperature")
+_IRRELEVANT_NAMES = ("pretrained", "weights", "temperature", "vividness")
 # Options that were added later, with the values that mean what was before.
 _DEFAULTS = {"objective.weight": 1.0}
 

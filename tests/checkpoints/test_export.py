@@ -12,7 +12,7 @@ from torch import Tensor
 
 from colorization import Colorizer
 from colorization.checkpoints.export import LightnessToAb, export, largest_difference, write_onnx
-from colorization.checkpoints.network import ENTRY, build_network, read_checkpoint, rebuild
+from colorization.checkpoints.network import ENTRY, build_network, describe, read_checkpoint, rebuild, shareable
 from colorization.errors import CheckpointError, ConfigError
 from tests.helpers.photos import make_photo
 from tests.helpers.runs import RunScript
@@ -38,7 +38,8 @@ def test_safetensors_colors_like_the_checkpoint(tmp_path: Path, backbone: str, d
     photo = np.asarray(make_photo(50, 37))
     assert np.array_equal(before(photo), after(photo))
     assert np.abs(before(photo).astype(int) - photo.mean(-1, keepdims=True)).max() > 5  # it does colour
-    assert json.loads(json.dumps(read_checkpoint(source)[ENTRY])) == read_checkpoint(renamed)[ENTRY]
+    said = describe(shareable(read_checkpoint(source)[ENTRY]["config"]))
+    assert json.loads(json.dumps(said)) == read_checkpoint(renamed)[ENTRY]
 
 
 def test_a_run_of_train_exports_and_predicts(trained: Path, tmp_path: Path, run_script: RunScript) -> None:

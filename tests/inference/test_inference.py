@@ -15,7 +15,7 @@ from torch import Tensor
 from colorization.errors import ConfigError, PictureError
 from colorization.imagefiles import read_picture
 from colorization.imagefiles.picture import Picture
-from colorization.inference.colorizer import Colorizer, seen_size, set_temperature
+from colorization.inference.colorizer import Colorizer, seen_size, set_knob
 from colorization.objectives.classification import Classification
 from colorization.objectives.regression import Regression
 from tests.helpers.photos import make_photo
@@ -244,11 +244,11 @@ def test_saturation_that_makes_no_sense_is_refused() -> None:
 
 def test_temperature_is_set_where_the_objective_has_one() -> None:
     with pytest.raises(ConfigError, match=r"temperature=0\.5: this checkpoint's objective has no temperature"):
-        set_temperature(Regression(), 0.5)
+        set_knob(Regression(), "temperature", 0.5)
     objective = Classification()
     with pytest.raises(ConfigError, match=r"from 0\.001"):
-        set_temperature(objective, 0.0)
-    set_temperature(objective, 0.5)
+        set_knob(objective, "temperature", 0.0)
+    set_knob(objective, "temperature", 0.5)
     assert objective.temperature == 0.5
 
 
