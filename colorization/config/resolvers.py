@@ -1,4 +1,4 @@
-"""The resolvers that YAML files use, and their registration with Hydra. Imports PyTorch only when one is called."""
+"""Resolvers for YAML files, and their registration with Hydra. Imports PyTorch only when one is called."""
 
 import os
 
@@ -24,8 +24,8 @@ def register() -> None:
 def fastest_precision(accelerator: str) -> str:
     """Mixed precision where the hardware supports it, for a Trainer's `accelerator`.
 
-    bfloat16 on a GPU or CPU that computes in it, float16 on an older NVIDIA GPU, float32 elsewhere. (On a CPU without
-    bfloat16 instructions autocast may be slower than float32.)
+    bfloat16 on a GPU or CPU with bfloat16 instructions, float16 on an older NVIDIA GPU, float32 otherwise. (On a CPU
+    without bfloat16 instructions autocast may be slower than float32.)
     """
     import torch
 
@@ -42,7 +42,7 @@ def better(metric: str) -> str:
 
 
 def optuna_direction(mode: str) -> str:
-    """`min` or `max` in Optuna's words.
+    """Optuna's name of `min` or `max`.
 
     Raises:
         ConfigError: it is neither.
@@ -53,8 +53,8 @@ def optuna_direction(mode: str) -> str:
 
 
 def gpu_of_job(number: int) -> str:
-    """The GPU of a multirun's job, for CUDA_VISIBLE_DEVICES: those that this process may use, in turn; an empty string
-    where there are none.
+    """The GPU of a multirun's job, for CUDA_VISIBLE_DEVICES: one of the visible GPUs, in turn; an empty string if there
+    are none.
     """
     import torch
 
