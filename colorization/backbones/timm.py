@@ -7,6 +7,7 @@ from torch import Tensor
 
 from colorization.backbones.base import IMAGENET_MEAN, IMAGENET_STD, RANDOM_INSTEAD, Backbone
 from colorization.errors import ColorizationError, ConfigError, first_line
+from colorization.runtime.installation import install_hint
 from colorization.weights.pretrained import load_weights, no_pretrained_weights
 
 
@@ -28,7 +29,7 @@ class TimmBackbone(Backbone):
         try:
             import timm
         except ImportError:
-            raise ConfigError("backbone=timm needs the package timm: pip install 'colorization[timm]'") from None
+            raise ConfigError(f"backbone=timm needs the package timm: {install_hint('timm')}") from None
         if not timm.is_model(name):
             close = timm.list_models(f"*{name.split('_')[0]}*")[:5]
             raise ConfigError(

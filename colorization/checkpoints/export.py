@@ -25,6 +25,7 @@ from colorization.errors import CheckpointError, ConfigError
 from colorization.network import ColorizationNetwork
 from colorization.objectives.base import Objective
 from colorization.runtime.files import atomic_file
+from colorization.runtime.installation import install_hint
 from colorization.weights.safe_load import ENTRY, save_safetensors
 
 # Each format with its files' ending and the packages that it needs.
@@ -74,9 +75,7 @@ def export(source: Path, output: Path, kind: str) -> float:
         try:
             import_module(package)
         except ImportError:
-            raise ConfigError(
-                f"format={kind} needs the package {package}: pip install 'colorization[export]'"
-            ) from None
+            raise ConfigError(f"format={kind} needs the package {package}: {install_hint('export')}") from None
     checkpoint = read_checkpoint(source)
     model = LightnessToAb(*rebuild(checkpoint, source)).eval().requires_grad_(False)
     config, size = checkpoint[ENTRY]["config"], trained_size(checkpoint)

@@ -9,6 +9,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
 
 from colorization.errors import ColorizationError, ConfigError, did_you_mean, shown
+from colorization.runtime.installation import install_hint
 
 # The extras that bring what the presets in conf/sweep choose.
 _PLUGINS = {
@@ -58,7 +59,7 @@ def explain(error: BaseException) -> str:
         return f"{error.filename}: {error.strerror}"
     if isinstance(error, MissingConfigException) and error.missing_cfg_file in _PLUGINS:
         extra = _PLUGINS[error.missing_cfg_file]
-        return f"{error.missing_cfg_file} needs a plugin of Hydra: pip install 'colorization[{extra}]'"
+        return f"{error.missing_cfg_file} needs a plugin of Hydra: {install_hint(extra)}"
     if isinstance(error, MissingConfigException) and error.options and error.missing_cfg_file:
         group, _, name = error.missing_cfg_file.partition("/")
         return f"{group}={name} does not exist{did_you_mean(name, error.options)}"

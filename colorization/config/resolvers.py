@@ -7,6 +7,7 @@ from omegaconf import OmegaConf
 
 from colorization.config import schemas
 from colorization.errors import ConfigError
+from colorization.runtime.installation import command_line
 from colorization.runtime.processes import usable_cores
 
 _HIGHER_IS_BETTER = {"psnr", "ssim", "auc", "auc_rebalanced", "colorfulness", "colorfulness_abs"}
@@ -17,7 +18,7 @@ def register() -> None:
     store = ConfigStore.instance()
     for name, schema in schemas.ROOTS.items():
         store.store(name=f"{name}_schema", node=schema)
-    for resolver in (fastest_precision, usable_cores, better, optuna_direction, gpu_of_job):
+    for resolver in (fastest_precision, usable_cores, better, optuna_direction, gpu_of_job, command_line):
         OmegaConf.register_new_resolver(resolver.__name__, resolver, replace=True)
 
 

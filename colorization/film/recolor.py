@@ -18,6 +18,7 @@ from colorization.errors import ConfigError, PictureError, first_line
 from colorization.film.stabilize import Flicker, Stabilizer
 from colorization.inference.colorizer import Colorizer, is_out_of_memory
 from colorization.runtime.files import atomic_file
+from colorization.runtime.installation import install_hint
 
 # Encoders and options by codec, in order of preference if the container supports several. The quality is visually
 # lossless.
@@ -77,7 +78,7 @@ def color_film(
     try:
         import av
     except ImportError:
-        raise ConfigError("films need the package av: pip install 'colorization[film]'") from None
+        raise ConfigError(f"films need the package av: {install_hint('film')}") from None
     try:
         with atomic_file(target) as part, av.open(source) as reader:
             with av.open(part, "w") as writer:

@@ -1,6 +1,7 @@
 """Films: made here with sound and uneven timing, and held against what comes out."""
 
 import itertools
+import re
 import sys
 from collections.abc import Callable
 from fractions import Fraction
@@ -19,6 +20,7 @@ from colorization.errors import ConfigError, PictureError
 from colorization.film import color_film
 from colorization.film.stabilize import CUT, KEEP, Flicker, Stabilizer, flicker
 from colorization.imagefiles import is_film
+from colorization.runtime.installation import install_hint
 from tests.helpers.photos import make_photo
 from tests.helpers.runs import RunScript
 from tests.helpers.tiny import write_tiny
@@ -251,7 +253,7 @@ def test_what_is_no_film_is_refused(colorizer: Colorizer, tmp_path: Path, monkey
                 writer.mux(packet)
     assert refusal(tmp_path / "sound.mkv") == "has no video stream"
     monkeypatch.setitem(sys.modules, "av", None)
-    with pytest.raises(ConfigError, match=r"pip install 'colorization\[film\]'"):
+    with pytest.raises(ConfigError, match=re.escape(install_hint("film"))):
         color_film(colorizer, film, tmp_path / "out" / "out.mp4")
 
 
