@@ -246,7 +246,7 @@ def test_temperature_is_set_where_the_objective_has_one() -> None:
     with pytest.raises(ConfigError, match=r"temperature=0\.5: this checkpoint's objective has no temperature"):
         set_temperature(Regression(), 0.5)
     objective = Classification()
-    with pytest.raises(ConfigError, match=r"from 0\.001"):
+    with pytest.raises(ConfigError, match=r"give 0\.001 to 1000"):
         set_temperature(objective, 0.0)
     set_temperature(objective, 0.5)
     assert objective.temperature == 0.5

@@ -41,7 +41,7 @@ def test_what_is_not_there_is_said(tmp_path: Path, web: Web) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "text.tar").write_text("no tar")
     for root, message in (
-        (f"{web.url}/nowhere", "nowhere does not exist, or may not be listed: name the tars"),
+        (f"{web.url}/nowhere", "nowhere does not exist, or can't be listed: name the tars"),
         (f"{web.url}/nowhere.tar", r"nowhere\.tar does not exist, or may not be read"),
         (f"{web.url}/empty", r"holds no \.tar files"),
         (f"{web.url}/text.tar", r"text\.tar can't be read as a tar file"),
@@ -79,7 +79,7 @@ def test_shards_that_are_not_what_the_manifest_promises(shards: Path, tmp_path: 
     refused(r"val-00000\.tar is missing")
     (shards / "val-00000.tar").write_bytes(whole)
     damage(shards / "index.npz", 200)
-    refused(r"index\.npz is not the one that manifest\.json beside it was written with")
+    refused(r"index\.npz does not match manifest\.json beside it")
     (shards / "index.npz").unlink()
     refused(r"index\.npz is missing")
     (shards / "manifest.json").write_text("{")
