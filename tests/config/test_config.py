@@ -186,6 +186,7 @@ def test_the_other_commands_know_options_by_other_names(fails: Fails) -> None:
         ("train", ["trainer.max_epoch=5"]),
         ("train", ["--epochs", "5"]),
         ("train", ["data=folder"]),
+        ("evaluate", ["--help"]),
         ("evaluate", ["batch_size=5"]),
         ("predict", ["--overwrite", "photo.jpg"]),
         ("predict", ["photo.jpg"]),
@@ -208,8 +209,6 @@ sys.exit(f"imported {{heavy}}" if heavy else 0)
 
 
 def test_full_error_shows_the_traceback(run_script: RunScript, monkeypatch: pytest.MonkeyPatch) -> None:
-    import sys
-
     monkeypatch.setattr(sys, "argv", ["train.py", "sed=5"])
     monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
     with pytest.raises(ConfigCompositionException, match="Could not override 'sed'"):
