@@ -24,7 +24,7 @@ from colorization.color import normalize_lightness
 from colorization.errors import CheckpointError, ConfigError
 from colorization.network import ColorizationNetwork
 from colorization.objectives.base import Objective
-from colorization.runtime.files import atomic_file
+from colorization.runtime.files import StrPath, atomic_file
 from colorization.runtime.installation import install_hint
 from colorization.weights.safe_load import ENTRY, save_safetensors
 
@@ -54,7 +54,7 @@ class LightnessToAb(nn.Module):
         return self.objective.decode(self.network(normalize_lightness(lightness)))
 
 
-def export(source: Path, output: Path, kind: str) -> float:
+def export(source: StrPath, output: StrPath, kind: str) -> float:
     """Writes a checkpoint's network in another format.
 
     Args:
@@ -79,7 +79,7 @@ def export(source: Path, output: Path, kind: str) -> float:
     checkpoint = read_checkpoint(source)
     model = LightnessToAb(*rebuild(checkpoint, source)).eval().requires_grad_(False)
     config, size = checkpoint[ENTRY]["config"], trained_size(checkpoint)
-    with atomic_file(output) as part:
+    with atomic_file(Path(output)) as part:
         if kind == "safetensors":
             save_safetensors(model.state_dict(), describe(config), part)
             run: Callable[[Tensor], Tensor] = LightnessToAb(*rebuild(read_checkpoint(part), part))

@@ -102,7 +102,9 @@ def _check(value: Any, path: str, packages: tuple[str, ...]) -> Any:
     accepted = parameters(target)
     for key in checked.keys() - _OWN_KEYS:
         if key not in accepted:
-            raise ConfigError(f"{path}.{key} is not an option of {target.__name__}{what_was_meant(key, accepted, accepted)}")
+            raise ConfigError(
+                f"{path}.{key} is not an option of {target.__name__}{what_was_meant(key, accepted, accepted)}"
+            )
         if not isinstance(checked[key], Mapping):
             checked[key] = _converted(checked[key], accepted[key], f"{path}.{key}")
     return checked

@@ -169,9 +169,8 @@ def what_was_meant(key: str, siblings: Iterable[str], everywhere: Iterable[str])
 
 
 def check_composed(config: DictConfig) -> None:
-    """Refuses what can be refused without PyTorch: a key of the root that its schema lacks, and values that are missing.
-
-    Hydra lets `+KEY=VALUE` add any key to the root.
+    """Refuses what can be refused without PyTorch: unknown keys of the root, which Hydra lets `+KEY=VALUE` add, and
+    missing values.
 
     Raises:
         ConfigError: there is one.

@@ -34,7 +34,7 @@ def test_safetensors_colors_like_the_checkpoint(tmp_path: Path, backbone: str, d
     source = write_tiny(tmp_path / "tiny.ckpt", backbone, decoder)
     # Recognized by content, under any name.
     # The same numbers, but a matrix product may round otherwise where they lie otherwise in memory.
-    assert export(source, tmp_path / "exported.safetensors", "safetensors") < 1e-3
+    assert export(str(source), str(tmp_path / "exported.safetensors"), "safetensors") < 1e-3
     renamed = (tmp_path / "exported.safetensors").rename(tmp_path / "renamed.ckpt")
     before, after = (Colorizer.from_checkpoint(path, device="cpu") for path in (source, renamed))
     photo = np.asarray(make_photo(50, 37))

@@ -131,7 +131,7 @@ def test_frames_are_colored_as_pictures_are(colorizer: Colorizer, tmp_path: Path
 @pytest.mark.parametrize("size", [(47, 63), (48, 63), (2, 2)])
 def test_odd_sizes_stay(colorizer: Colorizer, tmp_path: Path, size: tuple[int, int]) -> None:
     source = make_film(tmp_path / "odd.mp4", *size, sound=False, stamps=[0, 20, 40])
-    color_film(colorizer, source, tmp_path / "out.mp4")
+    color_film(colorizer, str(source), str(tmp_path / "out.mp4"))
     assert [rgb.shape for _, rgb in frames_of(tmp_path / "out.mp4")] == [(*size, 3)] * 3
 
 
