@@ -1,19 +1,33 @@
 """`python -m colorization COMMAND ...`: the commands without their names in the shell."""
 
+import os
 import sys
 
+from colorization import __version__
 from colorization.commands.main import COMMANDS
 from colorization.errors import did_you_mean
+
+# Lightning starts the other processes of a run as `python -m colorization`, with the words that follow the command.
+_CHOSEN = "COLORIZATION_COMMAND"
 
 
 def main() -> None:
     """Runs the command that the first word names."""
+    usage = f"Usage: python -m colorization {{{','.join(COMMANDS)}}} KEY=VALUE ..."
     words = sys.argv[1:]
-    if not words or words[0] not in COMMANDS:
-        hint = f": {words[0]} is not a command{did_you_mean(words[0], COMMANDS)}" if words else ""
-        sys.exit(f"Usage: python -m colorization {{{','.join(COMMANDS)}}} ...{hint}")
-    del sys.argv[1]
-    COMMANDS[words[0]]()
+    if words in (["--help"], ["-h"]):
+        print(f"{usage}\nHelp of a command: python -m colorization COMMAND --help")
+    elif words == ["--version"]:
+        print(f"colorization {__version__}")
+    elif words and words[0] in COMMANDS:
+        os.environ[_CHOSEN] = words[0]
+        del sys.argv[1]
+        COMMANDS[words[0]]()
+    elif "LOCAL_RANK" in os.environ and _CHOSEN in os.environ:
+        COMMANDS[os.environ[_CHOSEN]]()
+    else:
+        hint = f"\n{words[0]} is not a command{did_you_mean(words[0], COMMANDS)}" if words else ""
+        sys.exit(usage + hint)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Errors whose message is written for the person at the keyboard."""
+"""Exceptions with a message for the user."""
 
 import difflib
 import re
@@ -6,9 +6,9 @@ from collections.abc import Iterable
 
 
 class ColorizationError(ValueError):
-    """A mistake that the user can mend. The message is one sentence that names the file or key and the mend.
+    """A mistake that the user can fix. The message is one sentence that names the file or key and the fix.
 
-    The scripts print the message without a traceback and exit with code 1.
+    The commands print the message without a traceback and exit with code 1.
     """
 
 
@@ -17,7 +17,7 @@ class ConfigError(ColorizationError):
 
 
 class DataError(ColorizationError):
-    """A data set that can't be used: missing, empty, without colour, or mostly unreadable."""
+    """A dataset that can't be used: missing, empty, without colour, or mostly unreadable."""
 
 
 class PictureError(ColorizationError):
@@ -25,25 +25,25 @@ class PictureError(ColorizationError):
 
 
 class CheckpointError(ColorizationError):
-    """A checkpoint that is missing, damaged, too new, or that asks for foreign code."""
+    """A checkpoint that is missing, corrupt, too new, or names foreign code."""
 
 
 class TrainingError(ColorizationError):
-    """A training run that can't go on."""
+    """A training run that can't continue."""
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of what an error says."""
+    """The first line of an exception's message."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def shown(text: str) -> str:
-    """Text as one line that any terminal can show: a file's name may hold line breaks, escapes and broken bytes."""
+    """Text on one line that any terminal can show: file names may hold line breaks, escapes and invalid bytes."""
     return re.sub(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]", lambda match: repr(match[0])[1:-1], text)
 
 
 def did_you_mean(key: str, valid: Iterable[str]) -> str:
-    """The end of a message about an unknown key: what was perhaps meant, and all that is valid."""
+    """The end of a message about an unknown key: similar names, and all valid names."""
     names = sorted(name for name in valid if not name.startswith("_"))
     close = difflib.get_close_matches(key, names, n=3, cutoff=0.6)
     hint = f"; did you mean {' or '.join(close)}?" if close else ","

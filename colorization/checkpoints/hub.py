@@ -14,6 +14,7 @@ from colorization.checkpoints.card import generic_card
 from colorization.checkpoints.network import describe, shareable
 from colorization.errors import CheckpointError, ConfigError, first_line
 from colorization.runtime.files import atomic_file
+from colorization.runtime.installation import install_hint
 from colorization.weights.safe_load import save_safetensors
 
 WEIGHTS, CARD = "model.safetensors", "README.md"
@@ -85,7 +86,7 @@ def _in_words(name: str, kind: type[CheckpointError] | type[ConfigError]) -> Ite
         import huggingface_hub
     except ImportError:
         raise ConfigError(
-            f"{name} is on the Hugging Face Hub, which needs huggingface_hub: pip install 'colorization[hub]'"
+            f"{name} is on the Hugging Face Hub, which needs huggingface_hub: {install_hint('hub')}"
         ) from None
     try:
         yield huggingface_hub

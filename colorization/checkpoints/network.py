@@ -23,6 +23,7 @@ from colorization.decoders.base import Decoder
 from colorization.errors import CheckpointError, ConfigError
 from colorization.network import ColorizationNetwork
 from colorization.objectives.base import Objective
+from colorization.runtime.files import StrPath
 from colorization.weights import safe_load
 from colorization.weights.safe_load import ENTRY
 
@@ -57,7 +58,7 @@ def shareable(config: Mapping[str, Any]) -> dict[str, Any]:
     return kept
 
 
-def read_checkpoint(path: str | Path) -> dict[str, Any]:
+def read_checkpoint(path: StrPath) -> dict[str, Any]:
     """Reads a checkpoint onto the CPU, running no code from it.
 
     Raises:
@@ -137,7 +138,7 @@ def _build(
     return instantiate(node, group, packages, **arguments)
 
 
-def rebuild(checkpoint: Mapping[str, Any], path: str | Path) -> tuple[ColorizationNetwork, Objective]:
+def rebuild(checkpoint: Mapping[str, Any], path: StrPath) -> tuple[ColorizationNetwork, Objective]:
     """The trained network and its objective, in eval mode on the CPU, from what `read_checkpoint` returned.
 
     Args:

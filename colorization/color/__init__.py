@@ -1,7 +1,7 @@
-"""Everything this project knows about colour: sRGB <-> CIE Lab, gamut, ab bins, and what pictures are measured by.
+"""Colour: sRGB <-> CIE Lab, gamut, ab bins, colourfulness and colour differences.
 
-Pictures are channels first, `(..., 3, H, W)`. RGB is sRGB in 0..1; Lab has L in 0..100 and a, b in about -87..98 for
-colours that sRGB can show. All of it is computed in float32 with autocast off: under bfloat16 the conversion is wrong
+Pictures are channels first, `(..., 3, H, W)`. RGB is sRGB in 0..1; Lab has L in 0..100 and a, b in about -87..98 in
+the sRGB gamut. All of it is computed in float32 with autocast off: under bfloat16 the conversion is wrong
 by up to 2.5 Lab units.
 """
 

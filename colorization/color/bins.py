@@ -1,4 +1,4 @@
-"""The ab plane in bins."""
+"""Quantization of the ab plane into bins."""
 
 from functools import cache
 from itertools import product
@@ -8,25 +8,25 @@ from torch import Tensor
 
 from colorization.color.conversion import rgb_to_lab
 
-# The side of the squares that quantize the ab plane, in Lab units (Zhang, Isola and Efros, 2016).
+# Step of the grid that quantizes the ab plane, in Lab units (Zhang, Isola and Efros, 2016).
 BIN_STEP = 10
 
-# Nodes of that grid on each axis, from -110 to 110: more than sRGB reaches.
+# Nodes of the grid per axis, from -110 to 110: beyond the sRGB gamut.
 GRID_SIDE = 23
 
 
 @cache
 def ab_bins() -> Tensor:
-    """The bins that the ab plane is quantized into: nodes of a grid with step `BIN_STEP`.
+    """The bins of the ab plane: nodes of a grid with step `BIN_STEP`.
 
-    A node is a bin if it is a corner of a grid square that holds a colour of 8-bit sRGB. Every such colour so lies
-    between four bins, and within 7.08 Lab units (half a diagonal) of the nearest. There are 309; the 313 of Zhang,
-    Isola and Efros (2016) follow no rule that was published.
+    A node is a bin if it is a corner of a grid square that holds a colour of 8-bit sRGB. So every such colour lies
+    between four bins, and within 7.08 Lab units (half a diagonal) of the nearest. There are 309 bins; no published rule
+    gives the 313 of Zhang, Isola and Efros (2016).
 
     Returns:
         float32 `(Q, 2)`, in Lab units, sorted by a, then b.
     """
-    # The surface of the RGB cube has all its ab values: the line of equal ab through a colour leaves the cube there.
+    # The surface of the RGB cube has all ab values: every line of constant ab crosses it.
     levels = torch.arange(256.0) / 255
     first, second = torch.meshgrid(levels, levels, indexing="ij")
     faces = []
@@ -35,7 +35,7 @@ def ab_bins() -> Tensor:
         face.insert(axis, torch.full_like(first, level))
         faces.append(torch.stack(face))
     ab = rgb_to_lab(torch.stack(faces))[:, 1:].movedim(1, -1).flatten(0, -2)
-    # Grays are to fall into the same square whatever the rounding of the processor.
+    # Rounded, so that grays fall into the same square on every CPU.
     squares = (ab.round(decimals=2) / BIN_STEP).floor().unique(dim=0)
     corners = torch.tensor(list(product((0.0, 1.0), repeat=2)))
     return ((squares.unsqueeze(1) + corners).flatten(0, 1).unique(dim=0) * BIN_STEP).contiguous()
@@ -47,24 +47,24 @@ def nearest_bins(ab: Tensor, bins: Tensor, count: int = 1) -> tuple[Tensor, Tens
     Args:
         ab: `(B, 2, H, W)` in Lab units.
         bins: `(Q, 2)`, see `ab_bins`.
-        count: how many bins of each pixel.
+        count: number of bins for each pixel.
 
     Returns:
-        Distances in Lab units and numbers of bins, each `(B, H, W, count)`, the nearest first.
+        Distances in Lab units and indices of bins, each `(B, H, W, count)`, the nearest first.
     """
     with torch.autocast(device_type=ab.device.type, enabled=False):
         pixels = ab.float().permute(0, 2, 3, 1).flatten(1, 2)
         distances = torch.cdist(
             pixels, bins.expand(len(ab), -1, -1), compute_mode="donot_use_mm_for_euclid_dist"
-        )  # the other mode loses up to a unit where TF32 is allowed
+        )  # the other mode has errors of up to a unit with TF32
         near = distances.topk(count, largest=False)
     shape = (len(ab), *ab.shape[-2:], count)
     return near.values.view(shape), near.indices.view(shape)
 
 
 def grid_squares(ab: Tensor) -> Tensor:
-    """The number of the grid node that is closest to each pixel. Of the pixels of a photo, that is the closest of
-    `ab_bins`; no table of distances is needed, and any ab has a number.
+    """The index of the grid node closest to each pixel. For colours of sRGB, that is the closest of `ab_bins`; it needs
+    no table of distances, and works for any ab.
 
     Args:
         ab: `(B, 2, H, W)` in Lab units.

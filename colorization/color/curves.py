@@ -1,7 +1,7 @@
-"""The two curves between sRGB and CIE Lab: that of sRGB's levels and that of lightness.
+"""The two curves between sRGB and CIE Lab: the transfer function of sRGB, and the cube root of Lab.
 
-They are powers, and powers are what conversion would spend its time on. On a CPU they are read from tables instead, as
-long as no gradient is asked for; both ways agree within 5e-6.
+Powers would dominate the time of a conversion. On a CPU, tables replace them unless a gradient is needed; both agree
+within 5e-6.
 """
 
 from collections.abc import Callable
@@ -17,9 +17,9 @@ RGB_KNEE, LINEAR_KNEE = 0.04045, 0.0031308
 EPSILON = (6 / 29) ** 3
 SLOPE = (29 / 6) ** 2 / 3
 
-# The tables have an entry for each 128th of an octave: the first 16 bits of a float32, read as a number.
+# The tables have an entry for each 128th of an octave, indexed by the first 16 bits of a float32.
 _SHIFT = 16
-# Zero can have a sign, which would be the first of those bits.
+# Above zero, because of the sign bit of -0.
 _LEAST = 1e-30
 
 
@@ -27,7 +27,7 @@ def to_linear(rgb: Tensor) -> Tensor:
     """Levels of sRGB to linear sRGB.
 
     Args:
-        rgb: uint8 or uint16; or float32 in 0..1, beyond which it is clipped.
+        rgb: uint8 or uint16; or float32, clipped to 0..1.
 
     Returns:
         float32 of the same shape, 0..1.
@@ -41,19 +41,19 @@ def to_linear(rgb: Tensor) -> Tensor:
 
 
 def levels_to_linear(levels: Tensor, highest: int) -> Tensor:
-    """Whole numbers from 0 to `highest`, of any type, to linear sRGB, float32 in 0..1."""
+    """Integers from 0 to `highest`, of any dtype, to linear sRGB, float32 in 0..1."""
     if not levels.is_cpu:
         return _linear(levels / highest)
     return _level_table(highest).index_select(0, levels.int().reshape(-1)).view(levels.shape)
 
 
 def from_linear(linear: Tensor) -> Tensor:
-    """Linear sRGB to sRGB, float32 in 0..1. What is outside of that is clipped."""
+    """Linear sRGB to sRGB, float32, clipped to 0..1."""
     return _follow(_encoded, linear.clamp(_LEAST, 1))
 
 
 def compress(y: Tensor) -> Tensor:
-    """The f of CIE Lab's definition, of a tristimulus value over that of white, float32 in 0..1."""
+    """The function f in the definition of CIE Lab, of a tristimulus value relative to white, float32 in 0..1."""
     if _is_free(y):
         with suppress(IndexError):  # NaN has no entry
             # One step of Newton's method from the nearest entry of a table, which holds sqrt(3) times the root. The
@@ -81,12 +81,12 @@ def _encoded(linear: Tensor) -> Tensor:
 
 
 def _is_free(values: Tensor) -> bool:
-    """Whether a table may take the place of a formula."""
+    """Whether a table may replace the formula."""
     return values.is_cpu and not (values.requires_grad and torch.is_grad_enabled())
 
 
 def _follow(curve: Callable[[Tensor], Tensor], values: Tensor) -> Tensor:
-    """A curve at values in `_LEAST`..1: straight between the entries of a table, or by its formula."""
+    """A curve at values in `_LEAST`..1: interpolated linearly from a table, or by its formula."""
     if _is_free(values):
         with suppress(IndexError):  # NaN has no entry
             starts, slopes = _line_table(curve)
@@ -97,12 +97,12 @@ def _follow(curve: Callable[[Tensor], Tensor], values: Tensor) -> Tensor:
 
 
 def _entries(values: Tensor) -> Tensor:
-    """The numbers of the entries of contiguous float32 values."""
+    """Indices of the table entries of contiguous float32 values."""
     return (values.contiguous().view(torch.int32) >> _SHIFT).view(-1)
 
 
 def _borders(last: float) -> Tensor:
-    """Where the entries of a table begin that reaches up to `last` and one further, in double precision."""
+    """Lower bounds of the entries of a table up to `last`, and one more, in double precision."""
     count = (int(torch.tensor(last).view(torch.int32)) >> _SHIFT) + 2
     return (torch.arange(count, dtype=torch.int32) << _SHIFT).view(torch.float32).double()
 
@@ -114,13 +114,13 @@ def _level_table(highest: int) -> Tensor:
 
 @cache
 def _root_table() -> Tensor:
-    borders = _borders(2.0)  # sums over the colours of white exceed 1 a little
+    borders = _borders(2.0)  # white is slightly above 1, by rounding
     return (3**0.5 * ((borders[1:] + borders[:-1]) / 2).clamp(min=EPSILON) ** (1 / 3)).float()
 
 
 @cache
 def _line_table(curve: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor]:
-    """Values at 0 and slopes of lines that lie as far from the curve in the middle as at both ends."""
+    """Intercepts and slopes of lines with the same error in the middle of an entry as at its ends."""
     borders = _borders(1.0)
     low, high = borders[:-1], borders[1:]
     middle = (low + high) / 2

@@ -1,11 +1,11 @@
-"""How colourful pictures are, and how far colours lie apart."""
+"""Colourfulness and colour differences."""
 
 import torch
 from torch import Tensor
 
 from colorization.color.conversion import in_float32, rgb_to_lab
 
-# Below this chroma everywhere, a picture holds no colour to learn from.
+# A picture with less chroma everywhere has no colour to learn from.
 COLORLESS_CHROMA = 5.0
 
 
@@ -27,8 +27,8 @@ def colorfulness(rgb: Tensor) -> Tensor:
 
 @in_float32
 def colorfulness_abs(rgb: Tensor) -> Tensor:
-    """As `colorfulness`, but with the absolute values of rg and yb: not what the paper says, but what much published
-    code computes, DDColor's among it. Less than `colorfulness` where a picture has opposite colours.
+    """As `colorfulness`, but with the absolute values of rg and yb: not as in the paper, but as in much published code,
+    DDColor's for example. Lower than `colorfulness` if a picture has opposite colours.
     """
     return _spread_and_mean(_opponent(rgb).abs())
 
@@ -63,7 +63,7 @@ def ciede2000(first: Tensor, second: Tensor) -> Tensor:
     a_1, a_2 = (a * (1.5 - 0.5 * shrinking) for a in (a_1, a_2))
     chroma_1, chroma_2 = torch.hypot(a_1, b_1), torch.hypot(a_2, b_2)
     hue_1, hue_2 = (torch.rad2deg(torch.atan2(b, a)) % 360 for a, b in ((a_1, b_1), (a_2, b_2)))
-    # Eq. 8 to 14: differences, and means; a hue that has no chroma counts for nothing. 180 is let exceed by rounding.
+    # Eq. 8 to 14: differences, and means; hue is ignored without chroma. The tolerance at 180 is for rounding.
     no_hue = chroma_1 * chroma_2 == 0
     turn = hue_2 - hue_1
     far = (turn.abs() > 180 + 1e-4) & ~no_hue
@@ -86,7 +86,7 @@ def ciede2000(first: Tensor, second: Tensor) -> Tensor:
 
 
 def _share_of_25(chroma: Tensor) -> Tensor:
-    """`sqrt(C^7 / (C^7 + 25^7))`, without the seventh power of large numbers."""
+    """`sqrt(C^7 / (C^7 + 25^7))`, without overflow of the seventh power."""
     ratio = (chroma / 25) ** 7
     return (ratio / (ratio + 1)).sqrt()
 
@@ -100,5 +100,5 @@ def _cos(degrees: Tensor) -> Tensor:
 
 
 def is_colorless(rgb: Tensor) -> bool:
-    """Whether chroma stays below `COLORLESS_CHROMA` Lab units all over a `(3, H, W)` picture in 0..1."""
+    """Whether chroma stays below `COLORLESS_CHROMA` Lab units everywhere in a `(3, H, W)` picture in 0..1."""
     return bool(rgb_to_lab(rgb)[1:].norm(dim=0).max() < COLORLESS_CHROMA)

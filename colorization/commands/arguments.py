@@ -7,14 +7,17 @@ words and the values of options that are paths reach Hydra in quotes.
 import itertools
 import os
 import re
-from collections.abc import Iterator, Sequence
+import shlex
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
+from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Quote, QuotedString
 from hydra.errors import HydraException
 
-from colorization.errors import ConfigError, did_you_mean
+from colorization.config.mistakes import same_option, what_was_meant
+from colorization.errors import ConfigError
 from colorization.runtime.files import expand, matching
 
 # Hydra's flags, and those of them that the next word belongs to.
@@ -43,8 +46,15 @@ class Grammar:
     many: str | None = None
     takes_multirun: bool = True
 
-    def to_overrides(self, words: Sequence[str]) -> list[str]:
+    def to_overrides(
+        self, words: Sequence[str], all_options: Callable[[], Mapping[str, Any]] | None = None
+    ) -> list[str]:
         """What Hydra sees of a command line: flags first, then options.
+
+        Args:
+            words: the command line.
+            all_options: the options of the command by their whole names, with their defaults, for messages; None: those
+                of the root.
 
         A word that exists as a file is a plain one, whatever its name; so is everything after `--`. Otherwise KEY=VALUE
         is an option, and what remains is plain, too (perhaps a file that is missing).
@@ -52,7 +62,8 @@ class Grammar:
         Raises:
             ConfigError: a word has the form of an option and is none, or there are too many plain words.
         """
-        options = tuple(field.name for field in fields(self.root))
+        defaults = {field.name: field.default for field in fields(self.root)}
+        options = tuple(defaults)
         takes_plain_words = bool(self.places or self.many)
         flags: list[str] = []
         overrides: list[str] = []
@@ -68,7 +79,7 @@ class Grammar:
             elif word in _SEVERAL_RUNS and not self.takes_multirun:
                 raise ConfigError(f"{word} does not work here: give one command for each job")
             elif word.startswith("-"):
-                flags += _flag(word, rest)
+                flags += _flag(word, rest, all_options or (lambda: defaults))
             elif key == self.many and equals:
                 plain += _listed(value)
             elif key in self.paths and equals and value != "null":
@@ -79,9 +90,8 @@ class Grammar:
                 if name.partition(".")[0] in options or name.partition("@")[0] in options:
                     overrides.append(word)
                 else:
-                    raise ConfigError(
-                        f"{word}: there is no such file, and {name} is not an option{did_you_mean(name, options)}"
-                    )
+                    meant = what_was_meant(name, options, all_options() if all_options else options)
+                    raise ConfigError(f"{word}: there is no such file, and {name} is not an option{meant}")
             else:
                 plain.append(word)
         return flags + overrides + self._filled(plain, overrides)
@@ -104,12 +114,18 @@ class Grammar:
         return [f"{key}={quoted(word)}" for key, word in zip(self.places, plain, strict=False)]
 
 
-def _flag(word: str, rest: Iterator[str]) -> list[str]:
-    key = word.partition("=")[0]
-    if key not in _FLAGS:
-        name = key.strip("-")
-        raise ConfigError(f"{word}: options have no dashes, write {name}=VALUE")
-    return [word, *itertools.islice(rest, int(word in _FLAGS_WITH_A_VALUE))]
+def _flag(word: str, rest: Iterator[str], all_options: Callable[[], Mapping[str, Any]]) -> list[str]:
+    key, equals, value = word.partition("=")
+    if key in _FLAGS:
+        return [word, *itertools.islice(rest, int(word in _FLAGS_WITH_A_VALUE))]
+    name, options = key.strip("-").replace("-", "_"), all_options()
+    meant = [name] if name in options else same_option(name, options)[:3] or [name]
+    if not equals:
+        following = next(rest, "")
+        is_value = following and not following.startswith("-") and "=" not in following
+        value = "true" if isinstance(options.get(meant[0]), bool) else following if is_value else "VALUE"
+    written = " or ".join(f"{name}={shlex.quote(value)}" for name in meant)
+    raise ConfigError(f"{key}: options have no dashes, write {written}")
 
 
 def quoted(text: str) -> str:

@@ -28,6 +28,7 @@ from colorization.errors import ConfigError, DataError, did_you_mean, shown
 from colorization.figures.abchart import CELLS, cells_of, draw_prior
 from colorization.runtime.console import console, progress_bar
 from colorization.runtime.files import write_csv, write_text
+from colorization.runtime.installation import command_line
 
 
 @dataclass
@@ -89,7 +90,7 @@ def run(composed: DictConfig) -> None:
         console.print(run / name)
     if excluded:
         console.print(f"exclude.csv names {len(excluded)} photos; train without them with this command:")
-        console.print(f"  python train.py {shlex.join(data_overrides(run / 'exclude.csv'))}", markup=False)
+        console.print(f"  {command_line('train')} {shlex.join(data_overrides(run / 'exclude.csv'))}", markup=False)
 
 
 def data_overrides(exclude: Path) -> list[str]:

@@ -22,7 +22,7 @@ from omegaconf import DictConfig
 
 import colorization
 from colorization.commands.arguments import Grammar
-from colorization.config.mistakes import SWEEPS, one_sentence, sentence_of_mistake
+from colorization.config.mistakes import SWEEPS, check_composed, one_sentence, options_of, sentence_of_mistake
 from colorization.config.resolvers import register
 from colorization.sweeps.jobs import attempt, closing
 
@@ -61,12 +61,16 @@ class Command:
             if "--version" in sys.argv[1:]:
                 print(f"colorization {colorization.__version__}")
                 return
-            sys.argv[1:] = self.grammar.to_overrides(sys.argv[1:])
+            sys.argv[1:] = self.grammar.to_overrides(sys.argv[1:], self._options)
             if any(word in SWEEPS for word in sys.argv):
                 sys.argv.insert(1, "--multirun")
             task = _Task(self.run, asked_for_traceback, self.close_sweep is not None)
             with closing(self._close) if self.close_sweep is not None else nullcontext():
                 hydra.main(version_base="1.3", config_path=str(CONF), config_name=self.name)(task)()
+
+    def _options(self) -> dict[str, Any]:
+        with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
+            return options_of(hydra.compose(self.name))
 
     def _close(self, folder: Path) -> None:
         assert self.close_sweep is not None
@@ -98,6 +102,7 @@ class _Task:
                 return self._run(config)
 
     def _run(self, config: DictConfig) -> Any:
+        check_composed(config)
         return pkgutil.resolve_name(self.function)(config)
 
     def _sentence(self, error: Exception) -> str | None:

@@ -16,6 +16,7 @@ from colorization.data.tars.writing import Plan, Recipe
 from colorization.errors import ConfigError, DataError
 from colorization.imagefiles import walk_pictures
 from colorization.runtime.console import console
+from colorization.runtime.installation import command_line
 
 _PLACES = ("source", "target")
 
@@ -34,7 +35,7 @@ def run(composed: DictConfig) -> None:
     left_out = f", {manifest.left_out} left out: {target / LEFT_OUT}" if manifest.left_out else ""
     console.print(f"{manifest.photos} photos in {len(manifest.shards)} shards{left_out}", markup=False)
     root = str(target) if re.fullmatch(r"[\w./-]+", str(target)) else quoted(str(target))
-    console.print(f"  python train.py data=shards {shlex.quote(f'data.root={root}')}", markup=False)
+    console.print(f"  {command_line('train')} data=shards {shlex.quote(f'data.root={root}')}", markup=False)
 
 
 def check(config: dict[str, Any]) -> Recipe:

@@ -17,7 +17,8 @@ import pydantic
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from colorization.errors import ColorizationError, ConfigError, did_you_mean, first_line
+from colorization.config.mistakes import what_was_meant
+from colorization.errors import ColorizationError, ConfigError, first_line
 
 # What a `_target_` may name. A checkpoint, which may come from a stranger, may only name what is ours.
 TRUSTED_PACKAGES = ("colorization", "torch", "torchvision", "torchmetrics", "pytorch_lightning")
@@ -101,7 +102,9 @@ def _check(value: Any, path: str, packages: tuple[str, ...]) -> Any:
     accepted = parameters(target)
     for key in checked.keys() - _OWN_KEYS:
         if key not in accepted:
-            raise ConfigError(f"{path}.{key} is not an option of {target.__name__}{did_you_mean(key, accepted)}")
+            raise ConfigError(
+                f"{path}.{key} is not an option of {target.__name__}{what_was_meant(key, accepted, accepted)}"
+            )
         if not isinstance(checked[key], Mapping):
             checked[key] = _converted(checked[key], accepted[key], f"{path}.{key}")
     return checked

@@ -1,14 +1,19 @@
 """A user's mistake becomes one sentence: what is wrong, where, and what was perhaps meant. Imports no PyTorch."""
 
+import difflib
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import fields
+from typing import Any
 
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
-from omegaconf import DictConfig
+from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
 
+from colorization.compat import root_of
 from colorization.errors import ColorizationError, ConfigError, did_you_mean, shown
+from colorization.runtime.installation import install_hint
 
 # The extras that bring what the presets in conf/sweep choose.
 _PLUGINS = {
@@ -18,6 +23,20 @@ _PLUGINS = {
     "hydra/launcher/submitit_local": "submitit",
 }
 SWEEPS = {f"sweep={preset}" for preset in ("optuna", "joblib", "submitit")}
+# What options are called elsewhere, by their names here.
+_ELSEWHERE = {
+    "batch_size": ("batch", "batchsize", "bs"),
+    "ckpt_path": ("resume", "resume_from", "resume_from_checkpoint"),
+    "devices": ("gpu", "gpus", "num_gpus", "n_gpus", "num_devices"),
+    "lr": ("learning_rate", "learningrate", "base_lr"),
+    "max_epochs": ("epoch", "epochs", "num_epochs", "n_epochs"),
+    "num_workers": ("workers", "nworkers", "n_workers", "jobs"),
+    "precision": ("amp", "fp16", "bf16"),
+    "root": ("data_dir", "data_root", "dataset_path"),
+    "size": ("image_size", "img_size", "imgsz", "crop_size"),
+    "weight_decay": ("wd",),
+}
+_HERE = {word: name for name, words in _ELSEWHERE.items() for word in words}
 
 
 @contextmanager
@@ -58,7 +77,7 @@ def explain(error: BaseException) -> str:
         return f"{error.filename}: {error.strerror}"
     if isinstance(error, MissingConfigException) and error.missing_cfg_file in _PLUGINS:
         extra = _PLUGINS[error.missing_cfg_file]
-        return f"{error.missing_cfg_file} needs a plugin of Hydra: pip install 'colorization[{extra}]'"
+        return f"{error.missing_cfg_file} needs a plugin of Hydra: {install_hint(extra)}"
     if isinstance(error, MissingConfigException) and error.options and error.missing_cfg_file:
         group, _, name = error.missing_cfg_file.partition("/")
         return f"{group}={name} does not exist{did_you_mean(name, error.options)}"
@@ -80,9 +99,13 @@ def explain(error: BaseException) -> str:
                 return "data.root belongs to data=folder, data=shards and data=torchvision: choose one of them as well"
             if cause.full_key.startswith(("hydra.launcher.", "hydra.sweeper.")) and not SWEEPS & set(sys.argv):
                 return f"{cause.full_key} belongs to a sweep: give sweep=joblib, submitit or optuna as well"
-            if isinstance(parent, DictConfig) and _is_accepted(str(cause.key), parent):
+            everywhere = options_of(root_of(parent)) if isinstance(parent, DictConfig) else {}
+            is_typo = bool(difflib.get_close_matches(str(cause.key), valid, cutoff=0.8)) or same_option(
+                str(cause.key), everywhere
+            )
+            if not is_typo and isinstance(parent, DictConfig) and _is_accepted(str(cause.key), parent):
                 return f"{cause.full_key} has no value in conf/ to be changed: add one with +{cause.full_key}=VALUE"
-            return f"{cause.full_key} is not an option{did_you_mean(str(cause.key), valid)}"
+            return f"{cause.full_key} is not an option{what_was_meant(str(cause.key), valid, everywhere)}"
         if isinstance(cause, MissingMandatoryValue):
             return f"{cause.full_key} is missing: give {cause.full_key}=VALUE on the command line"
         if isinstance(cause, OmegaConfBaseException):
@@ -106,3 +129,57 @@ def _is_accepted(key: str, node: DictConfig) -> bool:
         return target is not None and key in parameters(locate(target, "_target_", TRUSTED_PACKAGES))
     except ConfigError:  # Hydra's own parts
         return False
+
+
+def options_of(node: Any, path: str = "") -> dict[str, Any]:
+    """All options of a configuration by their whole names, with their values; interpolations as they are written."""
+    if isinstance(node, DictConfig):
+        node = OmegaConf.to_container(node)
+    if not isinstance(node, Mapping) or not node:
+        return {} if path.rpartition(".")[2].startswith("_") else {path: node}
+    dotted = f"{path}." if path else ""
+    return {
+        name: value
+        for key, below in node.items()
+        if path or key != "hydra"
+        for name, value in options_of(below, f"{dotted}{key}").items()
+    }
+
+
+def same_option(key: str, options: Iterable[str]) -> list[str]:
+    """The options, by their whole names, whose last word is that of `key`, or what is called so elsewhere."""
+    word = key.rpartition(".")[2].lower().replace("-", "_")
+    return [name for name in options if name.rpartition(".")[2] in (word, _HERE.get(word))]
+
+
+def what_was_meant(key: str, siblings: Iterable[str], everywhere: Iterable[str]) -> str:
+    """The end of a message about an unknown key: an option of that name in another place, or one that is spelled alike.
+
+    Args:
+        key: what was typed, without the groups before it.
+        siblings: what would be valid in its place.
+        everywhere: the whole names of all options.
+    """
+    siblings, everywhere = list(siblings), list(everywhere)
+    found = same_option(key, everywhere)
+    if not found and not difflib.get_close_matches(key, siblings):
+        words = difflib.get_close_matches(key, {name.rpartition(".")[2] for name in everywhere}, cutoff=0.75)
+        found = [name for word in words for name in everywhere if name.rpartition(".")[2] == word]
+    return f"; did you mean {' or '.join(found[:3])}?" if found else did_you_mean(key, siblings)
+
+
+def check_composed(config: DictConfig) -> None:
+    """Refuses what can be refused without PyTorch: unknown keys of the root, which Hydra lets `+KEY=VALUE` add, and
+    missing values.
+
+    Raises:
+        ConfigError: there is one.
+    """
+    options = options_of(config)
+    known = [field.name for field in fields(OmegaConf.get_type(config))]
+    for key in config:
+        if key not in known:
+            raise ConfigError(f"{key} is not an option{what_was_meant(str(key), known, options.keys() - {key})}")
+    for key, value in options.items():
+        if value == MISSING:
+            raise ConfigError(f"{key} is missing: give {key}=VALUE on the command line")

@@ -1,4 +1,4 @@
-"""The resolvers that YAML files use, and their registration with Hydra. Imports PyTorch only when one is called."""
+"""Resolvers for YAML files, and their registration with Hydra. Imports PyTorch only when one is called."""
 
 import os
 
@@ -7,6 +7,7 @@ from omegaconf import OmegaConf
 
 from colorization.config import schemas
 from colorization.errors import ConfigError
+from colorization.runtime.installation import command_line
 from colorization.runtime.processes import usable_cores
 
 _HIGHER_IS_BETTER = {"psnr", "ssim", "auc", "auc_rebalanced", "colorfulness", "colorfulness_abs"}
@@ -17,15 +18,15 @@ def register() -> None:
     store = ConfigStore.instance()
     for name, schema in schemas.ROOTS.items():
         store.store(name=f"{name}_schema", node=schema)
-    for resolver in (fastest_precision, usable_cores, better, optuna_direction, gpu_of_job):
+    for resolver in (fastest_precision, usable_cores, better, optuna_direction, gpu_of_job, command_line):
         OmegaConf.register_new_resolver(resolver.__name__, resolver, replace=True)
 
 
 def fastest_precision(accelerator: str) -> str:
     """Mixed precision where the hardware supports it, for a Trainer's `accelerator`.
 
-    bfloat16 on a GPU or CPU that computes in it, float16 on an older NVIDIA GPU, float32 elsewhere. (On a CPU without
-    bfloat16 instructions autocast may be slower than float32.)
+    bfloat16 on a GPU or CPU with bfloat16 instructions, float16 on an older NVIDIA GPU, float32 otherwise. (On a CPU
+    without bfloat16 instructions autocast may be slower than float32.)
     """
     import torch
 
@@ -42,7 +43,7 @@ def better(metric: str) -> str:
 
 
 def optuna_direction(mode: str) -> str:
-    """`min` or `max` in Optuna's words.
+    """Optuna's name of `min` or `max`.
 
     Raises:
         ConfigError: it is neither.
@@ -53,8 +54,8 @@ def optuna_direction(mode: str) -> str:
 
 
 def gpu_of_job(number: int) -> str:
-    """The GPU of a multirun's job, for CUDA_VISIBLE_DEVICES: those that this process may use, in turn; an empty string
-    where there are none.
+    """The GPU of a multirun's job, for CUDA_VISIBLE_DEVICES: one of the visible GPUs, in turn; an empty string if there
+    are none.
     """
     import torch
 

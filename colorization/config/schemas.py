@@ -1,6 +1,6 @@
-"""The schema of each command's root, a dataclass: Hydra refuses an unknown key or a value of the wrong type there.
+"""The root schema of each command, a dataclass: Hydra refuses unknown keys and values of the wrong type.
 
-Below the root, the signature of what a `_target_` names is the schema, see `colorization.config.instantiate`.
+Below the root, the signature of a `_target_` is the schema, see `colorization.config.instantiate`.
 """
 
 from dataclasses import dataclass, field
@@ -80,7 +80,7 @@ class PredictConfig:
 
 @dataclass
 class AuditThresholds:
-    """What counts as a finding of an audit; see conf/audit.yaml."""
+    """Thresholds of an audit's findings; see conf/audit.yaml."""
 
     tiny: int = 64
     sepia: float = 2.0
@@ -123,7 +123,7 @@ class ExportConfig:
     overwrite: bool = False
 
 
-# By the name of the command and of its root in conf/.
+# By the name of the command and of its file in conf/.
 ROOTS = {
     "train": TrainConfig,
     "evaluate": EvaluateConfig,

@@ -1,7 +1,7 @@
-"""What age does to photographs, done to gray copies of colour photos: the network learns from these what it will be
-shown, while the colours that it is to predict stay those of the photo.
+"""Degradation of old photographs, simulated on gray copies of colour photos: the network's input is degraded, and the
+target is the colours of the original.
 
-All lengths are relative to the picture's shorter side, so that a defect looks alike at any size.
+All lengths are relative to the picture's shorter side, so that a defect looks the same at any size.
 """
 
 import io
@@ -20,11 +20,11 @@ Defect = Callable[[Gray, np.random.Generator, float], Gray]
 
 
 class Strength(NamedTuple):
-    """How degraded pictures are.
+    """How much pictures are degraded.
 
     Attributes:
-        share: how likely each defect is, 0..1; rare ones are rarer.
-        amount: how bad it may be, against the worst, 0..1.
+        share: probability of each defect, 0..1; lower for rare ones.
+        amount: maximum severity, relative to the worst, 0..1.
     """
 
     share: float
@@ -32,13 +32,13 @@ class Strength(NamedTuple):
 
 
 STRENGTHS = {"light": Strength(0.3, 0.4), "old": Strength(0.4, 0.8)}
-# Training leaves so many photos as they are: most pictures that users have are clean.
+# Share of training photos without degradation: most pictures of users are clean.
 CLEAN_SHARE = 0.5
 
-# The shorter side, in pixels, that lengths below are given for.
+# The shorter side, in pixels, for which the lengths below are given.
 _SIDE = 128
-# How much of each linear primary panchromatic film sees (the luminance Y), and orthochromatic film, which is blind to
-# red: skin turns dark, lips black and skies white.
+# Sensitivity to each linear primary of panchromatic film (the luminance Y) and of orthochromatic film, which is blind
+# to red: skin turns dark, lips black and skies white.
 _LUMINANCE = np.array(RGB_TO_XYZ[1], np.float32)
 _ORTHOCHROMATIC = np.array((0.03, 0.52, 0.45), np.float32)
 
@@ -46,13 +46,13 @@ _ORTHOCHROMATIC = np.array((0.03, 0.52, 0.45), np.float32)
 def degrade(
     rgb: NDArray[np.uint8], seed: int, strength: Literal["light", "old"], clean_share: float = 0
 ) -> Image.Image:
-    """A gray picture of a photo, as an old print of it would be scanned.
+    """A gray picture of a photo, like the scan of an old print.
 
     Args:
         rgb: `(H, W, 3)`.
         seed: the same picture, seed and strength give the same result.
         strength: a key of `STRENGTHS`.
-        clean_share: the probability that nothing but the colour is lost.
+        clean_share: probability of no degradation.
 
     Returns:
         Mode `L`, of the same size.
@@ -70,7 +70,7 @@ def degrade(
 
 
 def _film(random: np.random.Generator, share: float, amount: float) -> NDArray[np.float32]:
-    """How much of each primary the film sees."""
+    """The film's sensitivity to each primary."""
     if random.random() < 0.5 * share:
         weights = _ORTHOCHROMATIC
     else:
@@ -79,7 +79,7 @@ def _film(random: np.random.Generator, share: float, amount: float) -> NDArray[n
 
 
 def _expose(rgb: NDArray[np.uint8], weights: NDArray[np.float32]) -> Gray:
-    """The gray of sRGB, 0..1, that has the brightness which the film sees."""
+    """The sRGB gray, 0..1, of the brightness on the film."""
     linear = np.tensordot(_LINEAR[rgb], weights, axes=1)
     return np.where(linear > 0.0031308, 1.055 * np.maximum(linear, 0.0031308) ** (1 / 2.4) - 0.055, 12.92 * linear)
 
@@ -101,7 +101,7 @@ def _blur(gray: Gray, random: np.random.Generator, amount: float) -> Gray:
 
 
 def _fade(gray: Gray, random: np.random.Generator, amount: float) -> Gray:
-    """Other gradation, blacks that are gray and whites that are not white."""
+    """Changes the contrast curve, lifts blacks and dims whites."""
     black, white = random.uniform(0, 0.3 * amount), 1 - random.uniform(0, 0.3 * amount)
     gamma = np.exp(random.normal(0, 0.35 * amount))
     return (black + (white - black) * gray.clip(0, 1) ** gamma).astype(np.float32)
@@ -137,7 +137,7 @@ def _scratch(gray: Gray, random: np.random.Generator, amount: float) -> Gray:
 
 
 def _print_dots(gray: Gray, random: np.random.Generator, amount: float) -> Gray:
-    """The screen of dots of a newspaper or a book."""
+    """Halftone dots of a newspaper or a book."""
     frequency, angle = 2 * np.pi / (random.uniform(2.5, 4.5) * _scale(gray)), random.uniform(0, np.pi / 2)
     y, x = np.indices(gray.shape, np.float32)
     along, across = x * np.cos(angle) + y * np.sin(angle), y * np.cos(angle) - x * np.sin(angle)
@@ -145,7 +145,7 @@ def _print_dots(gray: Gray, random: np.random.Generator, amount: float) -> Gray:
     return (gray + random.uniform(0.1, 0.1 + 0.25 * amount) * screen).astype(np.float32)
 
 
-# In the order in which they come about, with how rare they are.
+# In the order in which they arise, with their relative frequency.
 _DEFECTS: tuple[tuple[Defect, float], ...] = (
     (_blur, 1.0),
     (_add_grain, 1.0),
@@ -163,7 +163,7 @@ def _compress(image: Image.Image, random: np.random.Generator, amount: float) ->
 
 
 def _noise(shape: tuple[int, ...], random: np.random.Generator, cells: tuple[int, int]) -> Gray:
-    """Normal noise of so many cells, resized smoothly."""
+    """Gaussian noise of `cells`, upsampled bicubically."""
     height, width = shape
     noise = random.standard_normal(cells, np.float32)
     if cells == shape:

@@ -1,4 +1,4 @@
-"""Lists of photos to leave out: CSV files with a column `name`, as an audit and a training run write them."""
+"""Lists of photos to leave out: CSV files with a column `name`, as written by audits and training runs."""
 
 import csv
 from pathlib import Path
@@ -13,13 +13,13 @@ _OPTION = "data.exclude"
 
 
 class Exclusion:
-    """The names of a list, held against the photos of a source. Which split the other photos belong to stays.
+    """A list of names, matched with the photos of a source. It does not change the split of the other photos.
 
     Args:
-        path: a CSV file with a column `name`, in UTF-8. Other columns say what they like.
+        path: a CSV file with a column `name`, in UTF-8. Other columns are ignored.
 
     Raises:
-        DataError: it can't be read as such.
+        DataError: it is not such a file.
     """
 
     def __init__(self, path: Path) -> None:
@@ -28,19 +28,19 @@ class Exclusion:
         self._checked = False
 
     def without(self, photos: Photos) -> Photos:
-        """The photos that the list does not name."""
+        """The photos that are not on the list."""
         kept = (photos.name(i) not in self.names for i in range(len(photos)))
         return SelectedPhotos(photos, np.nonzero(np.fromiter(kept, dtype=bool, count=len(photos)))[0])
 
     def check(self, photos: Photos | None, source: str) -> None:
-        """Says, once, which names of the list are no photos.
+        """Warns, once, of names on the list that match no photo.
 
         Args:
-            photos: all of the source's.
-            source: what messages call it.
+            photos: all photos of the source.
+            source: its name in messages.
 
         Raises:
-            DataError: none of the names is one of a photo.
+            DataError: no name matches a photo.
         """
         if self._checked or photos is None or not self.names:
             return
@@ -48,25 +48,25 @@ class Exclusion:
         example = shown(min(unknown, default=""))
         if len(unknown) == len(self.names):
             raise DataError(
-                f"{_OPTION}={self.path} names no photo of {source}, but for instance {example}: give a list made for "
-                "these photos, by an audit with the same data.root"
+                f"{_OPTION}={self.path} matches no photo of {source}; its first name is {example}: give a list made "
+                "for these photos, by an audit with the same data.root"
             )
         if unknown:
             warn(
                 f"{_OPTION}={self.path}: {len(unknown)} of its {len(self.names)} names match no photo of {source}, "
-                f"for instance {example}"
+                f"for example {example}"
             )
         self._checked = True
 
 
 def read_names(path: Path) -> list[str]:
-    """The column `name` of a CSV file. Bytes of a name that are no UTF-8 survive.
+    """The column `name` of a CSV file. Bytes of a name that are not UTF-8 survive.
 
     Raises:
-        DataError: the file is missing, or no such table.
+        DataError: the file is missing, or is not such a table.
     """
     try:
-        # The mark that Excel puts first is no part of the heading.
+        # utf-8-sig: Excel writes a byte order mark before the header.
         with path.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
             rows = csv.reader(file, strict=True)
             header = next(rows, [])
@@ -85,6 +85,6 @@ def read_names(path: Path) -> list[str]:
                 names.append(row[column])
             return names
     except csv.Error as error:
-        raise DataError(f"{_OPTION}={path}, line {rows.line_num}: no CSV ({error}); make the list anew") from error
+        raise DataError(f"{_OPTION}={path}, line {rows.line_num}: not CSV ({error}); write the list again") from error
     except OSError as error:
         raise DataError(f"{_OPTION}={path} can't be read ({error.strerror}): give a CSV file") from error

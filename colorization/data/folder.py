@@ -16,7 +16,7 @@ from colorization.imagefiles import open_picture, walk_pictures
 
 
 class FolderPhotos(Photos):
-    """Photos below a folder.
+    """Photos in a folder and its sub-folders.
 
     Args:
         root: the folder.
@@ -39,20 +39,20 @@ class FolderPhotos(Photos):
     def stamp(self, index: int) -> str:
         try:
             status = (self.root / self.name(index)).stat()
-        except OSError as error:  # a link to nowhere: a picture that can't be read, as `open` says
+        except OSError as error:  # a broken link: `open` reports it as unreadable
             return str(error.errno)
         return f"{status.st_size} {status.st_mtime_ns}"
 
 
 class FolderDataModule(PhotoDataModule):
-    """All pictures below a folder, split for good.
+    """All pictures in a folder and its sub-folders, with fixed splits.
 
-    With sub-folders `train` and `val`, those are the splits. Otherwise a hash of a picture's name relative to the
-    folder decides, the same on every machine and whatever else is added. `test` is the sub-folder of that name.
+    Sub-folders `train` and `val` are the splits if both exist. Otherwise a hash of a picture's name relative to the
+    folder decides, the same on every machine, also if pictures are added. `test` is the sub-folder of that name.
 
     Args:
         root: the folder.
-        val_share: the share of the pictures that is held out where there is no `val`, 0..1.
+        val_share: share of the pictures that is held out if there is no `val`, 0..1.
         loading: see `PhotoDataModule`.
     """
 

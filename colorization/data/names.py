@@ -1,4 +1,4 @@
-"""Very many names of files, in little memory."""
+"""Millions of file names in little memory."""
 
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
@@ -6,17 +6,17 @@ from typing import overload
 
 import numpy as np
 
-_CODING = ("utf-8", "surrogateescape")  # bytes of a name that are no UTF-8 survive
+_CODING = ("utf-8", "surrogateescape")  # bytes of a name that are not UTF-8 survive
 
 
 class Names(Sequence[str]):
-    """Names as one block of bytes, and where each of them ends in it.
+    """Names as one block of bytes and the end of each name in it.
 
-    A million strings are a million objects, 100 MB, of which a loader process gets a copy page by page as it counts
-    references. A block takes the bytes of the names and 8 more for each, and stays shared.
+    A million strings are a million objects, 100 MB, which every loader process copies page by page, because reference
+    counts are written (copy on write). A block needs the bytes of the names and 8 more for each, and stays shared.
 
     Args:
-        names: are gone through once.
+        names: iterated once.
     """
 
     def __init__(self, names: Iterable[str]) -> None:
@@ -30,20 +30,20 @@ class Names(Sequence[str]):
 
     @classmethod
     def of_block(cls, block: bytes, ends: np.ndarray) -> "Names":
-        """Names that are a block already.
+        """Names from an existing block.
 
         Args:
-            block: their UTF-8, without anything between them.
-            ends: where each ends, `(N,)`.
+            block: the names in UTF-8, without separators.
+            ends: the end of each name in the block, `(N,)`.
 
         Raises:
-            ValueError: the ends are none of names in this block.
+            ValueError: `ends` and `block` do not match.
         """
         if ends.ndim != 1 or not np.issubdtype(ends.dtype, np.integer):
-            raise ValueError("the ends of names are no list of whole numbers")
+            raise ValueError("the ends of names are not a list of integers")
         ends = ends.astype(np.int64)
         last = int(ends[-1]) if len(ends) else 0
-        # Differences of numbers from anywhere may wrap, comparisons do not.
+        # Compare, don't subtract: differences may overflow.
         if last != len(block) or np.any(ends[:1] < 0) or np.any(ends[1:] < ends[:-1]):
             raise ValueError("names and their ends do not match")
         names = cls(())

@@ -1,4 +1,4 @@
-"""How often each bin of the ab plane occurs in a list of photos: the prior that rare colours are weighed by."""
+"""The prior for class rebalancing: how often each ab bin occurs in a list of photos."""
 
 import hashlib
 import pickle
@@ -15,25 +15,24 @@ from colorization.errors import DataError, PictureError
 from colorization.runtime.console import tracked
 from colorization.runtime.files import atomic_file
 
-# Part of the name of every file of a prior: to be changed with the way of measuring.
+# Part of a prior's file name: change it with the method.
 _METHOD = b"1"
-# A photo is looked at in a grid of this many pixels, so that large photos count as much as small ones.
+# Pixels sampled from a photo, the same number for large and small ones.
 _GRID = (32, 32)
 
 
 def sample_ab(rgb: Image.Image) -> Tensor:
-    """The colours of a photo's pixels at the places of a regular grid, float32 `(2, 32, 32)` in Lab units.
+    """The colours of a photo on a regular grid of pixels, float32 `(2, 32, 32)` in Lab units.
 
-    Pixels are picked, not averaged: the mean of two colours lies between them, nearer to gray, so that a histogram of
-    averaged pixels (of a thumbnail, or of a JPEG decoded at a smaller scale) lacks the saturated colours that the
-    prior is there to count.
+    Pixels are sampled, not averaged: the mean of two colours is nearer to gray, so that a histogram of averaged pixels
+    (of a thumbnail, or of a JPEG decoded at a smaller scale) lacks the saturated colours that the prior has to count.
     """
     picked = rgb.resize(_GRID, Image.Resampling.NEAREST)
     return rgb_to_lab(to_tensor(picked))[1:]
 
 
 def count_bins(ab: Tensor, bins: Tensor) -> Tensor:
-    """How many pixels of `(2, H, W)` ab have each of the `(Q, 2)` bins for their nearest: int64 `(Q,)`."""
+    """The number of pixels of `(2, H, W)` ab nearest to each of the `(Q, 2)` bins: int64 `(Q,)`."""
     _, nearest = nearest_bins(ab.unsqueeze(0), bins)
     return torch.bincount(nearest.flatten(), minlength=len(bins))
 
@@ -60,14 +59,14 @@ def _sum(counts: list[Tensor]) -> Tensor:
 
 
 def measure_prior(photos: Photos, bins: Tensor, num_workers: int, most: int = 20000) -> Tensor:
-    """The share of pixels whose nearest bin is each. Every photo weighs alike; those that can't be read or hold no
-    colour are passed over, as they are in training. The result does not depend on `num_workers`.
+    """The share of pixels nearest to each bin. Every photo has the same weight; photos that can't be read or have no
+    colour are skipped, as in training. The result does not depend on `num_workers`.
 
     Args:
-        photos: what to look at; of more than `most`, that many, evenly spaced over the list.
+        photos: the photos; if there are more than `most`, a subset evenly spaced over the list.
         bins: `(Q, 2)` in Lab units, see `colorization.color.ab_bins`.
         num_workers: loader processes.
-        most: the most photos that are looked at.
+        most: maximum number of photos.
 
     Returns:
         float32 `(Q,)`, on the CPU, with sum 1.
@@ -88,15 +87,15 @@ def measure_prior(photos: Photos, bins: Tensor, num_workers: int, most: int = 20
     for batch in tracked(loader, f"Measuring the colours of {looked_at} photos"):
         counts += batch
     if counts.sum() == 0:
-        raise DataError(f"none of {looked_at} photos can be read and holds colour: add colour photos to measure")
+        raise DataError(f"none of {looked_at} photos can be read and has colour: add colour photos")
     return (counts / counts.sum()).float()
 
 
 def cached_prior(photos: Photos, bins: Tensor, folder: Path, num_workers: int) -> Tensor:
-    """`measure_prior`, measured once for these photos and bins and kept in a file of `folder`, which is made.
+    """`measure_prior`, measured once for these photos and bins and cached in a file of `folder`, which is created.
 
-    Several processes may ask at the same time: each then measures for itself, and the file is never half written. A
-    file that is damaged is measured anew.
+    Several processes may call it at the same time: each then measures for itself, and the write is atomic. A corrupt
+    file is measured again.
 
     Returns:
         As `measure_prior`.

@@ -1,4 +1,4 @@
-"""Protocols: how a photo becomes the picture that is scored. Numbers of different protocols can't be compared."""
+"""Protocols: how a photo is cropped and resized for scoring. Scores of different protocols can't be compared."""
 
 from typing import Literal
 
@@ -7,7 +7,7 @@ from torchvision.transforms import v2
 
 from colorization.errors import ConfigError, PictureError
 
-# Below this side the windows of SSIM and the layers of LPIPS do not fit into a picture.
+# Minimum side for the windows of SSIM and the layers of LPIPS.
 SMALLEST = 32
 
 Geometry = Literal["fit_middle", "crop_middle", "stretch", "native"]
@@ -21,23 +21,22 @@ _FILTERS = {
 
 
 class Protocol:
-    """Cuts and resizes a photo for scoring, with Pillow and so with antialiasing.
+    """Crops and resizes a photo for scoring, with Pillow and hence with antialiasing.
 
     Args:
-        geometry: `fit_middle` resizes the photo until its shorter side has `size` px, then cuts the middle square;
-            `crop_middle` cuts the middle square at full resolution, then resizes it; `stretch` resizes the whole photo
-            to a square, whatever its shape; `native` leaves it as it is.
-        size: the side of the square in pixels; None with `native`, and only there.
-        interpolation: how it is resized; `area` takes the mean over the area of a new pixel, and repeats pixels where a
-            photo is smaller than the square.
+        geometry: `fit_middle` resizes the shorter side to `size` px, then crops the centre square; `crop_middle` crops
+            the centre square at full resolution, then resizes it; `stretch` resizes the whole photo to a square without
+            keeping its aspect ratio; `native` does nothing.
+        size: side of the square in pixels; None for `native` only.
+        interpolation: filter; `area` takes the mean over the area of a new pixel, and repeats pixels when upscaling.
 
     Raises:
-        ConfigError: `size` does not go with `geometry`, or is too small.
+        ConfigError: `size` does not fit `geometry`, or is too small.
     """
 
     def __init__(self, geometry: Geometry, size: int | None, interpolation: Interpolation = "bilinear") -> None:
         if (size is None) != (geometry == "native"):
-            what = "takes no size: give protocol.size=null" if size else "needs a size: give for instance size=256"
+            what = "takes no size: give protocol.size=null" if size else "needs a size: give for example size=256"
             raise ConfigError(f"protocol.geometry={geometry} {what}")
         if size is not None and size < 16:
             raise ConfigError(f"protocol.size={size} is too small: give 16 or more")
@@ -49,7 +48,7 @@ class Protocol:
         """An RGB photo to the picture that is scored.
 
         Raises:
-            PictureError: `native`, and a side is shorter than `SMALLEST`.
+            PictureError: with `native`, a side is shorter than `SMALLEST`.
         """
         if self.size is None:
             if min(image.size) < SMALLEST:
@@ -61,7 +60,7 @@ class Protocol:
         if self.geometry == "crop_middle":
             square: Image.Image = v2.functional.center_crop(image, [min(image.size)])
             return square.resize((self.size, self.size), resample)
-        # Truncated as torchvision does it: a scored picture is one like those that validation sees.
+        # Truncated as in torchvision, so that scored pictures are those of validation.
         width, height = (int(side * self.size / min(image.size)) for side in image.size)
         cut: Image.Image = v2.functional.center_crop(image.resize((width, height), resample), [self.size])
         return cut
@@ -70,8 +69,8 @@ class Protocol:
         if self.size is None:
             return "every picture at its own size"
         what = {
-            "fit_middle": f"shorter side to {self.size} px, then the middle square",
-            "crop_middle": f"the middle square, then to {self.size} px",
+            "fit_middle": f"shorter side to {self.size} px, then the centre square",
+            "crop_middle": f"the centre square, then to {self.size} px",
             "stretch": f"stretched to {self.size} x {self.size} px",
         }[self.geometry]
         return f"{what}, {self.interpolation}"

@@ -1,4 +1,4 @@
-"""The colour photos inside scikit-image's wheel: a data set that needs no download."""
+"""The colour photos in scikit-image's wheel: a dataset without a download."""
 
 import sys
 from functools import cache
@@ -14,7 +14,7 @@ from colorization.data.photos import Photos
 from colorization.errors import ConfigError
 from colorization.imagefiles import open_picture, write_picture
 
-# File names, and whose the photos are according to the docstrings of skimage.data.
+# File names and authors, from the docstrings of skimage.data.
 TRAIN = {
     "astronaut.png": "Eileen Collins, NASA, public domain",
     "coffee.png": "Rachel Michetti, CC0",
@@ -27,11 +27,11 @@ VAL = {"chelsea.png": "Stéfan van der Walt, CC0"}
 
 
 class SamplePhotos(Photos):
-    """Photos of scikit-image's wheel.
+    """Photos in scikit-image's wheel.
 
     Args:
         names: their file names.
-        repeats: how often each one counts.
+        repeats: how often each photo occurs.
     """
 
     def __init__(self, names: list[str], repeats: int = 1) -> None:
@@ -53,15 +53,15 @@ class SamplePhotos(Photos):
 
 @cache
 def _decode(name: str) -> Image.Image:
-    # Seven photos fit in memory, and decoding takes longer than everything else that is done to them.
+    # Seven photos fit in memory, and decoding is the slowest step.
     return open_picture(Path(skimage.__file__).parent / "data" / name)
 
 
 class SampleDataModule(PhotoDataModule):
-    """Six photos to learn from and a cat to be judged by. Far too few to learn what colour things have.
+    """Six training photos and a cat for validation: far too few to learn what colour things have.
 
     Args:
-        repeats: how many cuts of each training photo make an epoch.
+        repeats: crops of each training photo per epoch.
         loading: see `PhotoDataModule`.
     """
 
@@ -83,7 +83,7 @@ class SampleDataModule(PhotoDataModule):
 
 
 def write_gray(folder: Path) -> None:
-    """Writes black-and-white copies of all photos into a folder, as something to colour."""
+    """Writes black-and-white copies of all photos into a folder."""
     photos = SamplePhotos([*TRAIN, *VAL])
     for index in range(len(photos)):
         gray = photos.open(index).convert("L").convert("RGB")

@@ -1,4 +1,4 @@
-"""Which photos are learned from, and which are held out: the same on every machine, whatever else is added."""
+"""Splits into training, validation and test photos: the same on every machine, also if photos are added."""
 
 import hashlib
 import unicodedata
@@ -9,18 +9,18 @@ import numpy as np
 from colorization.data.datamodule import Split
 from colorization.errors import ConfigError, DataError
 
-# What a photo's top-level folder is called, and the number that stands for it below.
+# Top-level folders, and their codes.
 _NUMBERS: dict[str, int] = {"train": 0, "val": 1, "test": 2}
 _ELSEWHERE = 3
 
 
 class Splits:
-    """The splits of a list of photos: by top-level folder where there are `train` and `val`, otherwise by a hash of the
-    name. `test` is the folder of that name.
+    """The splits of a list of photos: by top-level folder if `train` and `val` exist, otherwise by a hash of the name.
+    `test` is the folder of that name.
 
     Args:
-        names: of all photos, relative and with `/`, sorted. Gone through twice.
-        val_share: the share of names that hashing holds out, 0..1.
+        names: of all photos, relative and with `/`, sorted. Iterated twice.
+        val_share: share of names that is held out by the hash, 0..1.
     """
 
     def __init__(self, names: Sequence[str], val_share: float) -> None:
@@ -43,13 +43,13 @@ class Splits:
         self.numbers[rest[held_out]] = _NUMBERS["val"]
 
     def indices(self, split: Split) -> np.ndarray | None:
-        """The numbers of a split's photos, int64, ascending.
+        """The indices of a split's photos, int64, ascending.
 
         Returns:
-            None for `test` without such a folder.
+            None for `test` if there is no such folder.
 
         Raises:
-            DataError: a single photo can't be split.
+            DataError: there is only one photo.
         """
         if split == "all":
             return np.arange(len(self.numbers))
@@ -68,25 +68,25 @@ class Splits:
 
     @property
     def own_test(self) -> Split | None:
-        """`test` or `val`, if top-level folders of these names set photos apart for scoring; otherwise None."""
+        """`test` or `val` if a top-level folder of this name exists; otherwise None."""
         if self.has_test:
             return "test"
         return "val" if self.by_folder else None
 
 
 def checked_share(share: float) -> float:
-    """A `val_share` that makes sense.
+    """Returns a valid `val_share`.
 
     Raises:
-        ConfigError: it does not.
+        ConfigError: it is out of range.
     """
     if not 0 < share < 1:
-        raise ConfigError(f"data.val_share={share:g} is no share: give a number between 0 and 1, for instance 0.1")
+        raise ConfigError(f"data.val_share={share:g} is not a share: give a number between 0 and 1, for example 0.1")
     return share
 
 
 def name_hash(name: str) -> float:
-    """A name's place in 0..1, the same wherever and whenever it is asked for."""
-    # macOS may spell an accented name in two code points where Linux has one.
+    """A hash of a name in 0..1, the same on every machine."""
+    # macOS may use two code points for an accented letter, Linux one.
     spelled = unicodedata.normalize("NFC", name).encode("utf-8", "surrogateescape")
     return int.from_bytes(hashlib.sha256(spelled).digest()[:8], "big") / 2**64

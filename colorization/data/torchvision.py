@@ -1,4 +1,4 @@
-"""Data sets that torchvision downloads by name."""
+"""Datasets that torchvision downloads by name."""
 
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -11,8 +11,7 @@ from colorization.data.datamodule import PhotoDataModule, Split
 from colorization.data.photos import JoinedPhotos, Photos
 from colorization.errors import DataError, PictureError
 
-# What each class of torchvision wants to hear for the photos to learn from, to validate on and, where it has some
-# apart from those, to test on.
+# Arguments of each torchvision class for the splits train, val and, if there is a third one, test.
 SPLITS: dict[str, dict[str, dict[str, Any]]] = {
     "Imagenette": {"train": {"split": "train", "size": "320px"}, "val": {"split": "val", "size": "320px"}},
     "CIFAR10": {"train": {"train": True}, "val": {"train": False}},
@@ -27,11 +26,11 @@ Name = Literal["Imagenette", "CIFAR10", "STL10", "Flowers102", "OxfordIIITPet", 
 
 
 class TorchvisionPhotos(Photos):
-    """A data set of torchvision, its labels passed over.
+    """A torchvision dataset without its labels.
 
     Args:
-        dataset: gives a PIL picture and a label for each index.
-        title: what reports call it.
+        dataset: a PIL picture and a label for each index.
+        title: its name in reports.
     """
 
     def __init__(self, dataset: Dataset[Any], title: str) -> None:
@@ -47,7 +46,7 @@ class TorchvisionPhotos(Photos):
     def open(self, index: int) -> Image.Image:
         try:
             return self.dataset[index][0]
-        except Exception as error:  # Pillow's decoders raise what they like on damaged files
+        except Exception as error:  # Pillow's decoders raise any exception on corrupt files
             raise PictureError(f"can't be read: {error}") from error
 
     def stamp(self, index: int) -> str:
@@ -55,11 +54,11 @@ class TorchvisionPhotos(Photos):
 
 
 class TorchvisionDataModule(PhotoDataModule):
-    """A data set of torchvision, downloaded once.
+    """A torchvision dataset, downloaded once.
 
     Args:
-        name: torchvision's name of the data set.
-        root: the folder that it is, or will be, in.
+        name: torchvision's name of the dataset.
+        root: the folder that it is in, or is downloaded to.
         loading: see `PhotoDataModule`.
     """
 
@@ -94,7 +93,7 @@ class TorchvisionDataModule(PhotoDataModule):
             return kind(self.root, download=True, **options)
         except Exception as error:
             raise DataError(
-                f"data.name={self.dataset_name} could not be downloaded ({type(error).__name__}): fetch it as "
-                f"torchvision.datasets.{self.dataset_name} describes and unpack it in {self.root}, or name the folder "
-                "it is in with data.root=DIR"
+                f"data.name={self.dataset_name} can't be downloaded ({type(error).__name__}): fetch it as described "
+                f"in torchvision.datasets.{self.dataset_name} and unpack it in {self.root}, or give its folder with "
+                "data.root=DIR"
             ) from error

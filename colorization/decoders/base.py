@@ -1,4 +1,4 @@
-"""What every decoder promises."""
+"""Base class of decoders."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -12,15 +12,15 @@ class Decoder(nn.Module, ABC):
     """A pyramid of features to a map at the input's resolution.
 
     `forward` takes the backbone's maps, finest first, map i of shape `(B, channels[i], H/reductions[i],
-    W/reductions[i])`, and returns `(B, out_channels, H, W)`. A decoder reads `reductions`; it never counts on how many
-    maps there are.
+    W/reductions[i])`, and returns `(B, out_channels, H, W)`. A decoder reads `reductions` and
+    works with any number of maps.
 
     A new decoder is a subclass in a file of this folder, and one file in `conf/decoder/`.
 
     Args:
         channels: the backbone's `channels`.
         reductions: the backbone's `reductions`.
-        out_channels: what the objective asks for.
+        out_channels: the objective's `out_channels`.
     """
 
     def __init__(self, channels: Sequence[int], reductions: Sequence[int], out_channels: int) -> None:
@@ -35,10 +35,10 @@ class Decoder(nn.Module, ABC):
 
 
 def checked_width(width: int) -> int:
-    """A decoder's `width` that makes sense.
+    """Returns a valid `width`.
 
     Raises:
-        ConfigError: it does not.
+        ConfigError: it is too small.
     """
     if width < 16:
         raise ConfigError(f"decoder.width={width} is too small: give 16 or more")
@@ -46,7 +46,7 @@ def checked_width(width: int) -> int:
 
 
 def output_layer(in_channels: int, out_channels: int) -> nn.Conv2d:
-    """A 3x3 convolution that starts close to zero, so that an untrained regression network begins at gray."""
+    """A 3x3 convolution initialized close to zero, so that an untrained regression network predicts gray."""
     layer = nn.Conv2d(in_channels, out_channels, 3, padding=1)
     nn.init.normal_(layer.weight, std=1e-3)
     assert layer.bias is not None

@@ -1,4 +1,4 @@
-"""A light decoder that stops before the picture's resolution, because colours are smooth."""
+"""A light decoder that stops at a fraction of the picture's resolution, because colours are smooth."""
 
 from collections.abc import Sequence
 
@@ -11,21 +11,21 @@ from colorization.errors import ConfigError
 
 
 class PyramidDecoder(Decoder):
-    """Joins the maps of the pyramid from the deepest one up to a fraction of the resolution, and resizes the result.
+    """Merges the maps of the pyramid from the deepest one up to a fraction of the resolution, then upsamples.
 
-    At each map a 1x1 convolution brings what came before and the map to the step's width, and `depth` 3x3 convolutions
-    follow, each with GroupNorm and ReLU. The width halves wherever the resolution doubles, so that all 3x3 convolutions
+    At each map, a 1x1 convolution merges the previous step and the map to the step's width; `depth` 3x3 convolutions
+    follow, each with GroupNorm and ReLU. The width halves when the resolution doubles, so that all 3x3 convolutions
     take the same time: with `width=256` and `stop=4` 9.4 million multiplications each on 128 x 128 px.
 
-    Colours of a quarter of the resolution, sharpened along the edges of the lightness as prediction does it, are hardly
-    told from full ones (the reason why JPEG and video store them at half), and a full-resolution decoder spends most of
-    its time on what lies beyond.
+    Colours at a quarter of the resolution, sharpened along the edges of the lightness as in prediction, are hard to
+    tell from full resolution (JPEG and video store them at half). A full-resolution decoder spends most of its time on
+    the finer maps.
 
     Args:
         channels, reductions, out_channels: see `Decoder`.
         width: channels at the deepest map.
-        depth: 3x3 convolutions at each map.
-        stop: maps that reduce the picture less often than this are left out; the output is resized by the rest.
+        depth: number of 3x3 convolutions at each map.
+        stop: maps with a smaller reduction are not used.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class PyramidDecoder(Decoder):
         if depth < 1:
             raise ConfigError(f"decoder.depth={depth} is too small: give 1 or more")
         if not 1 <= stop <= self.reductions[-1]:
-            raise ConfigError(f"decoder.stop={stop} can't work with this backbone: give 1 to {self.reductions[-1]}")
+            raise ConfigError(f"decoder.stop={stop} is out of range for this backbone: give 1 to {self.reductions[-1]}")
         self.joined = [index for index, reduction in enumerate(self.reductions) if reduction >= stop][::-1]
         self.steps = nn.ModuleList()
         current = 0

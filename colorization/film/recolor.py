@@ -17,7 +17,8 @@ from colorization.color import lab_to_rgb, merge_lab, reduce_chroma, rgb_to_ligh
 from colorization.errors import ConfigError, PictureError, first_line
 from colorization.film.stabilize import Flicker, Stabilizer
 from colorization.inference.colorizer import Colorizer, is_out_of_memory
-from colorization.runtime.files import atomic_file
+from colorization.runtime.files import StrPath, atomic_file
+from colorization.runtime.installation import install_hint
 
 # Encoders and options by codec, in order of preference if the container supports several. The quality is visually
 # lossless.
@@ -55,7 +56,7 @@ class FilmReport:
 
 
 def color_film(
-    colorizer: Colorizer, source: Path, target: Path, batch_size: int = 8, progress: Progress | None = None
+    colorizer: Colorizer, source: StrPath, target: StrPath, batch_size: int = 8, progress: Progress | None = None
 ) -> FilmReport:
     """Colours a film.
 
@@ -77,7 +78,8 @@ def color_film(
     try:
         import av
     except ImportError:
-        raise ConfigError("films need the package av: pip install 'colorization[film]'") from None
+        raise ConfigError(f"films need the package av: {install_hint('film')}") from None
+    target = Path(target)
     try:
         with atomic_file(target) as part, av.open(source) as reader:
             with av.open(part, "w") as writer:

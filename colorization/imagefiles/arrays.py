@@ -1,5 +1,6 @@
 """Pictures as programs hold them (Pillow, NumPy, PyTorch) to `Picture` and back."""
 
+import os
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from torch import Tensor
 from colorization.errors import PictureError
 from colorization.imagefiles.picture import Picture
 from colorization.imagefiles.profiles import SRGB_PROFILE
-from colorization.imagefiles.reading import from_pil
+from colorization.imagefiles.reading import from_pil, read_picture
 from colorization.imagefiles.saving import to_8_bits, to_pil
 
 
@@ -19,13 +20,18 @@ def as_picture(image: Any) -> Picture:
     """One picture; floats stay floats.
 
     Args:
-        image: a PIL picture; an array `(H, W)`, `(H, W, 1)`, `(H, W, 3)` or `(H, W, 4)` of uint8, uint16 or floats in
-            0..1; a tensor of the same types, `(1, H, W)`, `(3, H, W)` or `(4, H, W)`.
+        image: a path; a PIL picture; an array `(H, W)`, `(H, W, 1)`, `(H, W, 3)` or `(H, W, 4)` of uint8, uint16 or
+            floats in 0..1; a tensor of the same types, `(1, H, W)`, `(3, H, W)` or `(4, H, W)`.
 
     Raises:
         PictureError: it is none of these.
     """
     pixels: NDArray[Any]
+    if isinstance(image, str | os.PathLike):
+        try:
+            return to_8_bits(read_picture(image))
+        except PictureError as error:
+            raise PictureError(f"{os.fspath(image)} {error}") from error
     if isinstance(image, Image.Image):
         try:
             return to_8_bits(from_pil(image))
@@ -43,7 +49,9 @@ def as_picture(image: Any) -> Picture:
         pixels = pixels[..., None] if pixels.ndim == 2 else pixels
         shapes = "(H, W), (H, W, 1), (H, W, 3) or (H, W, 4)"
     else:
-        raise PictureError(f"{type(image).__name__} is no picture: give a PIL picture, an array, a tensor or a list")
+        raise PictureError(
+            f"{type(image).__name__} is no picture: give a path, a PIL picture, an array, a tensor or a list"
+        )
     known = pixels.dtype in (np.uint8, np.uint16, np.float32)
     if not known or pixels.ndim != 3 or pixels.shape[2] not in (1, 3, 4) or not pixels.size:
         raise PictureError(f"{what} is no picture: give uint8, uint16 or floats in 0..1 of shape {shapes}")
@@ -55,7 +63,7 @@ def as_picture(image: Any) -> Picture:
 
 def like(image: Any, colored: Picture) -> Any:
     """A coloured picture as the kind and type that its original was given to `as_picture` as."""
-    if isinstance(image, Image.Image):
+    if isinstance(image, Image.Image | str | os.PathLike):
         drawn = to_pil(colored)
         kept = {"dpi": colored.dpi, "exif": colored.exif, "icc_profile": SRGB_PROFILE if colored.has_profile else None}
         drawn.info.update({key: value for key, value in kept.items() if value is not None})

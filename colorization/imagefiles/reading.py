@@ -26,6 +26,7 @@ from colorization.imagefiles.picture import (
 )
 from colorization.imagefiles.profiles import profile_space, to_srgb
 from colorization.imagefiles.saving import on_white, to_8_bits, to_pil
+from colorization.runtime.files import StrPath
 
 FILM_SUFFIXES = frozenset(
     {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".mts", ".wmv", ".3gp"}
@@ -50,17 +51,18 @@ def is_picture(name: str) -> bool:
     return os.path.splitext(name)[1].lower() in SUFFIXES and not os.path.basename(name).startswith(".")
 
 
-def is_film(path: Path) -> bool:
+def is_film(path: StrPath) -> bool:
     """Whether a file's name ends like a film's and the file is not hidden."""
+    path = Path(path)
     return path.suffix.lower() in FILM_SUFFIXES and not path.name.startswith(".")
 
 
-def find_pictures(folder: Path) -> list[str]:
+def find_pictures(folder: StrPath) -> list[str]:
     """Names of all pictures below a folder, relative to it, with `/`, sorted. Links to folders are not followed."""
     return list(walk_pictures(folder))
 
 
-def walk_pictures(folder: Path) -> Iterator[str]:
+def walk_pictures(folder: StrPath) -> Iterator[str]:
     """As `find_pictures`, one by one: no more names are in memory than one folder has."""
     return _walk(os.fspath(folder), "")
 
@@ -85,7 +87,7 @@ def is_gray_mode(image: Image.Image) -> bool:
     return image.mode in _GRAY_MODES or image.mode.startswith("I;")
 
 
-def read_picture(source: Path | BinaryIO, max_pixels: int = MAX_PIXELS) -> Picture:
+def read_picture(source: StrPath | BinaryIO, max_pixels: int = MAX_PIXELS) -> Picture:
     """Reads the first frame or page of a picture as upright sRGB, with what is to be kept when it is written again.
 
     Args:
@@ -113,7 +115,7 @@ def read_picture(source: Path | BinaryIO, max_pixels: int = MAX_PIXELS) -> Pictu
         return _described(pixels, alpha, image, _Head.of(image))
 
 
-def open_picture(source: Path | BinaryIO) -> Image.Image:
+def open_picture(source: StrPath | BinaryIO) -> Image.Image:
     """Opens and decodes a picture; still in the mode, size and orientation of the file.
 
     Args:
@@ -137,11 +139,12 @@ def open_picture(source: Path | BinaryIO) -> Image.Image:
 
 
 @contextlib.contextmanager
-def _opened(source: Path | BinaryIO) -> Iterator[BinaryIO]:
-    if not isinstance(source, Path):
+def _opened(source: StrPath | BinaryIO) -> Iterator[BinaryIO]:
+    if not isinstance(source, str | os.PathLike):
         yield source if source.seekable() else io.BytesIO(source.read())
         return
     try:
+        source = Path(source)
         if source.exists() and not source.is_file():  # opening a pipe would wait for ever
             raise PictureError("is not a file")
         file = source.open("rb")

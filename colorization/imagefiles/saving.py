@@ -13,7 +13,7 @@ from colorization.errors import PictureError
 from colorization.imagefiles.deep import write_png, write_tiff
 from colorization.imagefiles.picture import Picture, Pixels
 from colorization.imagefiles.profiles import SRGB_PROFILE
-from colorization.runtime.files import atomic_file
+from colorization.runtime.files import StrPath, atomic_file
 
 # What each format is asked for. Halving the colour's resolution (4:2:0) is no way to keep colours.
 _OPTIONS: dict[str, dict[str, Any]] = {
@@ -52,7 +52,7 @@ def file_format(ending: str) -> str:
 
 
 def save_picture(
-    picture: Picture, target: Path | BinaryIO, format: str | None = None, quality: int | None = None
+    picture: Picture, target: StrPath | BinaryIO, format: str | None = None, quality: int | None = None
 ) -> list[str]:
     """Writes a picture with its EXIF, resolution, profile, transparency and depth, as far as the format has them.
 
@@ -72,7 +72,8 @@ def save_picture(
     Raises:
         PictureError: it can't be written there.
     """
-    if isinstance(target, Path):
+    if isinstance(target, str | os.PathLike):
+        target = Path(target)
         try:
             chosen = file_format(target.suffix if format is None else format)
         except PictureError as error:
@@ -98,7 +99,7 @@ def save_picture(
     return notes
 
 
-def write_picture(image: Image.Image, path: Path) -> None:
+def write_picture(image: Image.Image, path: StrPath) -> None:
     """Writes a picture of Pillow's in the format that its name's ending says, whole or not at all.
 
     Raises:

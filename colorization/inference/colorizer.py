@@ -22,6 +22,7 @@ from colorization.imagefiles.picture import Picture
 from colorization.inference.tiles import colors_at, guide_colors, paint, shrink_lightness
 from colorization.network import ColorizationNetwork
 from colorization.objectives.base import Objective
+from colorization.runtime.files import StrPath
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +66,7 @@ class Colorizer:
     @classmethod
     def from_checkpoint(
         cls,
-        path: str | Path,
+        path: StrPath,
         device: str = "auto",
         resolution: int | None = None,
         saturation: float = 1.0,
@@ -160,6 +161,7 @@ class Colorizer:
         Args:
             image: a picture, or a list or tuple of them. Colours it has are not looked at. It may be
 
+                - a path, as a string or `os.PathLike`;
                 - a PIL picture of any mode;
                 - an array `(H, W)`, `(H, W, 1)` (gray), `(H, W, 3)` (RGB) or `(H, W, 4)` (RGB and alpha), of uint8,
                   uint16 or floats in 0..1;
@@ -167,8 +169,8 @@ class Colorizer:
 
         Returns:
             What was given, coloured, of the same kind, type, size and device: mode `RGB`, arrays `(H, W, 3)`, tensors
-            `(..., 3, H, W)`, a list for a list. Alpha is kept (mode `RGBA`, a fourth channel). A PIL picture comes back
-            upright, in sRGB and with 8 bits.
+            `(..., 3, H, W)`, a list for a list; for a path, a PIL picture. Alpha is kept (mode `RGBA`, a fourth
+            channel). A PIL picture comes back upright, in sRGB and with 8 bits.
 
         Raises:
             PictureError: it is of another type or shape.

@@ -15,6 +15,7 @@ from torchmetrics.image.fid import FrechetInceptionDistance, NoTrainInceptionV3
 
 from colorization.color import to_float
 from colorization.errors import ConfigError
+from colorization.runtime.installation import install_hint
 from colorization.weights.downloads import cached, download
 
 _ALEXNET = torchvision.models.AlexNet_Weights.IMAGENET1K_V1.url
@@ -78,9 +79,7 @@ class Fid(nn.Module):
         try:
             import torch_fidelity  # noqa: F401
         except ImportError:
-            raise UnavailableError(
-                "metrics: fid needs the package torch-fidelity: pip install 'colorization[fid]'"
-            ) from None
+            raise UnavailableError(f"metrics: fid needs the package torch-fidelity: {install_hint('fid')}") from None
         path = _find("fid", weights, _INCEPTION, "the Inception network's weights (91 MB)", may_download)
         _read("fid", path)  # torch-fidelity would run code in the file
         try:

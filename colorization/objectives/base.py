@@ -1,4 +1,4 @@
-"""What every objective promises."""
+"""Base class of objectives."""
 
 import math
 from abc import ABC, abstractmethod
@@ -9,29 +9,28 @@ from torch import Tensor, nn
 from colorization.errors import ConfigError
 from colorization.objectives.terms.base import Term
 
-# What losses are logged as, besides the terms.
+# Names of logged losses that terms must not take.
 _TAKEN = ("loss", "pixel", "discriminator")
 
 
 class Objective(nn.Module, ABC):
-    """Gives the network's output its meaning, and says how wrong it is: a loss on each pixel, and any further terms on
-    the colours that the output stands for, weighted and summed.
+    """Decodes the network's output to ab, and computes the loss: a weighted sum of a loss on each pixel and of further
+    terms on the decoded colours.
 
-    Whatever an objective learns from data is a buffer, so that it travels in the checkpoint.
+    Whatever an objective learns from data is a buffer, so that checkpoints hold it.
 
     A new objective is a subclass in a file of this folder, and one file in `conf/objective/`. Its `__init__` takes its
     own options and `**summed`, which it passes on.
 
     Args:
-        weight: of the loss on each pixel.
+        weight: weight of the loss on each pixel.
         terms: further terms by name, see `Term`.
 
     Attributes:
-        out_channels: how many channels the network has to produce.
-        temperature: how far decoding goes from the mean to the mode of a distribution; None for an objective that
-            predicts none.
+        out_channels: number of channels of the network's output.
+        temperature: of the annealed mean that decodes a distribution; None for an objective without one.
         vividness: where decoding lies between safe (0) and vivid (1) colours; None for an objective without the choice.
-        wants_prior: whether `set_prior` is to be called before training.
+        wants_prior: whether `set_prior` has to be called before training.
     """
 
     out_channels: int
@@ -43,37 +42,37 @@ class Objective(nn.Module, ABC):
         super().__init__()
         chosen = {name: term for name, term in (terms or {}).items() if term is not None}
         if not (0 <= weight < math.inf) or (weight == 0 and not chosen):
-            raise ConfigError(f"objective.weight={weight:g} can't work: give a number above 0, or 0 beside other terms")
+            raise ConfigError(f"objective.weight={weight:g} is out of range: give more than 0, or 0 with other terms")
         for name, term in chosen.items():
             if name in _TAKEN:
-                raise ConfigError(f"objective.terms.{name} bears a name that is taken: give the term another")
+                raise ConfigError(f"objective.terms.{name}: this name is reserved, give the term another one")
             if not isinstance(term, Term):
                 raise ConfigError(
-                    f"objective.terms.{name} is no term: choose one with +objective/term@objective.terms.NAME=FILE"
+                    f"objective.terms.{name} is not a term: choose one with +objective/term@objective.terms.NAME=FILE"
                 )
         self.weight = weight
         self.terms = nn.ModuleDict(chosen)
 
     @abstractmethod
     def pixel_loss(self, prediction: Tensor, ab: Tensor) -> Tensor:
-        """How wrong a prediction is, pixel by pixel: a scalar, for the arguments of `loss`."""
+        """The loss on each pixel: a scalar. Arguments as for `loss`."""
 
     @abstractmethod
     def decode(self, prediction: Tensor) -> Tensor:
         """The network's output `(B, out_channels, H, W)` to ab in Lab units, float32 `(B, 2, H, W)`."""
 
     def loss(self, prediction: Tensor, ab: Tensor, lightness: Tensor, progress: float = 1.0) -> dict[str, Tensor]:
-        """How wrong a prediction is.
+        """The loss of a prediction.
 
         Args:
             prediction: the network's output, `(B, out_channels, H, W)`.
             ab: the true colours in Lab units, `(B, 2, H, W)`.
             lightness: `(B, 1, H, W)` in 0..100.
-            progress: the share of the training run that is done, 0..1; terms that begin later are left out.
+            progress: share of the training run that is done, 0..1; terms that begin later are left out.
 
         Returns:
-            Scalars by name: `loss`, which is minimized, and, if there are further terms, what it is the weighted sum
-            of. In eval mode without the terms whose yardstick changes in the course of training.
+            Scalars by name: `loss`, which is minimized, and its summands if there are further terms. In eval mode,
+            terms that are not `comparable` are left out.
         """
         pixel = self.pixel_loss(prediction, ab)
         total = self.weight * pixel
@@ -89,5 +88,5 @@ class Objective(nn.Module, ABC):
         return {"loss": total, **losses}
 
     def set_prior(self, prior: Tensor) -> None:
-        """Takes the share of each bin of `colorization.color.ab_bins` in the training photos, `(Q,)`."""
+        """Sets the share of each bin of `colorization.color.ab_bins` in the training photos, `(Q,)`."""
         raise AssertionError(f"{type(self).__name__} has no use for a prior")

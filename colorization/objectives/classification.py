@@ -1,4 +1,4 @@
-"""Predict a distribution over ab bins for each pixel."""
+"""Predicts a distribution over ab bins for each pixel."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from colorization.color import COLORLESS_CHROMA, ab_bins, nearest_bins
 from colorization.errors import ConfigError
 from colorization.objectives.base import Objective
 
-# Of the paper: true colours are spread over the 5 nearest bins, by a Gaussian of sigma 5 Lab units.
+# Soft targets as in the paper: the 5 nearest bins, weighted by a Gaussian with a sigma of 5 Lab units.
 NEIGHBORS = 5
 SIGMA = 5.0
 # The paper predicts distributions at a quarter of the picture's resolution.
@@ -19,18 +19,18 @@ STRIDE = 4
 
 class Classification(Objective):
     """Cross-entropy between a predicted distribution over ab bins and a soft-encoded true colour (Zhang, Isola and
-    Efros, "Colorful Image Colorization", 2016): a mean of colours is no longer the safest answer.
+    Efros, "Colorful Image Colorization", 2016): a mean of colours is no longer the best answer.
 
-    The network's map are features; a layer of this objective makes logits of them, one for each bin, at a quarter of
-    the resolution. Rare colours count more (eq. 4 of the paper), by the prior that `set_prior` is given; until then all
-    colours count alike. Photos without any colour do not count.
+    The network's output are features. A layer of this objective turns them into logits of the bins, at a quarter of the
+    resolution. Rare colours have more weight (class rebalancing, eq. 4 of the paper), by the prior of `set_prior`;
+    without a prior all colours have the same weight. Photos without colour are ignored.
 
     Args:
-        temperature: of the annealed mean that turns a distribution into a colour (eq. 5): 1 is the mean, towards 0
-            the mode. Can be set to another value at any time.
-        uniform_share: lambda of the paper, how much of a uniform distribution is mixed into the prior: 1 switches
+        temperature: of the annealed mean that turns a distribution into a colour (eq. 5): 1 is the mean, near 0 the
+            mode. May be changed at any time.
+        uniform_share: lambda of the paper, the share of a uniform distribution mixed into the prior: 1 turns
             rebalancing off.
-        features: how many channels the network produces.
+        features: number of channels of the network's output.
         summed: `weight` and `terms`, see `Objective`.
     """
 
@@ -41,9 +41,7 @@ class Classification(Objective):
     ) -> None:
         super().__init__(**summed)
         if not 0 < uniform_share <= 1:
-            raise ConfigError(
-                f"objective.uniform_share={uniform_share:g} is no share: give more than 0, and 1 at the most"
-            )
+            raise ConfigError(f"objective.uniform_share={uniform_share:g} is out of range: give more than 0, at most 1")
         if features < 1:
             raise ConfigError(f"objective.features={features} is too small: give 1 or more")
         self.temperature = temperature
@@ -65,7 +63,7 @@ class Classification(Objective):
     @temperature.setter
     def temperature(self, value: float) -> None:
         if not 1e-3 <= value <= 1e3:
-            raise ConfigError(f"temperature={value:g} can't work: give a number from 0.001 to 1000, for instance 0.38")
+            raise ConfigError(f"temperature={value:g} is out of range: give 0.001 to 1000, for example 0.38")
         self._temperature = value
 
     def set_prior(self, prior: Tensor) -> None:
@@ -74,7 +72,7 @@ class Classification(Objective):
 
     def pixel_loss(self, prediction: Tensor, ab: Tensor) -> Tensor:
         logits = self._logits(prediction)
-        # The mean colour of the pixels that a logit stands for; the last ones may hang over the edge.
+        # The mean colour of the pixels of a logit; the last ones may extend beyond the edge.
         coarse = F.avg_pool2d(ab.float(), STRIDE, ceil_mode=True)
         target, nearest = self.encode(coarse)
         cross_entropy = -(target * F.log_softmax(logits, dim=1)).sum(dim=1)
@@ -83,14 +81,14 @@ class Classification(Objective):
         return (weights * cross_entropy).sum() / (colored.sum().clamp(min=1) * nearest[0].numel())
 
     def encode(self, ab: Tensor) -> tuple[Tensor, Tensor]:
-        """Spreads each colour over the bins around it. The mean of the bins under the result is the colour again, but
-        for up to 0.71 Lab units (0.22 on average over the colours of sRGB).
+        """Soft-encodes each colour over its nearest bins. The mean of the bins under the result is the colour, with an
+        error of at most 0.71 Lab units (0.22 on average over the colours of sRGB).
 
         Args:
             ab: `(B, 2, H, W)` in Lab units.
 
         Returns:
-            Distributions `(B, Q, H, W)` that sum to 1 over the bins, and the number of the nearest bin `(B, H, W)`.
+            Distributions `(B, Q, H, W)` that sum to 1 over the bins, and the index of the nearest bin `(B, H, W)`.
         """
         distances, indices = nearest_bins(ab, self.bins, NEIGHBORS)
         shares = torch.softmax(-(distances**2) / (2 * SIGMA**2), dim=-1)
@@ -106,7 +104,7 @@ class Classification(Objective):
         """Logits `(B, Q, H, W)` to ab in Lab units, `(B, 2, H, W)`: the mean after dividing by the temperature."""
         with torch.autocast(logits.device.type, enabled=False):
             logits = logits.float()
-            # The largest becomes 0, so that no temperature is too low.
+            # Subtract the maximum: exp must not overflow at low temperatures.
             shares = torch.softmax((logits - logits.amax(dim=1, keepdim=True)) / self.temperature, dim=1)
             return torch.einsum("bqhw,qc->bchw", shares, self.bins)
 
@@ -117,7 +115,7 @@ class Classification(Objective):
 
 
 def rebalancing_weights(prior: Tensor, bins: Tensor, uniform_share: float) -> Tensor:
-    """How much each bin counts, so that rare colours are learned as well (Zhang et al., 2016, eq. 4).
+    """Class weights that rebalance rare colours (Zhang et al., 2016, eq. 4).
 
     The prior is smoothed over neighbouring bins by a Gaussian of sigma 5 Lab units, mixed with a uniform distribution,
     and inverted; the mean of the weights under the smoothed prior is 1.

@@ -1,4 +1,4 @@
-"""Predict the two numbers a and b of each pixel, and punish the distance."""
+"""Predicts ab for each pixel; the loss is the distance to the true ab."""
 
 from typing import Any, Literal
 
@@ -10,7 +10,7 @@ from colorization.objectives.terms.pixel import Pixel
 
 
 class Regression(Objective):
-    """The network's map is ab divided by 110.
+    """The network's output is ab divided by 110.
 
     Args:
         loss, delta: the distance, see `Pixel`.

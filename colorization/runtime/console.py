@@ -12,7 +12,7 @@ from rich.table import Table
 
 
 class _SharedConsole(Console):
-    """A console that another process has as well: launchers send a script's main function there, with what it names."""
+    """A console that pickles by name: launchers send a command's main function and its globals to other processes."""
 
     def __reduce__(self) -> str:
         return "console"
@@ -26,7 +26,7 @@ Cells = list[list[str]]
 
 
 def progress_bar() -> Progress:
-    """A bar for the terminal, with counts and times."""
+    """A progress bar with counts and times."""
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -39,32 +39,32 @@ def progress_bar() -> Progress:
 
 
 def tracked(items: Collection[_Item], description: str) -> Iterator[_Item]:
-    """The items one by one, with a progress bar that counts them."""
+    """Iterates over items with a progress bar."""
     with progress_bar() as progress:
         yield from progress.track(items, description=description)
 
 
 @rank_zero_only
 def warn(line: str) -> None:
-    """Prints a line that the user should know of, once for all processes."""
+    """Prints a warning, on rank 0 only."""
     console.print(f"Warning: {line}", markup=False)
 
 
 def print_table(cells: Cells, title: str) -> None:
-    """A table for the terminal."""
-    console.print(title, markup=False)  # as a table's title, it would be broken at the table's width
+    """Prints a table."""
+    console.print(title, markup=False)  # as the table's title it would be wrapped at the table's width
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     for heading in cells[0]:
         table.add_column(heading, justify="right" if heading else "left", no_wrap=True)
     for row in cells[1:]:
         table.add_row(*row)
-    # Rich would cut numbers off where the terminal is narrow, or none: too long a line does less harm.
+    # In a narrow terminal Rich would truncate numbers: a long line is better.
     needed = Measurement.get(console, console.options.update(max_width=10_000), table).maximum
     Console(highlight=False, width=max(console.width, needed)).print(table)
 
 
 def markdown_table(cells: Cells) -> str:
-    """A table as Markdown has it, numbers to the right."""
+    """A table in Markdown, numbers right-aligned."""
     rule = ["---", *["---:"] * (len(cells[0]) - 1)]
     escaped = [[cell.replace("|", "\\|") for cell in row] for row in (cells[0], rule, *cells[1:])]
     return "\n".join("| " + " | ".join(row) + " |" for row in escaped)

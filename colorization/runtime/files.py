@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+StrPath = str | os.PathLike[str]
 _PART = ".part"
 
 

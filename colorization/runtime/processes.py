@@ -1,4 +1,4 @@
-"""Which of several processes this one is, as the launcher says: torchrun, or Slurm's srun."""
+"""Rank and world size of this process, as set by torchrun or Slurm's srun."""
 
 import os
 from dataclasses import dataclass
@@ -7,14 +7,14 @@ from datetime import timedelta
 
 @dataclass(frozen=True)
 class Process:
-    """One of `count` processes: its `index` among all, and its `local` index on its machine."""
+    """A process of a launcher: its rank `index`, the world size `count`, and its `local` rank on its machine."""
 
     index: int = 0
     count: int = 1
     local: int = 0
 
     def device(self, name: str) -> str:
-        """`name`, or where that leaves the choice, the GPU of this process; processes may outnumber GPUs."""
+        """`name`, or the GPU of this process if `name` leaves the choice; there may be more processes than GPUs."""
         import torch
 
         if self.count > 1 and name in ("auto", "cuda") and torch.cuda.is_available():
@@ -23,9 +23,9 @@ class Process:
 
 
 def this_process() -> Process:
-    """The place that torchrun or srun gave to this process; without either it is the only one.
+    """Rank and world size from torchrun or srun; without either, rank 0 of 1.
 
-    srun is known by SLURM_STEP_NUM_TASKS. SLURM_NTASKS is set in a batch script as well, where one process runs alone.
+    srun is recognized by SLURM_STEP_NUM_TASKS: SLURM_NTASKS is also set in a batch script, which is a single process.
     """
     names = ("RANK", "WORLD_SIZE", "LOCAL_RANK")
     if "WORLD_SIZE" not in os.environ and "SLURM_STEP_NUM_TASKS" in os.environ:
@@ -35,7 +35,7 @@ def this_process() -> Process:
 
 
 def wait_for_all() -> None:
-    """Waits for the other processes of torchrun, which ends them all as soon as one exits with an error."""
+    """Waits for the other ranks: torchrun ends all of them as soon as one exits with an error."""
     from torch import distributed
 
     if distributed.is_torchelastic_launched():
@@ -45,6 +45,6 @@ def wait_for_all() -> None:
 
 
 def usable_cores(most: int) -> int:
-    """The number of processor cores that this process may use, at most `most`."""
+    """The number of CPU cores that this process may use, at most `most`."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(cores, most)

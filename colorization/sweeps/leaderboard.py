@@ -1,5 +1,6 @@
 """The leaderboard of a sweep: its runs in one table, the best first."""
 
+import shlex
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -10,6 +11,7 @@ from colorization.imagefiles import write_picture
 from colorization.metrics.scores import CHEAP, METRICS
 from colorization.runtime.console import Cells, console, markdown_table, print_table
 from colorization.runtime.files import write_csv, write_text
+from colorization.runtime.installation import command_line
 from colorization.sweeps.jobs import refuse_failures
 from colorization.sweeps.results import Job, differing_keys, find_jobs
 from colorization.sweeps.sheet import make_sheet
@@ -144,7 +146,8 @@ def close_sweep(folder: Path) -> None:
         write_picture(make_sheet(shown, [board.column_title(job) for job in shown]), folder / "contact_sheet.png")
         console.print(f"contact sheet  {folder / 'contact_sheet.png'}", markup=False)
         console.print("colour pictures with the best network:")
-        console.print(f"  python predict.py checkpoint={shown[0].checkpoint} input=PICTURE_OR_FOLDER", markup=False)
+        checkpoint = shlex.quote(f"checkpoint={shown[0].checkpoint}")
+        console.print(f"  {command_line('predict')} {checkpoint} PICTURE_OR_FOLDER", markup=False)
     refuse_failures(jobs, folder / "leaderboard.md")
 
 

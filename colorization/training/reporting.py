@@ -1,6 +1,7 @@
 """What a run prints and leaves behind when it is over."""
 
 import os
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from pytorch_lightning import Trainer
 from colorization.data.datamodule import PhotoDataModule
 from colorization.metrics.tables import score_table
 from colorization.runtime.console import console, print_table
+from colorization.runtime.installation import command_line
 from colorization.training.loggers import RunLogger
 from colorization.training.module import ColorizationModule
 from colorization.training.result import Result
@@ -43,7 +45,8 @@ def report(trainer: Trainer, module: ColorizationModule, data: PhotoDataModule, 
                 logger.log_summary({f"best/{name.removeprefix('val/')}": value for name, value in scores.items()})
                 console.print(where)
         console.print("colour pictures with this command:")
-        console.print(f"  python predict.py checkpoint={best} input=PICTURE_OR_FOLDER")
+        checkpoint = shlex.quote(f"checkpoint={best}")
+        console.print(f"  {command_line('predict')} {checkpoint} PICTURE_OR_FOLDER", markup=False)
     return scores
 
 

@@ -21,6 +21,7 @@ from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from colorization.checkpoints.network import ENTRY, read_checkpoint
 from colorization.errors import ConfigError, first_line
+from colorization.runtime.installation import command_line
 from colorization.training.loggers import RunLogger
 from colorization.training.saving import CHECKPOINTS, LAST
 
@@ -214,7 +215,7 @@ def _command() -> str | None:
     if not HydraConfig.initialized():
         return None
     hydra = HydraConfig.get()
-    return shlex.join(["python", f"{hydra.job.name}.py", *hydra.overrides.task])
+    return f"{command_line('train')} {shlex.join(hydra.overrides.task)}"
 
 
 def _commit() -> str | None:

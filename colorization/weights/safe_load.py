@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from colorization.errors import CheckpointError
+from colorization.runtime.installation import install_hint
 
 # The entry of a checkpoint, and of an exported file's metadata, that says what the file is.
 ENTRY = "colorization"
@@ -66,8 +67,7 @@ def _load_safetensors(path: Path) -> dict[str, Any]:
         from safetensors import safe_open
     except ImportError:
         raise CheckpointError(
-            f"checkpoint {path} is a safetensors file, which needs the package safetensors: "
-            "pip install 'colorization[export]'"
+            f"checkpoint {path} is a safetensors file, which needs the package safetensors: {install_hint('export')}"
         ) from None
     with safe_open(path, framework="pt") as file:
         state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  it is no dict

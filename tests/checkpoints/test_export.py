@@ -1,6 +1,7 @@
 """Exported networks: they colour as the checkpoint that they were made from, at any size, and say what they are."""
 
 import json
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ from colorization import Colorizer
 from colorization.checkpoints.export import LightnessToAb, export, largest_difference, write_onnx
 from colorization.checkpoints.network import ENTRY, build_network, describe, read_checkpoint, rebuild, shareable
 from colorization.errors import CheckpointError, ConfigError
+from colorization.runtime.installation import install_hint
 from tests.helpers.photos import make_photo
 from tests.helpers.runs import RunScript
 from tests.helpers.tiny import DECODERS, tiny_config, write_tiny
@@ -32,7 +34,7 @@ def test_safetensors_colors_like_the_checkpoint(tmp_path: Path, backbone: str, d
     source = write_tiny(tmp_path / "tiny.ckpt", backbone, decoder)
     # Recognized by content, under any name.
     # The same numbers, but a matrix product may round otherwise where they lie otherwise in memory.
-    assert export(source, tmp_path / "exported.safetensors", "safetensors") < 1e-3
+    assert export(str(source), str(tmp_path / "exported.safetensors"), "safetensors") < 1e-3
     renamed = (tmp_path / "exported.safetensors").rename(tmp_path / "renamed.ckpt")
     before, after = (Colorizer.from_checkpoint(path, device="cpu") for path in (source, renamed))
     photo = np.asarray(make_photo(50, 37))
@@ -149,13 +151,13 @@ def test_mistakes_end_in_one_sentence(tiny: Path, fails: Callable[..., str], mon
     )
     assert "formt is not an option; did you mean format" in fails(*run, "formt=onnx")
     monkeypatch.setitem(sys.modules, "onnxscript", None)
-    assert fails(*run, "format=onnx").endswith("needs the package onnxscript: pip install 'colorization[export]'")
+    assert fails(*run, "format=onnx").endswith(f"needs the package onnxscript: {install_hint('export')}")
 
 
 def test_reading_safetensors_without_the_package(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     export(tiny, tiny.with_suffix(".safetensors"), "safetensors")
     monkeypatch.setitem(sys.modules, "safetensors", None)
-    with pytest.raises(CheckpointError, match=r"needs the package safetensors: pip install 'colorization\[export\]'"):
+    with pytest.raises(CheckpointError, match=re.escape(f"needs the package safetensors: {install_hint('export')}")):
         read_checkpoint(tiny.with_suffix(".safetensors"))
     with pytest.raises(ConfigError, match="needs the package safetensors"):
         export(tiny, tiny.with_name("other.safetensors"), "safetensors")

@@ -231,8 +231,8 @@ def test_the_command_to_go_on_with_runs(
 
     run = tmp_path / "an audit, (1)"
     run_script(AUDIT, "data=folder", f"data.root={mixed}", "data.num_workers=0", f'hydra.run.dir="{run}"')
-    command = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("  python train.py"))
-    run_script("train", *shlex.split(command)[2:], "--cfg", "job", "--package", "data")
+    command = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("  colorize-train "))
+    run_script("train", *shlex.split(command)[1:], "--cfg", "job", "--package", "data")
     # YAML folds long lines at spaces.
     assert f"exclude: {run}/exclude.csv" in " ".join(capsys.readouterr().out.split())
 

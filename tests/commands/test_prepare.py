@@ -167,7 +167,7 @@ def test_a_stopped_run_goes_on_where_it_was(many: Path, tmp_path: Path, run_scri
     stopped = stop_after_two_shards(how, str(many), str(tmp_path / "out"), "photos_per_shard=5", "num_workers=2")
     assert stopped.returncode == (130 if how == "SIGINT" else -signal.SIGKILL)
     if how == "SIGINT":
-        assert "2 of 7 shards are written; the same command continues from there" in stopped.stderr
+        assert "2 of 7 shards are written; repeat the command to resume" in stopped.stderr
         assert "Traceback" not in stopped.stderr
     out = tmp_path / "out"
     kept = {path: path.stat().st_mtime_ns for path in out.glob("[!.]*.tar")}

@@ -47,7 +47,7 @@ def test_what_was_damaged_later_is_not_mended(
     if how == "cut":
         path.write_bytes(damaged)
     before = contents(tmp_path / "out")
-    expected = f"out/{what} is missing or damaged: remove the folder out and run the same command again"
+    expected = f"out/{what} is missing or corrupt: remove the folder out and repeat the command"
     assert expected in fails(PREPARE, *arguments)
     assert contents(tmp_path / "out") == before
 
@@ -85,7 +85,7 @@ def test_a_loader_process_that_is_killed(
         patch.setattr(preparing, "PackedPhotos", Killed)
         message = fails(PREPARE, str(many), "out", "num_workers=1")
     assert "the system killed a loader process" in message
-    assert "give less than num_workers=1; the same command continues" in message
+    assert "give less than num_workers=1 and repeat the command" in message
     run_script(PREPARE, str(many), "out", "num_workers=0")
     assert b'"photos": 30,' in (tmp_path / "out" / "manifest.json").read_bytes()
 

@@ -1,5 +1,7 @@
 """Configuration: every file composes, every mistake is named, and nothing foreign is built."""
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -86,6 +88,20 @@ def test_help_and_cfg(run_script: RunScript, capfd: pytest.CaptureFixture[str], 
         ("backbone.frozn=true", ["backbone.frozn", "did you mean frozen?"]),
         ("+backbone.frozn=true", ["backbone.frozn", "did you mean frozen?"]),
         ("backbone=vgg61", ["backbone=vgg61", "did you mean vgg19 or vgg16?", "resnet18"]),
+        ("+sed=5", ["sed is not an option; did you mean seed?"]),
+        ("lr=1e-3", ["lr is not an option; did you mean optimizer.lr?"]),
+        ("+lr=1e-3", ["did you mean optimizer.lr?"]),
+        ("batch_size=8", ["did you mean data.batch_size?"]),
+        ("batchsize=8", ["did you mean data.batch_size?"]),
+        ("epochs=5", ["did you mean trainer.max_epochs?"]),
+        ("trainer.gpus=1", ["trainer.gpus is not an option; did you mean trainer.devices?"]),
+        ("optimizer.learning_rate=1", ["did you mean optimizer.lr?"]),
+        ("+optimizer.learning_rate=1", ["did you mean lr?"]),
+        ("wd=0", ["did you mean optimizer.weight_decay?"]),
+        ("--epochs 5", ["--epochs: options have no dashes, write trainer.max_epochs=5"]),
+        ("--batch-size=5", ["--batch-size: options have no dashes, write data.batch_size=5"]),
+        ("--backbone vgg19", ["write backbone=vgg19"]),
+        ("trainer.max_steps=5", ["+trainer.max_steps=VALUE"]),
         ("bakbone=vgg16", ["bakbone", "did you mean backbone?"]),
         ("experiment=quikstart", ["experiment=quikstart", "did you mean quickstart?"]),
         ("seed=many", ["seed", "many"]),
@@ -149,9 +165,50 @@ def test_a_mistake_in_yaml_gets_one_sentence(fails: Fails, tmp_path: Path, text:
         assert part in message
 
 
-def test_full_error_shows_the_traceback(run_script: RunScript, monkeypatch: pytest.MonkeyPatch) -> None:
-    import sys
+@pytest.mark.parametrize("command", ["evaluate", "predict", "export", "audit", "prepare"])
+def test_options_have_no_dashes_on_any_command(fails: Fails, command: str) -> None:
+    assert "write foo='a b'" in fails(command, "--foo", "a b")
 
+
+def test_the_other_commands_know_options_by_other_names(fails: Fails) -> None:
+    assert "write data.batch_size=3" in fails("evaluate", "--bs", "3")
+    assert "did you mean data.batch_size?" in fails("evaluate", "batch_size=3")
+    assert "write data.num_workers=3" in fails("audit", "--workers", "3")
+    assert "did you mean data.num_workers?" in fails("audit", "workers=3")
+
+
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [
+        ("train", ["--help"]),
+        ("train", ["--version"]),
+        ("train", ["sed=5"]),
+        ("train", ["trainer.max_epoch=5"]),
+        ("train", ["--epochs", "5"]),
+        ("train", ["data=folder"]),
+        ("evaluate", ["--help"]),
+        ("evaluate", ["batch_size=5"]),
+        ("predict", ["--overwrite", "photo.jpg"]),
+        ("predict", ["photo.jpg"]),
+    ],
+)
+def test_help_and_typos_do_not_wait_for_pytorch(script: str, words: list[str]) -> None:
+    program = f"""
+import sys
+from colorization.commands.main import COMMANDS
+sys.argv = {[script, *words]}
+try:
+    COMMANDS["{script}"]()
+except SystemExit as stop:
+    print(stop.code, file=sys.stderr)
+heavy = [name for name in ("torch", "torchvision", "pytorch_lightning", "wandb") if name in sys.modules]
+sys.exit(f"imported {{heavy}}" if heavy else 0)
+"""
+    done = subprocess.run([sys.executable, "-c", program], cwd=CONF.parent, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_full_error_shows_the_traceback(run_script: RunScript, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["train.py", "sed=5"])
     monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
     with pytest.raises(ConfigCompositionException, match="Could not override 'sed'"):

@@ -236,7 +236,7 @@ def test_shards_that_can_t_be_read(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     for root, message in (
         (str(tmp_path / "nowhere.tar"), "does not exist"),
-        (str(tmp_path / "text.tar"), "can't be read as a plain tar file"),
+        (str(tmp_path / "text.tar"), "can't be read as a tar file"),
         (str(tmp_path / "empty"), "holds no .tar files"),
         (f"{tmp_path}/a-{{000..", "braces do not match"),
     ):

@@ -56,7 +56,7 @@ def test_names_that_match_nothing(photos: Path, tmp_path: Path, capsys: pytest.C
     printed = capsys.readouterr().out
     assert printed.count("1 of its 2 names match no photo") == 1
     assert "gone.png" in printed
-    with pytest.raises(DataError, match=r"list\.csv names no photo of data\.root=.*gone\.png"):
+    with pytest.raises(DataError, match=r"list\.csv matches no photo of data\.root=.*gone\.png"):
         names(FolderDataModule(str(photos), exclude=_list(listed, "gone.png"), size=32, batch_size=2), "train")
     # An audit that finds nothing writes an empty list.
     assert len(names(FolderDataModule(str(photos), exclude=_list(listed), size=32, batch_size=2), "all")) == 6
@@ -77,7 +77,7 @@ def test_a_list_that_leaves_nothing_says_so(photos: Path, tmp_path: Path) -> Non
         ("file,why\na.png,gray\n", "no column called name"),
         ("name,why\na.png,gray\na, b.png,gray\n", "line 3: 3 columns instead of 2"),
         ("name,why\n\n", "line 2: 0 columns instead of 2"),
-        ('name\n"a.png\n', "no CSV"),
+        ('name\n"a.png\n', "not CSV"),
     ],
 )
 def test_lists_that_can_t_be_read(photos: Path, tmp_path: Path, content: str | None, message: str) -> None:

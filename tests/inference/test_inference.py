@@ -2,8 +2,10 @@
 
 import io
 import logging
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,7 +15,7 @@ from PIL import Image
 from torch import Tensor
 
 from colorization.errors import ConfigError, PictureError
-from colorization.imagefiles import read_picture
+from colorization.imagefiles import read_picture, save_picture, write_picture
 from colorization.imagefiles.picture import Picture
 from colorization.inference.colorizer import Colorizer, seen_size, set_knob
 from colorization.objectives.classification import Classification
@@ -21,6 +23,17 @@ from colorization.objectives.regression import Regression
 from tests.helpers.photos import make_photo
 from tests.helpers.pictures import AB, Painter, gray_levels, lab_of, painter
 from tests.helpers.runs import CONF
+
+
+class Entry:
+    """A name of a file as `os.scandir` and others have it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __fspath__(self) -> str:
+        return str(self.path)
+
 
 PHOTO = np.asarray(make_photo(50, 37))
 
@@ -46,6 +59,24 @@ def test_arrays_come_back_as_they_were(dtype: str, channels: int) -> None:
     after, before = (lab_of(each)[..., 0] for each in whole)
     assert np.abs(after - before).max() < 0.5
     assert np.abs(result[..., 0].astype(float) - result[..., 2]).max() > 0
+
+
+@pytest.mark.parametrize("kind", [str, Path, Entry])
+def test_names_of_files_are_pictures(tmp_path: Path, kind: type) -> None:
+    path = tmp_path / "photo.png"
+    write_picture(make_photo(50, 37), kind(path))
+    picture = read_picture(kind(path))
+    assert picture.size == (50, 37)
+    result = painter()(kind(path))
+    assert result.mode == "RGB"
+    assert np.array_equal(np.asarray(result), painter().color(picture).pixels)
+    assert [each.size for each in painter()([kind(path), make_photo(20, 10)])] == [(50, 37), (20, 10)]
+    save_picture(picture, kind(tmp_path / "copies" / "copy.png"))
+    assert np.array_equal(read_picture(kind(tmp_path / "copies" / "copy.png")).pixels, picture.pixels)
+    with pytest.raises(PictureError, match=re.escape(f"{tmp_path}/nowhere.png can't be read: No such file")):
+        painter()(kind(tmp_path / "nowhere.png"))
+    with pytest.raises(PictureError, match=re.escape("copy.xyz can't be written")):
+        save_picture(picture, kind(tmp_path / "copy.xyz"))
 
 
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.float32, torch.float16, torch.bfloat16, torch.float64])
@@ -93,7 +124,7 @@ def test_one_picture_or_many_in_any_mixture() -> None:
         torch.zeros(4, 4),
         torch.zeros(2, 4, 4),
         torch.zeros(3, 4, 4, dtype=torch.int64),
-        "photo.jpg",
+        b"photo.jpg",
         None,
     ],
     ids=str,
@@ -246,7 +277,7 @@ def test_temperature_is_set_where_the_objective_has_one() -> None:
     with pytest.raises(ConfigError, match=r"temperature=0\.5: this checkpoint's objective has no temperature"):
         set_knob(Regression(), "temperature", 0.5)
     objective = Classification()
-    with pytest.raises(ConfigError, match=r"from 0\.001"):
+    with pytest.raises(ConfigError, match=r"give 0\.001 to 1000"):
         set_knob(objective, "temperature", 0.0)
     set_knob(objective, "temperature", 0.5)
     assert objective.temperature == 0.5

@@ -123,7 +123,7 @@ def test_the_contact_sheet_shows_the_same_photos_as_each_job_colours_them(grid: 
 
 def test_a_sweep_that_is_done_is_not_begun_again(grid: Path, run_script: RunScript) -> None:
     before = [read_result(grid / name) for name in "0123"]
-    with pytest.raises(SystemExit, match="holds a sweep already"):
+    with pytest.raises(SystemExit, match="already holds a sweep"):
         run_script("train", "-m", *SMALL, "data=sample", "seed=1,2", f"hydra.sweep.dir={grid}")
     assert [read_result(grid / name) for name in "0123"] == before
 
@@ -225,7 +225,7 @@ def test_a_folder_without_runs_or_with_a_damaged_result_gets_one_sentence(
 ) -> None:
     (tmp_path / "0").mkdir()
     monkeypatch.setattr(sys, "argv", ["sweeps", str(tmp_path)])
-    with pytest.raises(SystemExit, match=r"Error: there is no run of train\.py below"):
+    with pytest.raises(SystemExit, match=r"Error: .* contains no training runs"):
         command.main()
     (tmp_path / "0" / "result.json").write_text("{")
     with pytest.raises(SystemExit, match=r"Error: .*result\.json is not what a run writes"):

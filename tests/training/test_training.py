@@ -48,7 +48,7 @@ def test_the_closing_table_shows_gray_and_the_next_command(
         "best.ckpt",
         "panels",
         "config.yaml",
-        "python predict.py",
+        "colorize checkpoint=",
     ):
         assert part in printed
 

@@ -73,7 +73,7 @@ def run(folder: Path) -> OfflineRun:
 def test_the_configuration_is_there_as_plain_values(folder: Path, run: OfflineRun) -> None:
     saved = yaml.safe_load((folder / "run" / "config.yaml").read_text())
     assert {key: value for key, value in run.config.items() if key in saved} == saved
-    assert run.config["code"]["command"].startswith("python train.py backbone=resnet18 backbone.pretrained=false")
+    assert run.config["code"]["command"].startswith("colorize-train backbone=resnet18 backbone.pretrained=false")
     commit = run.config["code"].get("commit", "0" * 40)  # there is none outside of a repository
     assert len(commit.removesuffix("-dirty")) == 40
     assert run.summary["parameters/total"] == run.summary["parameters/trainable"] > 11_000_000

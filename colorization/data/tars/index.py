@@ -1,4 +1,4 @@
-"""Where the photos are in tar files, and what is known of them: the manifest of a folder of shards, and its index."""
+"""The manifest of a folder of shards, and the index of the photos in them."""
 
 import hashlib
 import io
@@ -19,7 +19,7 @@ from colorization.imagefiles import is_picture
 
 MANIFEST = "manifest.json"
 INDEX = "index.npz"
-# A folder that is there as long as shards are being written, see `colorization.data.tars.preparing`.
+# A folder that exists while shards are written, see `colorization.data.tars.preparing`.
 UNFINISHED = ".unfinished"
 
 _Count = Annotated[int, pydantic.Field(ge=0, lt=2**62)]
@@ -27,9 +27,9 @@ _Digest = Annotated[str, pydantic.Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 class ShardEntry(pydantic.BaseModel):
-    """What a manifest says of a shard: its file's name, how many photos it holds, its bytes and their SHA-256."""
+    """A shard in a manifest: file name, number of photos, size in bytes and SHA-256."""
 
-    # A manifest may come from a stranger: it names files beside itself, and no others.
+    # A manifest may come from a stranger: it may only name files beside itself.
     name: Annotated[str, pydantic.Field(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9_.-]*\.tar$")]
     photos: _Count
     bytes: _Count
@@ -37,15 +37,15 @@ class ShardEntry(pydantic.BaseModel):
 
 
 class Manifest(pydantic.BaseModel):
-    """What a folder of shards holds, as `colorization.data.tars.preparing` writes it into `manifest.json`.
+    """The contents of `manifest.json`, written by `colorization.data.tars.preparing`.
 
     Attributes:
-        format: what says that this is one.
-        made: the options that the shards were made with.
-        source: `photos`, how many there were, and `sha256`, over their names and sizes.
-        photos: how many there are.
-        left_out: how many of the source's are not there, as `left_out.csv` lists them.
-        index_sha256: of `index.npz`, which says where each photo is.
+        format: identifies the file.
+        made: the options of `colorize-prepare`.
+        source: `photos`, number of source photos, and `sha256` over their names and sizes.
+        photos: number of photos in the shards.
+        left_out: number of source photos that were left out, listed in `left_out.csv`.
+        index_sha256: SHA-256 of `index.npz`.
         shards: the shards, in the order of the index.
     """
 
@@ -59,17 +59,17 @@ class Manifest(pydantic.BaseModel):
 
     @classmethod
     def parse(cls, contents: bytes, where: str) -> "Manifest | None":
-        """The manifest that a file holds.
+        """Parses a manifest.
 
         Args:
-            contents: the file's.
-            where: what messages call it.
+            contents: of the file.
+            where: its name in messages.
 
         Returns:
-            None if it is some other program's.
+            None if another program wrote it.
 
         Raises:
-            DataError: it is damaged, of another version, or names files elsewhere.
+            DataError: it is corrupt, of another version, or names files elsewhere.
         """
         try:
             found = json.loads(contents)
@@ -80,11 +80,11 @@ class Manifest(pydantic.BaseModel):
             first = error.errors()[0]
             key = ".".join(map(str, first["loc"]))
             raise DataError(
-                f"{where} can't be used: {key}={str(first['input'])[:80]}: {first['msg']}; make the shards anew with "
+                f"{where} can't be used: {key}={str(first['input'])[:80]}: {first['msg']}; make the shards again with "
                 "colorize-prepare"
             ) from error
         except (ValueError, RecursionError) as error:
-            raise DataError(f"{where} is damaged ({first_line(error)}): copy it once more, or remove it") from error
+            raise DataError(f"{where} is corrupt ({first_line(error)}): copy it again, or remove it") from error
 
     def dump(self) -> bytes:
         """The contents of the file."""
@@ -93,13 +93,13 @@ class Manifest(pydantic.BaseModel):
 
 @dataclass(frozen=True)
 class ShardIndex:
-    """Where photos are in one or several tar files.
+    """The positions of photos in one or several tar files.
 
     Attributes:
-        names: inside of their tar.
-        offsets: where their bytes begin in it, int64 `(N,)`.
-        sizes: how many bytes they have, int64 `(N,)`.
-        hashes: `photo_hash` of them, uint64 `(N,)`; None if nobody has said.
+        names: names in their tar.
+        offsets: first byte in the tar, int64 `(N,)`.
+        sizes: number of bytes, int64 `(N,)`.
+        hashes: `photo_hash`, uint64 `(N,)`; None if unknown.
     """
 
     names: Names
@@ -119,7 +119,7 @@ class ShardIndex:
 
     @staticmethod
     def joined(parts: Sequence["ShardIndex"]) -> "ShardIndex":
-        """Several indices, one behind the other. A hash of 0 is one that nobody has said."""
+        """Concatenates indices. A hash of 0 is unknown."""
         starts = np.cumsum([0, *(len(part.names.block) for part in parts)])
         ends = [part.names.ends + start for part, start in zip(parts, starts, strict=False)]
         unknown = [np.zeros(len(part), np.uint64) if part.hashes is None else part.hashes for part in parts]
@@ -141,19 +141,19 @@ class ShardIndex:
 
     @classmethod
     def parse(cls, contents: bytes, where: str) -> "ShardIndex":
-        """The index that a file holds.
+        """Parses an index.
 
         Args:
-            contents: the file's.
-            where: what messages call it.
+            contents: of the file.
+            where: its name in messages.
 
         Raises:
-            DataError: it is none.
+            DataError: it is corrupt.
         """
         try:
             with zipfile.ZipFile(io.BytesIO(contents)) as archive:
                 if any(column.compress_type != zipfile.ZIP_STORED for column in archive.infolist()):
-                    raise ValueError("it is compressed")  # and might take any amount of memory
+                    raise ValueError("it is compressed")  # a decompression bomb
             with np.load(io.BytesIO(contents), allow_pickle=False) as arrays:
                 names = Names.of_block(arrays["names"].astype(np.uint8).tobytes(), arrays["ends"])
                 hashes = arrays["hashes"].astype(np.uint64) if "hashes" in arrays else None
@@ -162,17 +162,17 @@ class ShardIndex:
             if any(column.shape != (len(names),) for column in columns):
                 raise ValueError("columns of different lengths")
             return index
-        except Exception as error:  # of a forged file, zipfile and NumPy raise what they like
-            raise DataError(f"{where} is damaged ({first_line(error)}): make it anew, or copy it once more") from error
+        except Exception as error:  # zipfile and NumPy raise any exception on a forged file
+            raise DataError(f"{where} is corrupt ({first_line(error)}): make it or copy it again") from error
 
     def check_inside(self, size: int, where: str) -> None:
-        """Makes sure that all photos are inside of a tar of this many bytes.
+        """Checks that all photos are inside a tar of `size` bytes.
 
         Raises:
             DataError: one is not.
         """
         if np.any(self.offsets < 0) or np.any(self.sizes < 0) or np.any(self.offsets > size - self.sizes):
-            raise DataError(f"{where}: its index names photos beyond its end; make the shards anew")
+            raise DataError(f"{where}: its index names photos beyond its end; make the shards again")
 
 
 def _joined(parts: Sequence[np.ndarray], dtype: type) -> np.ndarray:
@@ -180,17 +180,17 @@ def _joined(parts: Sequence[np.ndarray], dtype: type) -> np.ndarray:
 
 
 def index_tar(file: BinaryIO) -> ShardIndex:
-    """Runs over the headers of a tar file.
+    """Indexes a tar file by its headers.
 
     Raises:
-        tarfile.TarError: it is none, or is compressed, or its headers can't be true.
+        tarfile.TarError: it is not a tar, or is compressed, or its headers are invalid.
     """
     names: list[str] = []
     places: list[tuple[int, int]] = []
     try:
         with tarfile.open(fileobj=file, mode="r:") as tar:
             for member in tar:
-                if member.size < 0:  # would lead back to where we were
+                if member.size < 0:  # would make tarfile loop
                     raise tarfile.ReadError(f"{member.name} has {member.size} bytes")
                 if member.isfile() and is_picture(member.name):
                     names.append(member.name)

@@ -1,4 +1,4 @@
-"""From `data.root` to shards: folders, brace patterns and addresses, with the manifests beside them."""
+"""From `data.root` to shards: folders, brace patterns and URLs, with the manifests beside them."""
 
 import hashlib
 import tarfile
@@ -18,9 +18,9 @@ from colorization.data.tars.remote import is_address, is_command, joined, lowere
 from colorization.errors import DataError, first_line
 from colorization.runtime.console import tracked
 
-# Requests that are under way together while shards are listed.
+# Concurrent requests while shards are listed.
 _REQUESTS = 8
-# Under which names stores say what changes with a file's contents, the surest first.
+# Stores' keys for the version of a file, the most reliable first.
 _VERSIONS = ("ETag", "etag", "md5Hash", "content_md5", "Last-Modified", "LastModified", "updated", "mtime", "created")
 
 
@@ -29,8 +29,8 @@ class Shard:
     """A tar file of photos.
 
     Attributes:
-        place: its path, or what is known of it in its store.
-        name: of its file, behind as many of its folders as tell it from other shards of that name.
+        place: its path, or its entry in a store.
+        name: its file name, with as many of its folders as make it unique.
         index: where the photos are in it.
     """
 
@@ -40,7 +40,7 @@ class Shard:
 
 
 class _Root(NamedTuple):
-    """One path or address: a tar, or with an empty `name` a folder of tars."""
+    """One path or URL: a tar or, with an empty `name`, a folder of tars."""
 
     folder: str
     name: str
@@ -48,17 +48,17 @@ class _Root(NamedTuple):
 
 
 def list_shards(roots: Sequence[str], cache: ShardCache) -> list[Shard]:
-    """The shards that are named, in order, each one once.
+    """The shards of several roots, in order, without repetition.
 
-    What a manifest says of them is taken from there. Other tars are run over: those of this machine each time, those of
-    a store once, for which they are fetched.
+    Shards with a manifest are listed by it. Other tars are indexed by reading them: those on this machine each time,
+    those of a store once, for which they are fetched.
 
     Args:
-        roots: folders, brace patterns, paths and addresses.
-        cache: for those that are fetched.
+        roots: folders, brace patterns, paths and URLs.
+        cache: for fetched shards.
 
     Raises:
-        DataError: there is nothing, it is no tar file, or not what its manifest says; or a root is a shell command.
+        DataError: a shard does not exist, is not a tar, or differs from its manifest; or a root is a shell command.
     """
     by_folder: dict[str, list[_Root]] = {}
     for root in map(_parted, expand(roots)):
@@ -74,10 +74,10 @@ def list_shards(roots: Sequence[str], cache: ShardCache) -> list[Shard]:
 
 
 def _told_apart(alike: Sequence[Shard]) -> list[str]:
-    """Names for shards whose files are called the same: with as few folders as will do, and none for a single shard.
+    """Unique names of shards with the same file name, with as few folders as possible.
 
     Raises:
-        DataError: they lie at the same place.
+        DataError: two are the same file.
     """
     roots = [_parted(str(place) if isinstance(place := shard.place, Path) else place.address) for shard in alike]
     paths = [[*root.folder.split("/"), root.name] for root in roots]
@@ -89,7 +89,7 @@ def _told_apart(alike: Sequence[Shard]) -> list[str]:
 
 
 def expand(roots: Sequence[str]) -> list[str]:
-    """Roots with their braces expanded, each one once. What exists on this machine is taken as it is called.
+    """Roots with their braces expanded, without repetition. A root that exists on this machine is not expanded.
 
     Raises:
         DataError: braces do not match, or a root is a shell command.
@@ -101,14 +101,14 @@ def expand(roots: Sequence[str]) -> list[str]:
             continue
         if is_command(root):
             raise DataError(
-                f"data.root={root} is a shell command, and none is run: give a path, or the address itself, such as "
-                "https://... or s3://..."
+                f"data.root={root} is a shell command, which is not run: give a path, or a URL such as https://... "
+                "or s3://..."
             )
         try:
             expanded += braceexpand(root)
         except ValueError as error:
             raise DataError(
-                f"data.root={root}: the braces do not match; write for instance a-{{000..005}}.tar"
+                f"data.root={root}: the braces do not match; write for example a-{{000..005}}.tar"
             ) from error
     return list(dict.fromkeys(expanded))
 
@@ -116,14 +116,14 @@ def expand(roots: Sequence[str]) -> list[str]:
 def _is_here(path: Path) -> bool:
     try:
         return path.expanduser().exists()
-    except (OSError, RuntimeError):  # a pattern may be too long for a name, or name a home of nobody
+    except (OSError, RuntimeError):  # a pattern may be too long for a file name, or name an unknown user's home
         return False
 
 
 def _parted(root: str) -> _Root:
     if is_address(root):
         root = lowered(root)
-        for tar in (root.partition("?")[0], root):  # what lets a user in may stand behind it
+        for tar in (root.partition("?")[0], root):  # a query may hold credentials
             if tar.endswith(".tar"):
                 folder, _, name = tar.rpartition("/")
                 return _Root(folder, name, root)
@@ -135,8 +135,7 @@ def _parted(root: str) -> _Root:
 def _of_folder(folder: str, wanted: Sequence[_Root], cache: ShardCache) -> list[Shard]:
     if not is_address(folder) and _is_here(Path(folder, UNFINISHED)):
         raise DataError(
-            f"{folder} is not finished: give the command colorize-prepare that began it once more, "
-            "which goes on where it was stopped"
+            f"{folder} is not finished: repeat its command colorize-prepare, which resumes where it was stopped"
         )
     described = _described(folder)
     if described is not None:
@@ -150,10 +149,10 @@ def _of_folder(folder: str, wanted: Sequence[_Root], cache: ShardCache) -> list[
 
 
 def _described(folder: str) -> tuple[Manifest, ShardIndex] | None:
-    """The manifest of a folder and its index; None if there is none.
+    """The manifest of a folder and its index; None without a manifest.
 
     Raises:
-        DataError: it is damaged or can't be read, or the index is not its own.
+        DataError: it is corrupt or can't be read, or the index does not match it.
     """
     try:
         manifest = Manifest.parse(_contents(folder, MANIFEST), joined(folder, MANIFEST))
@@ -167,10 +166,10 @@ def _described(folder: str) -> tuple[Manifest, ShardIndex] | None:
     except FileNotFoundError as error:
         raise DataError(f"{where} is missing: copy it to where {MANIFEST} is") from error
     if hashlib.sha256(contents).hexdigest() != manifest.index_sha256:
-        raise DataError(f"{where} is not the one that {MANIFEST} beside it was written with: copy both once more")
+        raise DataError(f"{where} does not match {MANIFEST} beside it: copy both again")
     index = ShardIndex.parse(contents, where)
     if not len(index) == manifest.photos == sum(entry.photos for entry in manifest.shards):
-        raise DataError(f"{joined(folder, MANIFEST)} contradicts itself about the number of photos: make it anew")
+        raise DataError(f"{joined(folder, MANIFEST)} has different numbers of photos: make the shards again")
     return manifest, index
 
 
@@ -188,9 +187,7 @@ def _contents(folder: str, name: str) -> bytes:
 
 
 def _promised(folder: str, wanted: Sequence[_Root], manifest: Manifest, index: ShardIndex) -> list[Shard]:
-    """The shards of a folder as its manifest has them, those of this machine checked against it as far as their size
-    goes.
-    """
+    """The shards of a folder by its manifest; the sizes of those on this machine are checked."""
     ends = np.cumsum([entry.photos for entry in manifest.shards]).tolist()
     entries = {entry.name: (entry, end) for entry, end in zip(manifest.shards, ends, strict=True)}
     present = [] if is_address(folder) else [Path(place).name for place in _tars(folder)]
@@ -199,9 +196,7 @@ def _promised(folder: str, wanted: Sequence[_Root], manifest: Manifest, index: S
     for name in dict.fromkeys(names):
         place = joined(folder, name)
         if name not in entries:
-            raise DataError(
-                f"{place} is not in the {MANIFEST} beside it: put shards that were made elsewhere into another folder"
-            )
+            raise DataError(f"{place} is not in the {MANIFEST} beside it: put other shards into another folder")
         entry, end = entries[name]
         part = index.part(end - entry.photos, end)
         part.check_inside(entry.bytes, place)
@@ -214,7 +209,7 @@ def _promised(folder: str, wanted: Sequence[_Root], manifest: Manifest, index: S
         if size != entry.bytes:
             what = "is missing" if size is None else f"has {size} bytes"
             raise DataError(
-                f"{path} {what}, and {MANIFEST} beside it promises {entry.bytes}: copy it once more, or make it anew"
+                f"{path} {what}, but {MANIFEST} beside it says {entry.bytes} bytes: copy it or make it again"
             )
         shards.append(Shard(path, name, part))
     return shards
@@ -230,7 +225,7 @@ def _tars(folder: str) -> list[str]:
         found = remote.list_tars(folder) if is_address(folder) else sorted(map(str, Path(folder).glob("[!.]*.tar")))
     except FileNotFoundError as error:
         raise DataError(
-            f"data.root={folder} does not exist, or may not be listed: name the tars themselves, such as "
+            f"data.root={folder} does not exist, or can't be listed: name the tars, such as "
             f"{folder}/train-{{00000..00099}}.tar"
         ) from error
     if not found:
@@ -239,7 +234,7 @@ def _tars(folder: str) -> list[str]:
 
 
 def _run_over(path: Path) -> Shard:
-    """A tar of this machine that no manifest tells of."""
+    """A tar on this machine without a manifest."""
     try:
         with path.open("rb") as file:
             index = index_tar(file)
@@ -251,11 +246,11 @@ def _run_over(path: Path) -> Shard:
 
 
 def _no_tar(place: str, error: Exception) -> DataError:
-    return DataError(f"{place} can't be read as a plain tar file ({first_line(error)}): make it anew, uncompressed")
+    return DataError(f"{place} can't be read as a tar file ({first_line(error)}): make it again, uncompressed")
 
 
 def _fetched(addresses: Sequence[str], cache: ShardCache) -> list[Shard]:
-    """Tars of a store that no manifest tells of."""
+    """Tars of a store without a manifest."""
     with ThreadPoolExecutor(_REQUESTS) as pool:
         remotes = list(pool.map(_remote, addresses))
     known = all(map(cache.knows, remotes))

@@ -1,4 +1,4 @@
-"""WebDataset shards: tar files full of photos, on this machine or in a store that fsspec knows."""
+"""WebDataset shards: tar files of photos, on this machine or in a store that fsspec supports."""
 
 import io
 import re
@@ -21,19 +21,19 @@ from colorization.data.tars.shuffle import Blocks
 from colorization.errors import ConfigError, DataError, PictureError
 from colorization.imagefiles import open_picture
 
-# How many photos are shuffled together where shards have to be fetched and nothing is said.
+# Default shuffle buffer of fetched shards, in photos.
 _FETCHED_BUFFER = 5000
-# How the file names of shards begin that say to which split they belong.
+# Prefixes of file names that assign shards to a split.
 _SPLIT = re.compile(r"(train|val|test)(?:(?<=val)id(?:ation)?)?(?![A-Za-z])")
 
 
 class ShardPhotos(Photos):
-    """Photos inside tar files, read in any order.
+    """Photos in tar files, with random access.
 
     Args:
-        shards: the tars, and where the photos are in them.
-        cache: for those that are not on this machine.
-        buffer: how many photos, one behind the other, are shuffled together; None shuffles all of them.
+        shards: the tars and their indices.
+        cache: for shards that are not on this machine.
+        buffer: size of the shuffle buffer, in photos; None shuffles all photos.
     """
 
     def __init__(self, shards: Sequence[Shard], cache: ShardCache, buffer: int | None = None) -> None:
@@ -63,7 +63,7 @@ class ShardPhotos(Photos):
             shard = self.places[self._shard(index)]
             if not isinstance(shard, RemoteShard) or shard.key in self._fetched_again:
                 raise
-            # The copy may have come to harm: it is fetched once more, but not for each of its photos.
+            # The cached copy may be corrupt: fetch it again, once per shard.
             self._fetched_again.add(shard.key)
             self.cache.drop(shard)
             contents = self._contents(index)
@@ -73,7 +73,7 @@ class ShardPhotos(Photos):
         """The bytes of a photo's file.
 
         Raises:
-            PictureError: they can't be read, or are not what they should be.
+            PictureError: they can't be read, or their hash differs.
             DataError: the shard can't be fetched.
         """
         size = int(self.index.sizes[index])
@@ -85,9 +85,9 @@ class ShardPhotos(Photos):
             raise PictureError(f"can't be read from the tar file: {error}") from error
         promised = 0 if self.index.hashes is None else int(self.index.hashes[index])
         if len(contents) < size:
-            raise PictureError("is cut off: the tar file ends before")
+            raise PictureError("is truncated: the tar file ends before it does")
         if promised not in (0, photo_hash(contents)):
-            raise PictureError("is damaged: its bytes in the tar file are not those that the manifest promises")
+            raise PictureError("is corrupt: its hash differs from the one in the manifest")
         return contents
 
     @contextmanager
@@ -105,7 +105,7 @@ class ShardPhotos(Photos):
             yield from super().visit(order)
             return
         numbers = np.searchsorted(self.ends, order, side="right")
-        # Where each shard comes for the first time, the last one on top.
+        # First position of each shard, the last one on top.
         coming = sorted(zip(*np.unique(numbers, return_index=True)[::-1], strict=True), reverse=True)
         with FetchingAhead(self.cache) as ahead:
             for place, index in enumerate(order):
@@ -123,8 +123,8 @@ class ShardPhotos(Photos):
 
 
 class _SplitNames(Sequence[str]):
-    """The names that the split goes by: a shard called val-003.tar or validation.tar counts as a folder `val`. Beside
-    such shards, those that are not called `test` count as `train`, whatever they are called.
+    """The names that determine the split: a shard called val-003.tar or validation.tar counts as a folder `val`. If
+    there is such a shard, all others that are not called `test` count as `train`.
     """
 
     def __init__(self, photos: ShardPhotos) -> None:
@@ -145,25 +145,23 @@ class _SplitNames(Sequence[str]):
 
 
 class ShardsDataModule(PhotoDataModule):
-    """WebDataset shards, whose photos are read at random places, so that lengths are known and no photo comes twice.
+    """WebDataset shards with random access, so that lengths are known and no photo comes twice.
 
     Shards whose file name begins with `val` (or `valid`, `validation`) or `test` are these splits, and all others are
-    learned from. If none is called `val`, or all are, a hash of the shard's and the photo's name decides what is held
+    for training. If none is called `val`, or all are, a hash of the shard's and the photo's name decides what is held
     out.
 
-    Shards on this machine are read where they are, and shuffled perfectly. Those of a store are fetched as a whole, and
-    shuffled in blocks; see `colorization.data.tars.shuffle` for what that means. What `manifest.json` beside a shard
-    promises is checked: the size of a shard before a run begins, the hash of one that is fetched, and that of a
-    photo when it is read.
+    Shards on this machine are read in place, and shuffled perfectly. Those of a store are fetched whole, and shuffled
+    with a buffer, see `colorization.data.tars.shuffle`. `manifest.json` beside a shard is checked: the size of a shard
+    before a run begins, the hash of a fetched shard, and the hash of a photo when it is read.
 
     Args:
-        root: a folder of tars, a brace pattern such as `photos/{train-000..005,val}.tar`, an address of either, such as
+        root: a folder of tars, a brace pattern such as `photos/{train-000..005,val}.tar`, a URL of either, such as
             `https://...` or `s3://...`, or a list of those.
-        val_share: the share of the photos that is held out where no shard is called `val`, or each, 0..1.
-        buffer: how many photos are shuffled together, of shards that lie one behind the other; None: all of them, or
-            5000 if shards have to be fetched.
-        cache: the folder that fetched shards are kept in.
-        cache_gb: how much they may take there together, in 10^9 bytes.
+        val_share: share of the photos that is held out if no shard is called `val`, or all are, 0..1.
+        buffer: size of the shuffle buffer, in photos; None: all photos, or 5000 if shards are fetched.
+        cache: the folder of the LRU cache of fetched shards.
+        cache_gb: its maximum size, in 10^9 bytes.
         loading: see `PhotoDataModule`.
     """
 
@@ -203,7 +201,7 @@ class ShardsDataModule(PhotoDataModule):
         is_fetched = any(isinstance(shard.place, RemoteShard) for shard in shards)
         photos = ShardPhotos(shards, self.cache, self.buffer or (_FETCHED_BUFFER if is_fetched else None))
         if len(photos) == 0:
-            raise DataError(f"{self} holds no pictures: give tars with .jpg, .png or .webp files in them")
+            raise DataError(f"{self} holds no pictures: give tars with .jpg, .png or .webp files")
         return photos
 
     def setup(self, stage: str) -> None:
@@ -212,23 +210,23 @@ class ShardsDataModule(PhotoDataModule):
             self._check_cache(1 if self.trainer is None else self.trainer.num_devices)
 
     def _check_cache(self, devices: int) -> None:
-        """Makes sure that shards are not thrown out before all is read that is read of them together.
+        """Checks that the cache holds the shards that are needed at the same time.
 
         Raises:
-            ConfigError: the cache is too small for that.
+            ConfigError: it is too small.
         """
         blocks = self.photos_of("train").blocks()
         sizes = np.sort([place.size or 0 for place in self._listed.places if isinstance(place, RemoteShard)])[::-1]
         if blocks is None or len(sizes) == 0:
             return
-        # The block that loader processes are at, the one that the order is at, and the next, which is fetched ahead.
+        # The blocks of the loader processes and of the sampler, and the next one, which is prefetched.
         shards = blocks.most_at_once(3 * blocks.buffer) * devices
         needed = int(sizes[:shards].sum())
         if needed > self.cache.most_bytes:
             raise ConfigError(
-                f"data.cache_gb={self.cache.most_bytes / 1e9:g} is too small: three blocks of "
-                f"data.buffer={blocks.buffer} photos for each of {devices} devices can lie in {len(sizes[:shards])} "
-                f"shards with {needed / 1e9:.3g} GB: give at least that much, or a smaller data.buffer"
+                f"data.cache_gb={self.cache.most_bytes / 1e9:g} is too small: three buffers of "
+                f"data.buffer={blocks.buffer} photos for each of {devices} devices need {len(sizes[:shards])} shards "
+                f"with {needed / 1e9:.3g} GB: give at least that much, or a smaller data.buffer"
             )
 
     def __str__(self) -> str:

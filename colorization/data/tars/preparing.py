@@ -1,4 +1,4 @@
-"""Packs a folder of photos into shards, with a manifest and a list of what is left out. A stopped run is continued."""
+"""Packs a folder of photos into shards, with a manifest and a list of photos left out. A stopped run can be resumed."""
 
 import hashlib
 import json
@@ -18,16 +18,16 @@ from colorization.runtime.console import progress_bar
 from colorization.runtime.files import atomic_file, unfinished, write_csv, write_text
 
 LEFT_OUT = "left_out.csv"
-# Photos that each loader process may be ahead.
+# Photos that each loader process prefetches.
 _AHEAD = 8
 
 
 def prepared(plan: Plan, target: Path) -> Manifest | None:
-    """The manifest of a folder that has been prepared as planned; None if that has not been finished.
+    """The manifest of a folder that is prepared as planned; None if it is not finished.
 
     Raises:
         ConfigError: it was prepared from other photos or with other options.
-        DataError: one of its files is missing or damaged.
+        DataError: one of its files is missing or corrupt.
     """
     path = target / MANIFEST
     if not path.exists():
@@ -54,7 +54,7 @@ def _has_size(path: Path, size: int) -> bool:
 
 
 def _damaged(path: Path, target: Path) -> str:
-    return f"{path} is missing or damaged: remove the folder {target} and run the same command again"
+    return f"{path} is missing or corrupt: remove the folder {target} and repeat the command"
 
 
 def _made_otherwise(target: Path) -> str:
@@ -62,15 +62,15 @@ def _made_otherwise(target: Path) -> str:
 
 
 def prepare(plan: Plan, target: Path, num_workers: int) -> Manifest:
-    """Writes all shards that are not there yet, and then the manifest.
+    """Writes all missing shards, and then the manifest.
 
     Args:
-        plan: what is written.
-        target: the folder for it, which is made.
-        num_workers: processes that read, scale and compress.
+        plan: the plan.
+        target: the output folder, which is created.
+        num_workers: worker processes.
 
     Raises:
-        ConfigError: another process writes there, or it was begun with another plan.
+        ConfigError: another process writes there, or the folder belongs to another plan.
         DataError: a split has no usable photo, the folder can't be written, or a loader process was killed.
     """
     plan.check_splits()
@@ -83,17 +83,17 @@ def prepare(plan: Plan, target: Path, num_workers: int) -> Manifest:
                 records[record.entry.name] = record
         except KeyboardInterrupt:
             raise KeyboardInterrupt(
-                f"{len(records)} of {len(plan.shards)} shards are written; the same command continues from there"
+                f"{len(records)} of {len(plan.shards)} shards are written; repeat the command to resume"
             ) from None
         return _finish(plan, target, [records[shard.name] for shard in plan.shards])
 
 
 @contextmanager
 def _notes(plan: Plan, target: Path) -> Iterator[Path]:
-    """The folder in which finished shards are noted down, of this plan and for this process alone.
+    """Locks the folder with the records of finished shards of this plan.
 
     Raises:
-        ConfigError: another process holds it, or it is of another plan.
+        ConfigError: another process has locked it, or it belongs to another plan.
         DataError: it can't be written.
     """
     folder = target / UNFINISHED
@@ -113,16 +113,16 @@ def _notes(plan: Plan, target: Path) -> Iterator[Path]:
         raise ConfigError(f"target={target} is being written by another process: wait for it, or stop it") from error
     except OSError as error:
         raise DataError(
-            f"target={target} can't be written ({error.strerror or error}): make room or give another folder; the same "
-            "command continues where this one stopped"
+            f"target={target} can't be written ({error.strerror or error}): make room or give another folder, "
+            "then repeat the command to resume"
         ) from error
 
 
 def _written(plan: Plan, target: Path, folder: Path) -> dict[str, Record]:
-    """What was noted of the shards that are there, by their names.
+    """The records of existing shards, by name.
 
     Raises:
-        DataError: the notes are damaged.
+        DataError: a record is corrupt.
     """
     try:
         records = [Record.read(folder, shard.name) for shard in plan.shards]
@@ -163,7 +163,7 @@ def _pack(plan: Plan, shards: list[PlannedShard], target: Path, num_workers: int
                 raise
             raise DataError(
                 "the system killed a loader process, as it does when memory runs out: give less than num_workers="
-                f"{num_workers}; the same command continues where this one stopped"
+                f"{num_workers} and repeat the command to resume"
             ) from error
 
 
@@ -178,9 +178,9 @@ def _as_it_is(photo: Any) -> Any:
 
 
 def _finish(plan: Plan, target: Path, records: list[Record]) -> Manifest:
-    """Writes the index, the list of what is left out, and last the manifest, which says that all is there."""
+    """Writes the index, the list of photos left out and, last, the manifest, which marks the folder as complete."""
     elsewhere = [
-        (plan.photos.name(number), "lies in none of the folders train, val and test") for number in plan.elsewhere
+        (plan.photos.name(number), "is in none of the folders train, val and test") for number in plan.elsewhere
     ]
     left_out = sorted([*elsewhere, *(row for record in records for row in record.left_out)])
     filled = [record for record in records if record.entry.photos]

@@ -1,4 +1,4 @@
-"""How a folder of photos becomes shards: which photo goes where, in which form, and how that is written."""
+"""Writing shards: the plan which photo goes into which shard, the encoding, and the tar files."""
 
 import hashlib
 import io
@@ -29,13 +29,13 @@ from colorization.runtime.files import atomic_file, write_text
 
 @dataclass(frozen=True)
 class Recipe:
-    """What shards are made with.
+    """The options of `colorize-prepare`.
 
     Attributes:
-        size: the most pixels of a photo's shorter side.
+        size: maximum of a photo's shorter side, px.
         quality: of JPEG, 1..100.
-        photos_per_shard: the most photos in a shard.
-        val_share: the share of photos that is held out where the folder does not say which, 0..1.
+        photos_per_shard: maximum number of photos in a shard.
+        val_share: share of photos that is held out without folders `train` and `val`, 0..1.
     """
 
     size: int
@@ -45,25 +45,25 @@ class Recipe:
 
 
 class PlannedShard(NamedTuple):
-    """A shard's file name, and the numbers of the photos that it is to hold, as far as they can be used."""
+    """A shard's file name, and the indices of its photos; unusable ones are left out later."""
 
     name: str
     photos: np.ndarray
 
 
 class Plan:
-    """Which photo of a folder goes into which shard. The same for the same names, wherever they are.
+    """The plan which photo of a folder goes into which shard: a function of the photos' names.
 
     Args:
-        photos: the folder's.
-        recipe: what the shards are made with.
+        photos: the photos of the folder.
+        recipe: the options.
 
     Attributes:
-        shards: shuffled by a hash of the photos' names, so that each is a sample of all.
+        shards: the photos are shuffled by a hash of their names, so that each shard is a sample of all.
         by_folder: whether the folders `train` and `val` are the splits.
-        elsewhere: numbers of photos that are in no split.
-        members: under which name each photo goes into its shard: its own with `.jpg` for its ending. WebDataset takes
-            what is behind the first dot for the ending, so that a name has no other dot there.
+        elsewhere: indices of photos that are in no split.
+        members: name of each photo in its shard: its own with the ending `.jpg` and no other dot, because the ending of
+            a WebDataset name begins at the first dot.
 
     Raises:
         DataError: a single photo can't be split.
@@ -88,7 +88,7 @@ class Plan:
         self.members = Names(_member_names(photos.names))
 
     def check_splits(self) -> None:
-        """Looks for one photo of each split that can be used; usually it is the first.
+        """Checks that each split has a usable photo; usually it is the first.
 
         Raises:
             DataError: a split has none.
@@ -110,7 +110,7 @@ class Plan:
                 raise DataError(f"{where} photo with colours: {found[0]}; add colour photos, or {mend}")
 
     def description(self) -> dict[str, Any]:
-        """What tells this plan from others: the recipe, and the names and sizes of the photos."""
+        """Identifies the plan: the recipe, and a hash of the photos' names and sizes."""
         digest = hashlib.sha256()
         for index, name in enumerate(self.photos.names):
             size = self.photos.stamp(index).split()[0]
@@ -133,18 +133,18 @@ def _member_names(names: Iterable[str]) -> Iterator[str]:
 
 
 class Packed(NamedTuple):
-    """A photo's bytes as they go into a shard; or None, and why it is left out."""
+    """A photo's bytes in a shard; or None, and why it is left out."""
 
     contents: bytes | None
     why: str
 
 
 class PackedPhotos(Dataset[Packed]):
-    """Photos in the form that they have in shards.
+    """Photos, encoded for shards.
 
     Args:
         photos: the originals.
-        recipe: what is made of them.
+        recipe: the options.
     """
 
     def __init__(self, photos: FolderPhotos, recipe: Recipe) -> None:
@@ -162,7 +162,7 @@ class PackedPhotos(Dataset[Packed]):
 
 
 def packed(rgb: Image.Image, recipe: Recipe) -> bytes:
-    """An upright sRGB photo as a JPEG with colours at full resolution, its shorter side `size` pixels at the most."""
+    """An upright sRGB photo as a JPEG with colours at full resolution, its shorter side at most `size` pixels."""
     scale = recipe.size / min(rgb.size)
     if scale < 1:
         width, height = (max(round(side * scale), recipe.size) for side in rgb.size)
@@ -174,12 +174,12 @@ def packed(rgb: Image.Image, recipe: Recipe) -> bytes:
 
 @dataclass(frozen=True)
 class Record:
-    """What came of a planned shard.
+    """The result of writing a shard.
 
     Attributes:
-        entry: for the manifest; a shard with no photos has no file.
-        index: where its photos are.
-        left_out: names of photos that are not in it, and why.
+        entry: for the manifest; a shard without photos has no file.
+        index: the index of its photos.
+        left_out: names of photos that were left out, and why.
     """
 
     entry: ShardEntry
@@ -187,7 +187,7 @@ class Record:
     left_out: list[tuple[str, str]]
 
     def write(self, folder: Path) -> None:
-        """Writes the record down, so that another process can continue."""
+        """Saves the record, so that another process can resume."""
         stem = Path(self.entry.name).stem
         with atomic_file(folder / f"{stem}.npz", sync=True) as part:
             part.write_bytes(self.index.dump())
@@ -196,7 +196,7 @@ class Record:
 
     @classmethod
     def read(cls, folder: Path, name: str) -> "Record | None":
-        """What `write` has noted of the shard of this file name; None if that was not done yet."""
+        """Reads what `write` saved for the shard `name`; None if it has not been written."""
         path = folder / f"{Path(name).stem}.json"
         if not path.exists():
             return None
@@ -206,13 +206,13 @@ class Record:
 
 
 def write_shard(path: Path, plan: Plan, shard: PlannedShard, contents: Iterator[Packed]) -> Record:
-    """Writes one shard, atomically, the same bytes whenever and wherever.
+    """Writes one shard, atomically and reproducibly: the same plan gives the same bytes.
 
     Args:
         path: its file.
-        plan: what it is part of.
-        shard: which one.
-        contents: of its photos, in order; no more is taken.
+        plan: the plan it belongs to.
+        shard: the shard.
+        contents: its photos, in order; an iterator that is not read beyond them.
 
     Raises:
         OSError: it can't be written.

@@ -178,7 +178,7 @@ def test_a_shard_that_can_t_be_mended_is_fetched_once_more_and_no_oftener(tmp_pa
     photos = everything(module(f"{web.url}/shards"))
     for _ in range(3):
         for index in range(len(photos)):
-            with pytest.raises(PictureError, match="is damaged"):
+            with pytest.raises(PictureError, match="is corrupt"):
                 photos.open(index)
     assert {count for name, count in web.sent.items() if name.endswith(".tar")} == {2}
 
@@ -195,6 +195,6 @@ def test_what_is_known_of_a_tar_is_found_out_anew_if_it_is_damaged(tmp_path: Pat
     # Nothing can be made of what has come to harm, but the next try fetches it.
     known.unlink()
     next(Path("cache").glob("*.tar")).write_text("no tar")
-    with pytest.raises(DataError, match=r"a\.tar can't be read as a plain tar file"):
+    with pytest.raises(DataError, match=r"a\.tar can't be read as a tar file"):
         module(f"{web.url}/a.tar").photos("all")
     assert everything(module(f"{web.url}/a.tar")).fingerprint() == before

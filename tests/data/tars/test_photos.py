@@ -52,7 +52,7 @@ def test_a_damaged_photo_is_an_unreadable_one(shards: Path) -> None:
         seen += data.on_before_batch_transfer(batch, 0)["name"]
     (unreadable,) = data.skipped.unreadable
     assert unreadable.startswith("train-00001.tar/")
-    assert "not those that the manifest promises" in data.skipped.found[unreadable].reason
+    assert "differs from the one in the manifest" in data.skipped.found[unreadable].reason
     assert unreadable not in seen
 
 

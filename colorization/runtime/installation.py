@@ -1,0 +1,61 @@
+"""How this package was installed and started, for messages that say what to type."""
+
+import json
+import os
+import shlex
+import sys
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+
+# The name on the package index, which differs from the import name: `colorization` there is another project.
+DISTRIBUTION = "colorization-lightning"
+_ROOT = Path(__file__).parent.parent.parent
+
+
+def install_hint(extra: str) -> str:
+    """The command that adds an extra to this installation: to a checkout, or to what was installed from elsewhere."""
+    if (_ROOT / "pyproject.toml").is_file():
+        return f"pip install -e {_quoted(f'{_ROOT}[{extra}]')}"
+    origin = _origin()
+    return f"pip install {_quoted(f'{DISTRIBUTION}[{extra}]' + (f' @ {origin}' if origin else ''))}"
+
+
+def _origin() -> str | None:
+    """The address that this package was installed from, in pip's terms; None if that is the package index.
+
+    Source: https://packaging.python.org/en/latest/specifications/direct-url/
+    """
+    try:
+        noted = distribution(DISTRIBUTION).read_text("direct_url.json")
+    except PackageNotFoundError:
+        return None
+    if noted is None:
+        return None
+    address = json.loads(noted)
+    version_control = address.get("vcs_info")
+    if version_control is None:
+        return str(address["url"])
+    return f"{version_control['vcs']}+{address['url']}@{version_control['commit_id']}"
+
+
+def command_line(name: str) -> str:
+    """How a command is typed by somebody who started this program as they did.
+
+    Args:
+        name: of the command: train, evaluate, predict, export, audit or prepare.
+
+    Returns:
+        `python train.py` from a checkout's scripts, `python -m colorization train` by way of the module, and the
+        installed `colorize-train` otherwise.
+    """
+    started = Path(sys.argv[0])
+    if started.name == "__main__.py" and started.parent.name == "colorization":
+        return f"python -m colorization {name}"
+    script = started.with_name(f"{name}.py")
+    if started.suffix == ".py" and script.is_file() and script.resolve().parent == _ROOT:
+        return f"python {shlex.quote(str(script))}"
+    return "colorize" if name == "predict" else f"colorize-{name}"
+
+
+def _quoted(text: str) -> str:
+    return f'"{text}"' if os.name == "nt" else shlex.quote(text)
