@@ -1,19 +1,21 @@
 """Picture files of the real world: found, read as upright sRGB, and written without losing what was in them."""
 
-from colorization.imagefiles.picture import Picture
-from colorization.imagefiles.reading import (
+from colorization.imagefiles.finding import (
     FILM_SUFFIXES,
-    MAX_PIXELS,
     SUFFIXES,
     find_pictures,
-    from_pil,
     is_film,
-    is_gray_mode,
     is_picture,
+    walk_pictures,
+)
+from colorization.imagefiles.picture import Picture
+from colorization.imagefiles.reading import (
+    MAX_PIXELS,
+    from_pil,
+    is_gray_mode,
     open_picture,
     read_picture,
     to_rgb,
-    walk_pictures,
 )
 from colorization.imagefiles.saving import output_name, save_picture, write_picture
 

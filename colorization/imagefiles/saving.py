@@ -10,9 +10,12 @@ import numpy as np
 from PIL import Image
 
 from colorization.errors import PictureError
-from colorization.imagefiles.deep import write_png, write_tiff
+from colorization.imagefiles.exif import shortened
 from colorization.imagefiles.picture import Picture, Pixels
+from colorization.imagefiles.png import write_png
 from colorization.imagefiles.profiles import SRGB_PROFILE
+from colorization.imagefiles.provenance import noted_in_exif, write_noted
+from colorization.imagefiles.tiff import write_tiff
 from colorization.runtime.files import StrPath, atomic_file
 
 # What each format is asked for. Halving the colour's resolution (4:2:0) is no way to keep colours.
@@ -26,6 +29,9 @@ _OPTIONS: dict[str, dict[str, Any]] = {
     "BMP": {},
     "PPM": {},
 }
+# How many pixels a side may have in a format, and how many bytes its EXIF (a segment's length has 16 bits).
+_MOST_PIXELS = {"JPEG": 65500, "WEBP": 16383, "AVIF": 65536}
+_MOST_EXIF = {"JPEG": 65533}
 _WITH_ALPHA = frozenset({"PNG", "TIFF", "WEBP", "AVIF", "JPEG2000"})
 _WITH_16_BITS = frozenset({"PNG", "TIFF"})
 # Endings that can't hold a coloured picture, and what takes their place.
@@ -80,6 +86,7 @@ def save_picture(
             raise PictureError(f"{target} can't be written: {error}") from error
     else:
         chosen = file_format(format) if format is not None else picture.format if picture.format in _OPTIONS else "PNG"
+    _check_sides(picture, chosen)
     notes = list(picture.notes)
     if picture.alpha is not None and chosen not in _WITH_ALPHA:
         picture = on_white(picture)
@@ -87,6 +94,11 @@ def save_picture(
     if picture.pixels.dtype == np.uint16 and chosen not in _WITH_16_BITS:
         picture = to_8_bits(picture)
         notes.append(f"{chosen} holds 8 of the 16 bits of a channel")
+    exif = noted_in_exif(picture.exif, picture.provenance, chosen)
+    if exif is not None and len(exif) > _MOST_EXIF.get(chosen, len(exif)):
+        exif, left_out = shortened(exif, _MOST_EXIF[chosen])
+        notes.append(f"its EXIF is too long for {chosen}: left out {', '.join(left_out)}")
+    picture = dataclasses.replace(picture, exif=exif)
     if isinstance(target, Path):
         _write_whole(picture, target, chosen, quality)
     else:
@@ -110,9 +122,23 @@ def write_picture(image: Image.Image, path: StrPath) -> None:
     save_picture(Picture(np.asarray(color), alpha), path)
 
 
+def _check_sides(picture: Picture, file_format: str) -> None:
+    """Refuses a picture that is too long or too wide for the format.
+
+    Raises:
+        PictureError: it is.
+    """
+    most = _MOST_PIXELS.get(file_format)
+    if most is not None and max(picture.size) > most:
+        width, height = picture.size
+        raise PictureError(
+            f"has {width} x {height} pixels, and {file_format} ends at {most} a side: give format=png or format=tif"
+        )
+
+
 def _write_whole(picture: Picture, path: Path, file_format: str, quality: int | None) -> None:
     try:
-        with atomic_file(path, sync=True) as temporary, temporary.open("x+b") as file:
+        with atomic_file(path, sync=True) as temporary, temporary.open("w+b") as file:
             _write(picture, file, file_format, quality)
     except Exception as error:  # encoders raise what they like
         raise PictureError(f"{path} can't be written: {error}") from error
@@ -136,7 +162,11 @@ def _write(picture: Picture, file: BinaryIO, file_format: str, quality: int | No
         options["exif"] = picture.exif
     if picture.has_profile:
         options["icc_profile"] = SRGB_PROFILE
-    to_pil(picture).save(file, format=file_format, **options)
+    image = to_pil(picture)
+    if picture.provenance and file_format in ("JPEG2000", "BMP", "PPM"):
+        write_noted(image, file, file_format, picture.provenance)
+    else:
+        image.save(file, format=file_format, **options)
 
 
 def to_pil(picture: Picture) -> Image.Image:

@@ -16,7 +16,7 @@ from pytorch_lightning.utilities.rank_zero import rank_zero_only
 from colorization.compat import request_stop
 from colorization.errors import ConfigError, TrainingError
 from colorization.runtime.console import warn
-from colorization.runtime.files import atomic_file, unfinished
+from colorization.runtime.files import atomic_file, sweep
 
 # Their folder in that of a run, as conf/callbacks has it, and their names.
 CHECKPOINTS, LAST, PREVIOUS = "checkpoints", "last.ckpt", "previous.ckpt"
@@ -115,8 +115,7 @@ class LastCheckpoint(Checkpoint):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.saved_at = time.monotonic()
         if trainer.is_global_zero:
-            for file in unfinished(self.path.parent):  # left when the run was killed
-                file.unlink(missing_ok=True)
+            sweep(self.path.parent)  # what was left when the run was killed
         self._listen(trainer)
 
     def on_train_batch_end(

@@ -381,7 +381,13 @@ def test_what_is_no_picture_is_refused(content: bytes, message: str, tmp_path: P
 
 def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.png")
-    for path, message in ((tmp_path, "is not a file"), (tmp_path / "pipe.png", "is not a file")):
+    (tmp_path / "device.png").symlink_to("/dev/zero")
+    not_regular = "can't be read: is not a regular file"
+    for path, message in (
+        (tmp_path, "can't be read: is a folder"),
+        (tmp_path / "pipe.png", not_regular),
+        (tmp_path / "device.png", not_regular),
+    ):
         with pytest.raises(PictureError, match=message):
             read_picture(path)
     with pytest.raises(PictureError, match="can't be read: No such file or directory"):

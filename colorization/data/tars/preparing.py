@@ -15,7 +15,7 @@ from colorization.data.tars.index import INDEX, MANIFEST, UNFINISHED, Manifest, 
 from colorization.data.tars.writing import Packed, PackedPhotos, Plan, PlannedShard, Record, write_shard
 from colorization.errors import ConfigError, DataError
 from colorization.runtime.console import progress_bar
-from colorization.runtime.files import atomic_file, unfinished, write_csv, write_text
+from colorization.runtime.files import atomic_file, sweep, write_csv, write_text
 
 LEFT_OUT = "left_out.csv"
 # Photos that each loader process prefetches.
@@ -105,8 +105,8 @@ def _notes(plan: Plan, target: Path) -> Iterator[Path]:
                 write_text(path, description, sync=True)
             elif path.read_text(encoding="utf-8", errors="replace") != description:
                 raise ConfigError(_made_otherwise(target))
-            for leftover in unfinished(target) + unfinished(folder):
-                leftover.unlink()
+            sweep(target)
+            sweep(folder)
             yield folder
             shutil.rmtree(folder)
     except Timeout as error:

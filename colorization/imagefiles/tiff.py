@@ -1,20 +1,19 @@
-"""PNG and TIFF where Pillow is not enough: it cuts 16 bits a colour down to 8, and loses EXIF of compressed TIFFs."""
+"""TIFF, of which Pillow knows few kinds: any depth is read, and written without loss with all that EXIF says."""
 
 import logging
 import os
 import struct
-import zlib
 from typing import Any, BinaryIO
 
-import imagecodecs
 import numpy as np
 import tifffile
 from PIL import Image
-from PIL.PngImagePlugin import PngImageFile
-from PIL.TiffImagePlugin import BITSPERSAMPLE, ImageFileDirectory_v2, TiffImageFile
+from PIL.TiffImagePlugin import BITSPERSAMPLE, SAMPLEFORMAT, ImageFileDirectory_v2, TiffImageFile
 
 from colorization.errors import PictureError
-from colorization.imagefiles.picture import Picture, Pixels
+from colorization.imagefiles.channels import Decoded, check_size, joined, split
+from colorization.imagefiles.levels import to_levels
+from colorization.imagefiles.picture import Picture
 from colorization.imagefiles.profiles import SRGB_PROFILE
 
 # What tifffile finds odd in a damaged file goes to the log of those who keep one, not to everyone's terminal.
@@ -25,90 +24,65 @@ _EXIF_DIRECTORY, _GPS_DIRECTORY = 0x8769, 0x8825
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB = 0, 1, 2
 # Kinds of extra samples (TIFF 6.0, page 31).
 _PREMULTIPLIED, _ALPHA = 1, 2
+_UNSIGNED = 1  # a kind of samples (TIFF 6.0, page 80)
 
 
-def is_deep_color(image: Image.Image) -> bool:
-    """Whether a file that Pillow opened has 16 bits in each of several channels, of which Pillow would keep 8."""
-    if isinstance(image, TiffImageFile):
-        return image.mode in ("RGB", "RGBA", "RGBX") and max(image.tag_v2.get(BITSPERSAMPLE, (8,))) == 16
-    if isinstance(image, PngImageFile):
-        return image.mode in ("RGB", "RGBA", "LA") and "16" in str(image.tile[0].args)
-    return False
+def is_beyond_pillow(image: Image.Image) -> bool:
+    """Whether Pillow would cut the samples of a TIFF that it opened down to 8 bits, or take them for something else."""
+    if not isinstance(image, TiffImageFile):
+        return False
+    deepest = max(image.tag_v2.get(BITSPERSAMPLE, (1,)))
+    unsigned = set(image.tag_v2.get(SAMPLEFORMAT, (_UNSIGNED,))) == {_UNSIGNED}
+    if image.mode == "F" or image.mode.startswith("I"):
+        return True
+    return image.mode in ("L", "LA", "RGB", "RGBA", "RGBX") and (deepest > 8 or not unsigned)
 
 
-def read_png(file: BinaryIO) -> tuple[Pixels, Pixels | None]:
-    """Colour `(H, W[, 3])` and alpha `(H, W)` of a PNG with 16 bits a channel."""
-    file.seek(0)
-    return _split(imagecodecs.png_decode(file.read()), has_alpha=True)
-
-
-def read_tiff(file: BinaryIO, max_pixels: int) -> tuple[Pixels, Pixels | None]:
-    """Colour `(H, W[, 3])` and alpha `(H, W)` of a TIFF's first page, uint8 or uint16.
+def read_tiff(file: BinaryIO, max_pixels: int) -> Decoded:
+    """The channels of a TIFF's first page, uint8 or uint16.
 
     Raises:
-        PictureError: it is no TIFF, or none of this kind, or it has more than `max_pixels`.
+        PictureError: it is no TIFF, or none of this kind, or it has more than `max_pixels`, or its numbers do not say
+            how bright they are.
     """
     file.seek(0)
     try:
         with tifffile.TiffFile(file) as tiff:
             page = tiff.pages.first
             check_size(page.imagewidth, page.imagelength, max_pixels)
-            known = page.photometric in (_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB) and page.dtype in (np.uint8, np.uint16)
-            if not known or page.samplesperpixel > 8 or page.imagedepth != 1:
+            known = page.photometric in (_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB) and page.dtype is not None
+            if not known or page.samplesperpixel > 8 or page.imagedepth != 1 or not isinstance(page.bitspersample, int):
                 raise PictureError("is a TIFF of a kind that is not known")
             pixels, extra = page.asarray(maxworkers=1), page.extrasamples
             channels_first = pixels.ndim == 3 and page.planarconfig == tifffile.PLANARCONFIG.SEPARATE
-            white_is_zero = page.photometric == _WHITE_IS_ZERO
+            white_is_zero, bits = page.photometric == _WHITE_IS_ZERO, page.bitspersample
     except PictureError:
         raise
     except Exception as error:  # tifffile raises what it likes on damaged files
         raise PictureError("is not a picture of a known format") from error
     if channels_first:
         pixels = np.moveaxis(pixels, 0, -1)
-    color, alpha = _split(pixels, has_alpha=bool(extra) and extra[0] in (_PREMULTIPLIED, _ALPHA))
+    samples, opacities = split(pixels, has_alpha=bool(extra) and extra[0] in (_PREMULTIPLIED, _ALPHA))
+    color, notes = to_levels(samples, bits)
+    alpha = None if opacities is None else to_levels(opacities, bits)[0]
     if white_is_zero:
         color = ~color
     if alpha is not None and extra[0] == _PREMULTIPLIED:
         highest = np.iinfo(color.dtype).max
         opacity = np.maximum(alpha, 1).reshape(alpha.shape + (1,) * (color.ndim - 2)) / np.float32(highest)
         color = np.minimum(color / opacity, highest).round().astype(color.dtype)
-    return color, alpha
+    return Decoded(color, alpha, notes)
 
 
-def _split(pixels: Pixels, has_alpha: bool) -> tuple[Pixels, Pixels | None]:
-    if pixels.ndim == 2:
-        return pixels, None
-    colors = 3 if pixels.shape[2] >= 3 else 1
-    color = pixels[..., :3] if colors == 3 else pixels[..., 0]
-    return color, pixels[..., colors] if has_alpha and pixels.shape[2] > colors else None
-
-
-def check_size(width: int, height: int, max_pixels: int) -> None:
-    """Refuses what may be a decompression bomb: a small file that says it is a huge picture."""
-    if width * height > max_pixels:
-        raise PictureError(
-            f"has {width} x {height} pixels, more than max_pixels={max_pixels}: if the file is to be trusted, give "
-            f"max_pixels={width * height}"
-        )
-
-
-def write_png(picture: Picture, file: BinaryIO) -> None:
-    """Writes 16 bits a channel, with profile, resolution and EXIF."""
-    encoded = imagecodecs.png_encode(_joined(picture), level=6)
-    after_header = 8 + 25  # signature and IHDR
-    file.write(encoded[:after_header])
-    if picture.has_profile:
-        file.write(_chunk(b"iCCP", b"sRGB\0\0" + zlib.compress(SRGB_PROFILE)))
-    if picture.dpi is not None:
-        per_metre = [round(dpi / 0.0254) for dpi in picture.dpi]
-        file.write(_chunk(b"pHYs", struct.pack(">IIB", *per_metre, 1)))
-    if picture.exif is not None:
-        file.write(_chunk(b"eXIf", picture.exif.removeprefix(b"Exif\0\0")))
-    file.write(memoryview(encoded)[after_header:])
-
-
-def _chunk(name: bytes, content: bytes) -> bytes:
-    return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+def directory_of_tiff(file: BinaryIO) -> Image.Exif:
+    """The first directory of a TIFF that Pillow does not open, as EXIF; empty if it is damaged."""
+    file.seek(0)
+    exif = Image.Exif()
+    try:
+        exif.load(file.read())
+    except Exception:  # Pillow's reader raises what it likes on damaged blocks
+        return Image.Exif()
+    return exif
 
 
 def write_tiff(picture: Picture, file: BinaryIO) -> None:
@@ -125,7 +99,7 @@ def write_tiff(picture: Picture, file: BinaryIO) -> None:
         options |= {"resolution": picture.dpi, "resolutionunit": "INCH"}
     tifffile.imwrite(
         file,
-        _joined(picture),
+        joined(picture),
         photometric="rgb" if picture.pixels.ndim == 3 else "minisblack",
         planarconfig="contig" if picture.pixels.ndim == 3 or picture.alpha is not None else None,
         compression="zlib",
@@ -150,9 +124,3 @@ def write_tiff(picture: Picture, file: BinaryIO) -> None:
         file.write(content.tobytes(end))
         file.seek(place)
         file.write(struct.pack("<HHII", directory, 4, 1, end))
-
-
-def _joined(picture: Picture) -> Pixels:
-    if picture.alpha is None:
-        return picture.pixels
-    return np.concatenate((picture.pixels.reshape(*picture.alpha.shape, -1), picture.alpha[..., None]), axis=-1)

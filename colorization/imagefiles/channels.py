@@ -1,0 +1,42 @@
+"""The channels of a picture, side by side as files have them and apart as `Picture` has them."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from colorization.errors import PictureError
+from colorization.imagefiles.picture import Picture, Pixels
+
+
+class Decoded(NamedTuple):
+    """What a decoder found: colour `(H, W[, 3])`, alpha `(H, W)` of the same type, and sentences for the user."""
+
+    color: Pixels
+    alpha: Pixels | None
+    notes: tuple[str, ...] = ()
+
+
+def split(pixels: NDArray[Any], has_alpha: bool) -> tuple[NDArray[Any], NDArray[Any] | None]:
+    """`(H, W)` or `(H, W, C)` to colour and alpha; further channels are left out."""
+    if pixels.ndim == 2:
+        return pixels, None
+    colors = 3 if pixels.shape[2] >= 3 else 1
+    color = pixels[..., :3] if colors == 3 else pixels[..., 0]
+    return color, pixels[..., colors] if has_alpha and pixels.shape[2] > colors else None
+
+
+def joined(picture: Picture) -> Pixels:
+    """The picture's colour and alpha, `(H, W[, C])`."""
+    if picture.alpha is None:
+        return picture.pixels
+    return np.concatenate((picture.pixels.reshape(*picture.alpha.shape, -1), picture.alpha[..., None]), axis=-1)
+
+
+def check_size(width: int, height: int, max_pixels: int) -> None:
+    """Refuses what may be a decompression bomb: a small file that says it is a huge picture."""
+    if width * height > max_pixels:
+        raise PictureError(
+            f"has {width} x {height} pixels, more than max_pixels={max_pixels}: if the file is to be trusted, give "
+            f"max_pixels={width * height}"
+        )

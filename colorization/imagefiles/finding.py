@@ -1,0 +1,50 @@
+"""Picture files of the real world: found by their names."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from colorization.runtime.files import StrPath
+
+FILM_SUFFIXES = frozenset(
+    {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".mts", ".wmv", ".3gp"}
+)
+SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".jpe", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".ppm", ".pgm", ".pnm", ".jp2", ".avif"}
+)
+
+
+def is_picture(name: str) -> bool:
+    """Whether a file's name ends like a picture's and the file is not hidden."""
+    return os.path.splitext(name)[1].lower() in SUFFIXES and not os.path.basename(name).startswith(".")
+
+
+def is_film(path: StrPath) -> bool:
+    """Whether a file's name ends like a film's and the file is not hidden."""
+    path = Path(path)
+    return path.suffix.lower() in FILM_SUFFIXES and not path.name.startswith(".")
+
+
+def find_pictures(folder: StrPath) -> list[str]:
+    """Names of all pictures below a folder, relative to it, with `/`, sorted. Links to folders are not followed."""
+    return list(walk_pictures(folder))
+
+
+def walk_pictures(folder: StrPath) -> Iterator[str]:
+    """As `find_pictures`, one by one: no more names are in memory than one folder has."""
+    return _walk(os.fspath(folder), "")
+
+
+def _walk(folder: str, prefix: str) -> Iterator[str]:
+    with os.scandir(folder) as entries:
+        names = [
+            f"{entry.name}/" if is_folder else entry.name
+            for entry in entries
+            if (is_folder := entry.is_dir(follow_symlinks=False)) or is_picture(entry.name)
+        ]
+    # With its slash, a folder has the place among the files beside it that the names below it have among all names.
+    for name in sorted(names):
+        if name.endswith("/"):
+            yield from _walk(f"{folder}/{name}", prefix + name)
+        else:
+            yield prefix + name

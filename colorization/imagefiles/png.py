@@ -1,0 +1,54 @@
+"""PNG with 16 bits a channel, of which Pillow keeps 8, and with transparent gray, which it misses."""
+
+import struct
+import zlib
+from typing import BinaryIO
+
+import imagecodecs
+from PIL import Image
+from PIL.PngImagePlugin import PngImageFile
+
+from colorization.imagefiles.channels import Decoded, joined, split
+from colorization.imagefiles.picture import Picture
+from colorization.imagefiles.profiles import SRGB_PROFILE
+
+
+def is_deep_png(image: Image.Image) -> bool:
+    """Whether a file that Pillow opened is a PNG with 16 bits a channel."""
+    return isinstance(image, PngImageFile) and image.mode in ("RGB", "RGBA", "LA", "I;16") and "16" in _raw_mode(image)
+
+
+def mend_transparency(image: Image.Image) -> None:
+    """Brings the level that a gray PNG calls transparent to 8 bits, as Pillow does with the pixels alone."""
+    level = image.info.get("transparency")
+    if isinstance(image, PngImageFile) and image.mode == "L" and isinstance(level, int):
+        image.info["transparency"] = level * {"L;2": 85, "L;4": 17}.get(_raw_mode(image), 1)
+
+
+def _raw_mode(image: PngImageFile) -> str:
+    return str(image.tile[0].args) if image.tile else ""
+
+
+def read_png(file: BinaryIO) -> Decoded:
+    """The channels of a PNG with 16 bits each; a colour that it calls transparent is so in the alpha."""
+    file.seek(0)
+    return Decoded(*split(imagecodecs.png_decode(file.read()), has_alpha=True))
+
+
+def write_png(picture: Picture, file: BinaryIO) -> None:
+    """Writes 16 bits a channel, with profile, resolution and EXIF."""
+    encoded = imagecodecs.png_encode(joined(picture), level=6)
+    after_header = 8 + 25  # signature and IHDR
+    file.write(encoded[:after_header])
+    if picture.has_profile:
+        file.write(_chunk(b"iCCP", b"sRGB\0\0" + zlib.compress(SRGB_PROFILE)))
+    if picture.dpi is not None:
+        per_metre = [round(dpi / 0.0254) for dpi in picture.dpi]
+        file.write(_chunk(b"pHYs", struct.pack(">IIB", *per_metre, 1)))
+    if picture.exif is not None:
+        file.write(_chunk(b"eXIf", picture.exif.removeprefix(b"Exif\0\0")))
+    file.write(memoryview(encoded)[after_header:])
+
+
+def _chunk(name: bytes, content: bytes) -> bytes:
+    return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
