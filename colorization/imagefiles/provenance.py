@@ -32,14 +32,14 @@ def write_noted(image: Image.Image, file: BinaryIO, file_format: str, provenance
     whole = buffer.getbuffer()
     comment = f"#{provenance}\n".encode("ascii", "replace")
     if file_format == "PPM":
-        file.write(whole[:3] + comment)
+        file.write(b"".join((whole[:3], comment)))
         file.write(whole[3:])
         return
     # Between the headers of a BMP and its pixels, whose place the first one names, may be anything.
     size, _, start = struct.unpack_from("<III", whole, 2)
     comment += bytes(-len(comment) % 4)
-    file.write(whole[:2] + struct.pack("<III", size + len(comment), 0, start + len(comment)) + whole[14:start])
-    file.write(comment)
+    places = struct.pack("<III", size + len(comment), 0, start + len(comment))
+    file.write(b"".join((whole[:2], places, whole[14:start], comment)))
     file.write(whole[start:])
 
 
