@@ -53,7 +53,10 @@ def seeds() -> list[bytes]:
                 continue
     deep = np.asarray(photo).astype(np.uint16) * 257
     found += [bytes(imagecodecs.png_encode(pixels)) for pixels in (deep, deep[..., 0].copy())]
-    found += [bytes(imagecodecs.jpeg2k_encode(deep, level=0)), _encoded(photo.convert("CMYK"), "JPEG", progressive=True)]
+    found += [
+        bytes(imagecodecs.jpeg2k_encode(deep, level=0)),
+        _encoded(photo.convert("CMYK"), "JPEG", progressive=True),
+    ]
     found.append(_encoded(photo, "GIF", save_all=True, append_images=[photo.rotate(90), photo.rotate(180)]))
     found.append(b"Pf\n24 16\n-1.0\n" + (deep[..., 0] / 65535).astype("<f4").tobytes())
     found.append(b"P5\n24 16\n1023\n" + (deep[..., 0] // 64).astype(">u2").tobytes())
@@ -71,7 +74,11 @@ def seeds() -> list[bytes]:
         ((deep // 65535 * 15).astype(np.uint8), {**rgb, "bitspersample": 4}),
     ]
     kinds += [((deep[..., 0] / 65535).astype(dtype), {}) for dtype in ("f2", "f4", "f8")]
-    kinds += [((deep / 65535).astype("f4"), rgb), (deep[..., 0].astype("i4"), {}), (deep[..., 0].astype("u4") << 16, {})]
+    kinds += [
+        ((deep / 65535).astype("f4"), rgb),
+        (deep[..., 0].astype("i4"), {}),
+        (deep[..., 0].astype("u4") << 16, {}),
+    ]
     for pixels, options in kinds:
         buffer = io.BytesIO()
         tifffile.imwrite(buffer, pixels, **options)
