@@ -37,7 +37,7 @@ _WRITTEN = ("jpg", "png", "tif", "webp", "bmp", "ppm", "jp2")
 
 @cache
 def seeds() -> list[bytes]:
-    """Small whole files of every format, with metadata, and of every kind of numbers in TIFF and PNG."""
+    """Small whole files of every format, with metadata, and of every kind of numbers in TIFF and PNG; the last one is refused."""
     photo = make_photo(24, 16)
     exif = Image.Exif()
     exif[0x0112], exif[0x010F] = 6, "Maker"

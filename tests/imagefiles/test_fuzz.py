@@ -9,7 +9,7 @@ from tests.helpers.picture_fuzz import MAX_PIXELS, check, damaged, outcomes, see
 
 
 def test_the_files_that_are_damaged_were_whole() -> None:
-    sizes = [read_picture(io.BytesIO(content), MAX_PIXELS).size for content in seeds()[:-2]]
+    sizes = [read_picture(io.BytesIO(content), MAX_PIXELS).size for content in seeds()[:-1]]
     assert set(sizes) <= {(24, 16), (16, 24)}
 
 
