@@ -37,7 +37,7 @@ _WRITTEN = ("jpg", "png", "tif", "webp", "bmp", "ppm", "jp2")
 
 @cache
 def seeds() -> list[bytes]:
-    """Small whole files of every format, with metadata, and of every kind of numbers in TIFF and PNG; the last one is refused."""
+    """Small whole files of every format with metadata, and of all kinds of numbers; the last one is refused."""
     photo = make_photo(24, 16)
     exif = Image.Exif()
     exif[0x0112], exif[0x010F] = 6, "Maker"
@@ -76,8 +76,8 @@ def seeds() -> list[bytes]:
     kinds += [((deep[..., 0] / 65535).astype(dtype), {}) for dtype in ("f2", "f4", "f8")]
     kinds += [
         ((deep / 65535).astype("f4"), rgb),
-        (deep[..., 0].astype("i4"), {}),
         (deep[..., 0].astype("u4") << 16, {}),
+        (deep[..., 0].astype("i4"), {}),
     ]
     for pixels, options in kinds:
         buffer = io.BytesIO()
