@@ -9,7 +9,6 @@ from colorization.color.bins import BIN_STEP, GRID_SIDE, ab_bins, grid_squares, 
 from colorization.color.conversion import (
     denormalize_ab,
     gray_ab,
-    lab_to_levels,
     lab_to_rgb,
     merge_lab,
     normalize_ab,
@@ -19,7 +18,7 @@ from colorization.color.conversion import (
     to_float,
     to_uint8,
 )
-from colorization.color.gamut import clipped_share, reduce_chroma
+from colorization.color.gamut import clipped_share, lab_to_mapped_levels, lab_to_mapped_rgb
 from colorization.color.measures import COLORLESS_CHROMA, ciede2000, colorfulness, colorfulness_abs, is_colorless
 
 __all__ = [
@@ -35,13 +34,13 @@ __all__ = [
     "gray_ab",
     "grid_squares",
     "is_colorless",
-    "lab_to_levels",
+    "lab_to_mapped_levels",
+    "lab_to_mapped_rgb",
     "lab_to_rgb",
     "merge_lab",
     "nearest_bins",
     "normalize_ab",
     "normalize_lightness",
-    "reduce_chroma",
     "rgb_to_lab",
     "rgb_to_lightness",
     "to_float",

@@ -6,7 +6,8 @@ from functools import wraps
 import torch
 from torch import Tensor
 
-from colorization.color.curves import compress, expand, from_linear, levels_to_linear, to_linear
+from colorization.color.blocks import in_blocks
+from colorization.color.curves import compress, expand, from_linear, to_linear
 
 # Linear sRGB -> CIE XYZ, IEC 61966-2-1:1999, white point D65 (rounded to six decimals as in scikit-image).
 RGB_TO_XYZ = (
@@ -18,10 +19,7 @@ RGB_TO_XYZ = (
 WHITE_D65 = (0.95047, 1.0, 1.08883)
 # The same over the white's, as Lab takes them, and the inverse.
 _RGB_TO_RELATIVE_XYZ = [[part / white for part in row] for row, white in zip(RGB_TO_XYZ, WHITE_D65, strict=True)]
-_RELATIVE_XYZ_TO_RGB = torch.tensor(_RGB_TO_RELATIVE_XYZ, dtype=torch.float64).inverse().tolist()
-
-# Pixels that the steps of a conversion go over together: three channels of float32 fill most of a core's second cache.
-_BLOCK = 2**16
+RELATIVE_XYZ_TO_RGB = torch.tensor(_RGB_TO_RELATIVE_XYZ, dtype=torch.float64).inverse().tolist()
 # Networks see L/50 - 1 and ab/110, so that both lie in about -1..1.
 LIGHTNESS_SCALE = 50.0
 AB_SCALE = 110.0
@@ -34,29 +32,6 @@ def in_float32(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
     def run(*tensors: Tensor, **options: int) -> Tensor:
         with torch.autocast(device_type=tensors[0].device.type, enabled=False):
             return function(*(each.float() if each.is_floating_point() else each for each in tensors), **options)
-
-    return run
-
-
-def in_blocks(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    """Runs `function` of `(..., C, H, W)` on a CPU on as many pixels at a time as its cache holds."""
-
-    @wraps(function)
-    def run(picture: Tensor, **options: int) -> Tensor:
-        pixels = picture[..., 0, :, :].numel()
-        if pixels <= _BLOCK or not picture.is_cpu or (picture.requires_grad and torch.is_grad_enabled()):
-            return function(picture, **options)
-        *batch, channels, height, width = picture.shape
-        flat = picture.reshape(-1, channels, 1, height * width)
-        few = max(_BLOCK // flat.shape[-1], 1)  # small pictures together, large ones in parts
-        blocks = [part for pictures in flat.split(few) for part in pictures.split(_BLOCK, dim=-1)]
-        first = function(blocks[0], **options)
-        whole = first.new_empty(len(flat), first.shape[1], 1, flat.shape[-1])
-        targets = [part for pictures in whole.split(few) for part in pictures.split(_BLOCK, dim=-1)]
-        targets[0].copy_(first)
-        for block, target in zip(blocks[1:], targets[1:], strict=True):
-            target.copy_(function(block, **options))
-        return whole.view(*batch, -1, height, width)
 
     return run
 
@@ -121,39 +96,7 @@ def lab_to_linear(lab: Tensor) -> Tensor:
     # z is kept from turning negative, as in scikit-image, so that imaginary blues come out alike.
     f = torch.stack((torch.add(y, a, alpha=1 / 500), y, torch.sub(y, b, alpha=1 / 200).clamp_(min=0)), dim=-3)
     xyz = expand(f).unbind(-3)
-    return torch.stack([_weighted(row, xyz) for row in _RELATIVE_XYZ_TO_RGB], dim=-3)
-
-
-@in_float32
-@in_blocks
-def lab_to_levels(lab: Tensor, *, highest: int) -> Tensor:
-    """Lab to the whole numbers of a picture file, rounded so that L changes as little as it can.
-
-    Green, which weighs most in L, is rounded first; red and then blue are shifted, by no more than one level, by what
-    the rounding before them took from L. Against rounding each alone, the mean error of L falls to a third.
-
-    Args:
-        lab: `(..., 3, H, W)`, L in 0..100.
-        highest: the level of full brightness: 255 for 8 bits, 65535 for 16.
-
-    Returns:
-        RGB, float32 `(..., 3, H, W)`, whole numbers in 0..highest.
-    """
-    red, green, blue = lab_to_linear(lab).unbind(-3)
-    red_weight, green_weight, blue_weight = RGB_TO_XYZ[1]
-    green_level = (from_linear(green) * highest).round_()
-    missing = (green - levels_to_linear(green_level, highest)).mul_(green_weight)
-    red_level = _shifted_level(red, missing / red_weight, highest)
-    missing.add_(red - levels_to_linear(red_level, highest), alpha=red_weight)
-    blue_level = _shifted_level(blue, missing / blue_weight, highest)
-    return torch.stack((red_level, green_level, blue_level), dim=-3)
-
-
-def _shifted_level(linear: Tensor, shift: Tensor, highest: int) -> Tensor:
-    """The level of linear RGB that is shifted, but by no more than a level."""
-    own = from_linear(linear).mul_(highest)
-    shifted = from_linear(shift.add_(linear)).mul_(highest)
-    return torch.minimum(torch.maximum(shifted, own - 1), own + 1).round_().clamp_(0, highest)
+    return torch.stack([_weighted(row, xyz) for row in RELATIVE_XYZ_TO_RGB], dim=-3)
 
 
 def to_float(rgb: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from colorization.color import lab_to_rgb, merge_lab, reduce_chroma, rgb_to_lightness, to_uint8
+from colorization.color import lab_to_mapped_rgb, merge_lab, rgb_to_lightness, to_uint8
 from colorization.errors import ConfigError, PictureError, first_line
 from colorization.film.stabilize import Flicker, Stabilizer
 from colorization.inference.colorizer import Colorizer, is_out_of_memory
@@ -215,7 +215,7 @@ class _Recolor:
             stable = self.stabilizer(frame_lightness, frame_ab)
             self.before.update(frame_lightness, frame_ab)
             self.after.update(frame_lightness, stable)
-            self._write(frame, lab_to_rgb(reduce_chroma(merge_lab(frame_lightness, stable))))
+            self._write(frame, lab_to_mapped_rgb(merge_lab(frame_lightness, stable)))
 
     def _upright(self, frame: Any) -> np.ndarray[Any, Any]:
         """RGB `(H, W, 3)`, uint8, rotated as a player would rotate it."""

@@ -17,9 +17,8 @@ from colorization.color import (
     colorfulness_abs,
     gray_ab,
     grid_squares,
-    lab_to_rgb,
+    lab_to_mapped_rgb,
     merge_lab,
-    reduce_chroma,
     rgb_to_lab,
     to_float,
     to_uint8,
@@ -149,7 +148,7 @@ def render(lightness: Tensor, ab: Tensor) -> Tensor:
     """Lightness `(B, 1, H, W)` and ab `(B, 2, H, W)` to uint8 RGB `(B, 3, H, W)`, as in prediction: with less
     chroma outside the sRGB gamut.
     """
-    return to_uint8(lab_to_rgb(reduce_chroma(merge_lab(lightness, ab))))
+    return to_uint8(lab_to_mapped_rgb(merge_lab(lightness, ab)))
 
 
 class Scores(nn.Module):

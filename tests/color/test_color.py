@@ -281,17 +281,14 @@ def test_reduced_chroma_is_shown_with_the_same_lightness_and_hue() -> None:
     lightness = torch.rand(2, 1, 64, 64, generator=generator) * 100
     ab = torch.randn(2, 2, 64, 64, generator=generator) * 60
     lab = color.merge_lab(lightness, ab)
-    reduced = color.reduce_chroma(lab)
-    assert torch.equal(reduced[:, :1], lightness)
-    linear = unclipped(reduced)
-    assert linear.min() > -2e-4
-    assert linear.max() < 1 + 2e-4
+    reduced = color.rgb_to_lab(color.lab_to_mapped_rgb(lab))
+    assert torch.allclose(reduced[:, :1], lightness, atol=5e-3)
     before, after = ab.norm(dim=1), reduced[:, 1:].norm(dim=1)
-    assert torch.all(after <= before)
+    assert torch.all(after <= before + 5e-3)
     # The same direction: the products of the lengths are the products of the vectors.
-    assert torch.allclose((ab * reduced[:, 1:]).sum(1), before * after, rtol=1e-4, atol=1e-3)
+    assert torch.allclose((ab * reduced[:, 1:]).sum(1), before * after, rtol=1e-3, atol=0.05)
     # Just so much: with 1 % more chroma the colour would be outside, if it was changed at all.
-    changed = before != after
+    changed = before - after > 0.01
     assert 0.2 < changed.float().mean() < 0.9
     more = unclipped(color.merge_lab(lightness, reduced[:, 1:] * 1.01 + 0.01 * ab.sign()))
     outside = ((more < -3e-6) | (more > 1 + 1e-4)).any(dim=1)
@@ -302,13 +299,13 @@ def test_colors_that_srgb_can_show_keep_their_chroma() -> None:
     levels = torch.arange(0, 256, 15)
     rgb = torch.stack(torch.meshgrid(levels, levels, levels, indexing="ij")).flatten(2).float() / 255
     lab = color.rgb_to_lab(rgb)
-    assert torch.allclose(color.reduce_chroma(lab), lab, atol=0.15)
+    assert torch.allclose(color.rgb_to_lab(color.lab_to_mapped_rgb(lab)), lab, atol=0.15)
 
 
 def test_clipping_would_have_changed_what_reducing_keeps() -> None:
     lab = torch.tensor([60.0, 90.0, -90.0]).view(3, 1, 1)
     clipped = color.rgb_to_lab(color.lab_to_rgb(lab))
-    reduced = color.rgb_to_lab(color.lab_to_rgb(color.reduce_chroma(lab)))
+    reduced = color.rgb_to_lab(color.lab_to_mapped_rgb(lab))
     assert abs(float(clipped[0] - lab[0])) > 1
     assert abs(float(reduced[0] - lab[0])) < 0.02
 
@@ -317,9 +314,9 @@ def test_clipping_would_have_changed_what_reducing_keeps() -> None:
 def test_levels_keep_lightness_better_than_rounding_each_alone(highest: int, mean: float, most: float) -> None:
     generator = torch.Generator().manual_seed(0)
     lightness = torch.rand(1, 1, 256, 256, generator=generator) * 100
-    lab = color.reduce_chroma(color.merge_lab(lightness, torch.randn(1, 2, 256, 256, generator=generator) * 30))
-    alone = (color.lab_to_rgb(lab) * highest).round()
-    levels = color.lab_to_levels(lab, highest=highest)
+    lab = color.merge_lab(lightness, torch.randn(1, 2, 256, 256, generator=generator) * 30)
+    alone = (color.lab_to_mapped_rgb(lab) * highest).round()
+    levels = color.lab_to_mapped_levels(lab, highest=highest)
     assert torch.equal(levels, levels.round())
     assert (levels - alone).abs().max() <= 2
     error, error_alone = ((color.rgb_to_lab(each / highest)[:, :1] - lightness).abs() for each in (levels, alone))
@@ -332,7 +329,8 @@ def test_levels_keep_lightness_better_than_rounding_each_alone(highest: int, mea
 def test_chroma_of_any_size_comes_back_to_the_border_of_srgb() -> None:
     """A saturation of a million is as good as one of a hundred."""
     lab = torch.tensor([60.0, 30.0, 20.0]).view(3, 1, 1)
-    results = [color.reduce_chroma(torch.cat((lab[:1], lab[1:] * factor))) for factor in (1e2, 1e6, 1e9)]
+    mapped = [color.lab_to_mapped_rgb(torch.cat((lab[:1], lab[1:] * factor))) for factor in (1e2, 1e6, 1e9)]
+    results = [color.rgb_to_lab(rgb) for rgb in mapped]
     for result in results:
         assert float(result[1:].norm()) == pytest.approx(float(results[0][1:].norm()), rel=2e-3)
         assert float(result[1:].norm()) > float(lab[1:].norm())
