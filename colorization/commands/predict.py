@@ -6,7 +6,7 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
@@ -126,6 +126,25 @@ def color_files(jobs: Sequence[Job], config: dict[str, Any], process: Process, t
     folder = Path(os.path.commonpath([job.target.parent for job in left]))
     make_writable(folder)
 
+    films = [job for job in left if is_film(job.source)]
+    with progress_bar() as progress:
+        task = progress.add_task("Colouring", total=len(left))
+        for done in color_pictures([job for job in left if job not in films], colorizer, config, tally):
+            progress.advance(task, done)
+        for job in films:
+            result = attempting(color_one_film)(colorizer, job, config, progress)
+            tally.count(tally.sift([job], [result]))
+            progress.advance(task)
+
+
+def color_pictures(jobs: Sequence[Job], colorizer: Colorizer, config: dict[str, Any], tally: Tally) -> Iterator[int]:
+    """Colours pictures in batches, and returns how many are done after each. While one batch is coloured, the next is
+    read and the one before is written; not beside large pictures, so that memory does not have to hold several.
+
+    Raises:
+        ColorizationError: nothing can be written.
+    """
+
     def read(job: Job) -> Picture:
         return read_picture(job.source, config["max_pixels"])
 
@@ -134,26 +153,38 @@ def color_files(jobs: Sequence[Job], config: dict[str, Any], process: Process, t
             save_picture(side_by_side(before, after), job.comparison, quality=config["quality"])
         return save_picture(after, job.target, quality=config["quality"])
 
-    def color(batch: list[Job]) -> None:
-        with warnings.catch_warnings():  # which is undone here: threads that do the same would trip over each other
-            before = tally.sift(batch, pool.map(attempting(read), batch))
-        after = tally.sift(before, color_batch(colorizer, list(before.values())))
-        results = list(pool.map(attempting(write), after, [before[job] for job in after], after.values()))
-        tally.count(tally.sift(after, results))
-        if any(isinstance(result, Exception) for result in results):
-            make_writable(folder)
+    upcoming = batches(jobs, config["batch_size"])
+    writing: dict[Job, Future[list[str] | Exception]] = {}
 
-    films = [job for job in left if is_film(job.source)]
-    pictures = [job for job in left if job not in films]
-    with progress_bar() as progress, ThreadPoolExecutor(usable_cores(config["batch_size"])) as pool:
-        task = progress.add_task("Colouring", total=len(left))
-        for batch in batches(pictures, config["batch_size"]):
-            color(batch)
-            progress.advance(task, len(batch))
-        for job in films:
-            result = attempting(color_one_film)(colorizer, job, config, progress)
-            tally.count(tally.sift([job], [result]))
-            progress.advance(task)
+    def start_reading() -> dict[Job, Future[Picture | Exception]]:
+        return {job: pool.submit(attempting(read), job) for job in next(upcoming, [])}
+
+    def finish_writing() -> None:
+        nonlocal writing
+        ended, writing = writing, {}
+        results = [future.result() for future in ended.values()]
+        tally.count(tally.sift(ended, results))
+        if any(isinstance(result, Exception) for result in results):
+            make_writable(next(iter(ended)).target.parent)
+
+    # Filters of warnings are those of the process: they are restored here, because threads would trip over each other.
+    with warnings.catch_warnings(), ThreadPoolExecutor(usable_cores(config["batch_size"])) as pool:
+        try:
+            reading = start_reading()
+            while reading:
+                before = tally.sift(reading, [future.result() for future in reading.values()])
+                done, large = len(reading), sum(math.prod(picture.size) for picture in before.values()) > _BATCH_PIXELS
+                reading = {} if large else start_reading()
+                after = tally.sift(before, color_batch(colorizer, list(before.values())))
+                finish_writing()
+                writing = {job: pool.submit(attempting(write), job, before[job], after[job]) for job in after}
+                del before, after  # a large picture leaves memory before the next one is read
+                if large:
+                    finish_writing()
+                    reading = start_reading()
+                yield done
+        finally:
+            finish_writing()
 
 
 def color_one_film(colorizer: Colorizer, job: Job, config: dict[str, Any], progress: Progress) -> list[str]:

@@ -59,7 +59,7 @@ def of_tiles(
 def read_lightness(pixels: NDArray[Any], device: torch.device) -> Tensor:
     """L, `(1, H, W)` in 0..100, of gray `(H, W)` or RGB `(H, W, 3)` of uint8, uint16 or float32 in 0..1."""
     channels_first = pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
-    return rgb_to_lightness(torch.from_numpy(np.ascontiguousarray(channels_first)).to(device))
+    return rgb_to_lightness(torch.from_numpy(np.array(channels_first, order="C")).to(device))
 
 
 def shrink_lightness(pixels: NDArray[Any], size: tuple[int, int], device: torch.device) -> Tensor:
