@@ -21,6 +21,7 @@ from colorization.data.protocols import Protocol
 from colorization.data.tars.remote import is_address, is_command
 from colorization.errors import ConfigError, DataError, PictureError
 from colorization.runtime.files import append_csv
+from colorization.runtime.processes import STOP_SIGNALS
 
 Split = Literal["train", "val", "test", "all"]
 
@@ -238,7 +239,7 @@ class PhotoDataModule(LightningDataModule, ABC):
 
 def _leave_stopping_to_the_main_process(_: int) -> None:
     """Systems send the request to stop to all processes of a job, but the last batches are still wanted."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
+    for number in STOP_SIGNALS:
         signal.signal(number, signal.SIG_IGN)
 
 

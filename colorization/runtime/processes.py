@@ -1,8 +1,14 @@
 """Rank and world size of this process, as set by torchrun or Slurm's srun."""
 
 import os
+import signal
 from dataclasses import dataclass
 from datetime import timedelta
+
+# What asks a program to stop and save: Ctrl-C, the system, and Slurm before the time is over, which Windows lacks.
+STOP_SIGNALS: tuple[signal.Signals, ...] = tuple(
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1") if hasattr(signal, name)
+)
 
 
 @dataclass(frozen=True)

@@ -75,7 +75,7 @@ class MetricsFile(CSVLogger, RunLogger):
 
 def _whole_rows(file: Path) -> list[dict[str, str]]:
     """The rows of a `metrics.csv`, without what a kill in the middle of a line has left."""
-    with file.open(newline="") as lines:
+    with file.open(newline="", encoding="utf-8") as lines:
         rows = list(csv.DictReader(lines))
     return [row for row in rows if None not in row and None not in row.values() and row["step"].isdecimal()]
 
@@ -85,5 +85,5 @@ class _ContinuingWriter(ExperimentWriter):
         # Lightning's own writer deletes the file that it finds.
         file = Path(self.metrics_file_path)
         if file.is_file():
-            with file.open(newline="") as lines:
+            with file.open(newline="", encoding="utf-8") as lines:
                 self.metrics_keys = next(csv.reader(lines), [])

@@ -17,6 +17,7 @@ from colorization.compat import request_stop
 from colorization.errors import ConfigError, TrainingError
 from colorization.runtime.console import warn
 from colorization.runtime.files import atomic_file, sweep
+from colorization.runtime.processes import STOP_SIGNALS
 
 # Their folder in that of a run, as conf/callbacks has it, and their names.
 CHECKPOINTS, LAST, PREVIOUS = "checkpoints", "last.ckpt", "previous.ckpt"
@@ -167,7 +168,7 @@ class LastCheckpoint(Checkpoint):
                 # Not by way of the progress bar's console, which may be in the middle of a line.
                 os.write(2, b"\nStopping behind this step, or this validation. Ctrl-C again stops at once.\n")
 
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
+        for number in STOP_SIGNALS:
             try:
                 self._handlers[number] = signal.signal(number, note)
             except ValueError:  # only a main thread may
