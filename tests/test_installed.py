@@ -156,9 +156,10 @@ def test_hints_name_where_the_wheel_came_from(installed: Environment) -> None:
     program = "from colorization.runtime.installation import install_hint; print(install_hint('film'))"
     hint = installed.run("python", "-c", program).strip()
     wheel = next(installed.folder.parent.glob("*.whl"))
-    assert hint == f"pip install 'colorization-lightning[film] @ {wheel.as_uri()}'"
+    assert hint.replace('"', "'") == f"pip install 'colorization-lightning[film] @ {wheel.as_uri()}'"
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Lightning can't start an installed command again there")
 @pytest.mark.parametrize("words", [["colorize-train"], ["python", "-m", "colorization", "train"]])
 def test_lightning_starts_the_other_processes(installed: Environment, words: list[str]) -> None:
     make_folder(installed.folder / words[0])
