@@ -1,8 +1,8 @@
-"""The order in which training goes through photos: a function of seed and epoch, whoever loads them.
+"""The order of training photos: a function of seed and epoch.
 
-What a step learns from depends neither on how many loader processes there are nor on how often the run was stopped:
-the order and every photo's random cut are drawn from the seed, the epoch and the photo's number alone. Only the global
-batch (the batch size times the number of processes) has a say in which photos meet in a step.
+The photos of a step depend neither on the number of loader processes nor on how often the run was stopped: the order
+and every photo's random crop are drawn from the seed, the epoch and the photo's index only. The global batch (batch
+size times world size) decides which photos are in a step.
 """
 
 from collections.abc import Callable, Iterator
@@ -15,26 +15,26 @@ from colorization.data.photos import Draw, PhotoDataset
 
 
 class Position(NamedTuple):
-    """Where a training run stands: an epoch's number, and how many of its batches are done."""
+    """The position of a training run: the epoch, and the number of its batches that are done."""
 
     epoch: int
     batches: int
 
 
 class TrainingSampler(DistributedSampler[Draw]):
-    """What one process learns from in an epoch.
+    """The training photos of one rank in an epoch.
 
-    Every process gets equally many photos, each photo at most once. What fills no whole batch in all processes is left
-    out, another part in each epoch: a short last batch would weigh its photos more than the others. Photos that do not
-    even fill one batch make a short one; if they are fewer than the processes, some are repeated.
+    Every rank gets the same number of photos, each photo at most once. The incomplete last batch is dropped, with other
+    photos in each epoch: it would give its photos more weight. If the photos do not fill a single batch, they make a
+    smaller one; if there are fewer photos than ranks, some are repeated.
 
     Args:
         dataset: the photos.
-        batch_size: on each process.
+        batch_size: per rank.
         seed: of the run.
-        position: says where the run stands, when an iterator is made. Of an epoch that is begun, the rest follows.
-        processes: how many learn together.
-        process: which one this is, from 0.
+        position: returns the position of the run when an iterator is made; an interrupted epoch resumes there.
+        world_size: number of processes.
+        rank: this process, from 0.
     """
 
     def __init__(
@@ -43,16 +43,16 @@ class TrainingSampler(DistributedSampler[Draw]):
         batch_size: int,
         seed: int,
         position: Callable[[], Position],
-        processes: int = 1,
-        process: int = 0,
+        world_size: int = 1,
+        rank: int = 0,
     ) -> None:
-        # The base class makes Lightning leave this sampler as it is.
-        super().__init__(dataset, num_replicas=processes, rank=process, shuffle=True, seed=seed)
+        # With this base class, Lightning does not replace the sampler.
+        super().__init__(dataset, num_replicas=world_size, rank=rank, shuffle=True, seed=seed)
         self.photos = dataset.photos
         self.batch_size = batch_size
         self.position = position
-        share = len(self.photos) // processes
-        self.num_samples = share // batch_size * batch_size or max(share, 1)
+        per_rank = len(self.photos) // world_size
+        self.num_samples = per_rank // batch_size * batch_size or max(per_rank, 1)
 
     def __iter__(self) -> Iterator[Draw]:
         epoch, batches = self.position()

@@ -1,4 +1,4 @@
-"""A list of photos that can be opened by number, and the data set that turns it into uint8 RGB tensors."""
+"""A list of photos with random access, and the dataset that turns them into uint8 RGB tensors."""
 
 import hashlib
 from abc import ABC, abstractmethod
@@ -19,12 +19,12 @@ from colorization.data.tars.shuffle import Blocks
 from colorization.errors import PictureError
 from colorization.imagefiles import is_gray_mode, to_rgb
 
-# A picture's colour is judged on a small copy, where grain and compression noise have averaged out.
+# A picture's colour is measured on a small copy, which averages out grain and compression noise.
 _THUMBNAIL = (48, 48)
 
 
 class Skipped(NamedTuple):
-    """A picture that was passed over."""
+    """A skipped photo."""
 
     name: str
     reason: str
@@ -32,25 +32,25 @@ class Skipped(NamedTuple):
 
 
 class Draw(NamedTuple):
-    """A photo's number, and the seed of its random cut in this epoch."""
+    """A photo's index, and the seed of its random crop in this epoch."""
 
     photo: int
     seed: int
 
 
 class ColorlessError(PictureError):
-    """A picture that can be read, but holds no colour to learn from."""
+    """A readable picture without colour to learn from."""
 
 
 class Photos(ABC):
-    """Photos by number. Has to be cheap to copy to loader processes."""
+    """Base class of lists of photos. They have to be cheap to copy to loader processes."""
 
     @abstractmethod
     def __len__(self) -> int: ...
 
     @abstractmethod
     def name(self, index: int) -> str:
-        """The name by which reports call the photo."""
+        """The photo's name in reports."""
 
     @abstractmethod
     def open(self, index: int) -> Image.Image:
@@ -62,15 +62,15 @@ class Photos(ABC):
 
     @abstractmethod
     def stamp(self, index: int) -> str:
-        """What tells, without opening the photo, whether its contents have changed."""
+        """A version of the photo's contents, such as size and date, without opening it."""
 
     def blocks(self) -> Blocks | None:
-        """How far the photos may be shuffled; None if any order is as good as another."""
+        """Shards and shuffle buffer; None if photos may be shuffled perfectly."""
         return None
 
     def fingerprint(self) -> str:
-        """SHA-256 in hexadecimal digits over names and stamps: what was measured on these photos holds as long as it
-        stays the same. Takes as long as asking for every file's size and date does.
+        """SHA-256 over names and stamps, hexadecimal: it identifies the photos' contents. Takes as long as reading
+        every file's size and date.
         """
         digest = hashlib.sha256()
         for index in range(len(self)):
@@ -78,31 +78,31 @@ class Photos(ABC):
                 digest.update(part.encode("utf-8", "surrogateescape") + b"\0")
         return digest.hexdigest()
 
-    def order(self, seed: int, shares: int, share: int) -> np.ndarray:
-        """The numbers of the photos that one of several processes learns from, in this order.
+    def order(self, seed: int, world_size: int, rank: int) -> np.ndarray:
+        """The indices of one rank's training photos, in order.
 
         Args:
-            seed: the same for all processes, another one for each epoch.
-            shares: how many processes there are.
-            share: which one, from 0.
+            seed: the same for all ranks, another one for each epoch.
+            world_size: number of processes.
+            rank: this process, from 0.
 
         Returns:
-            int64, `len // shares` numbers, none of which another share has; with fewer photos than shares, one number.
+            int64, `len // world_size` indices, disjoint between ranks; with fewer photos than ranks, one index.
         """
         if (blocks := self.blocks()) is not None:
-            return blocks.order(seed, shares, share)
+            return blocks.order(seed, world_size, rank)
         order = np.random.default_rng(seed).permutation(len(self))
-        if len(order) < shares:
-            order = np.resize(order, shares)
-        return order[share : len(order) // shares * shares : shares]
+        if len(order) < world_size:
+            order = np.resize(order, world_size)
+        return order[rank : len(order) // world_size * world_size : world_size]
 
     def visit(self, order: np.ndarray) -> Iterator[int]:
-        """The numbers of an order, one by one. What has to be fetched for those to come is fetched meanwhile."""
+        """Iterates over an order. Shards of the next photos are prefetched meanwhile."""
         return map(int, order)
 
 
 class JoinedPhotos(Photos):
-    """Several lists of photos, one behind the other."""
+    """Several lists of photos, concatenated."""
 
     def __init__(self, parts: Sequence[Photos]) -> None:
         self.parts = parts
@@ -130,11 +130,11 @@ class JoinedPhotos(Photos):
 
 
 class SelectedPhotos(Photos):
-    """Some of a list of photos.
+    """A subset of a list of photos.
 
     Args:
         photos: the list.
-        indices: which ones, in the order that they are to have.
+        indices: their indices, in order.
     """
 
     def __init__(self, photos: Photos, indices: Sequence[int] | np.ndarray) -> None:
@@ -166,7 +166,7 @@ def open_colored(photos: Photos, index: int) -> Image.Image:
     """A photo as upright sRGB.
 
     Raises:
-        ColorlessError: it holds no colour.
+        ColorlessError: it has no colour.
         PictureError: it can't be read.
     """
     image = photos.open(index)
@@ -174,7 +174,7 @@ def open_colored(photos: Photos, index: int) -> Image.Image:
         raise ColorlessError("is gray")
     rgb = converted(image)
     if is_colorless(small_copy(rgb)):
-        raise ColorlessError("holds no colour")
+        raise ColorlessError("has no colour")
     return rgb
 
 
@@ -182,16 +182,16 @@ def converted(image: Image.Image) -> Image.Image:
     """A decoded photo as upright sRGB.
 
     Raises:
-        PictureError: its contents are too odd.
+        PictureError: it can't be converted.
     """
     try:
         return to_rgb(image)
-    except Exception as error:  # whatever Pillow raises about odd contents
+    except Exception as error:  # Pillow raises any exception on odd contents
         raise PictureError(f"can't be converted to RGB: {error}") from error
 
 
 def small_copy(rgb: Image.Image) -> Tensor:
-    """The copy that a photo's colour is judged on, `(3, 48, 48)` in 0..1."""
+    """The copy on which a photo's colour is measured, `(3, 48, 48)` in 0..1."""
     return to_float(to_tensor(rgb.resize(_THUMBNAIL, Image.Resampling.BOX)))
 
 
@@ -200,25 +200,25 @@ def to_tensor(image: Image.Image) -> Tensor:
     return torch.from_numpy(np.array(image)).permute(2, 0, 1).contiguous()
 
 
-# The index of a photo that is not there, by which processes that share photos out get equally many.
+# Index of padding: it gives all ranks the same number of items.
 NO_PHOTO = -1
 
 
 class PhotoDataset(Dataset[dict[str, Any]]):
-    """Photos cut to pictures of one size.
+    """Photos cropped to one size.
 
-    An item is `rgb`, uint8 `(3, H, W)`, or None; `name` and `index` of the photo; and `skipped`, what was passed over
-    on the way. The item `NO_PHOTO` is empty. Where photos are degraded, `seen` is the gray copy, uint8 `(1, H, W)`.
+    An item is `rgb`, uint8 `(3, H, W)`, or None; `name` and `index` of the photo; and `skipped`, the photos skipped
+    before it. The item `NO_PHOTO` is empty. If photos are degraded, `seen` is the gray copy, uint8 `(1, H, W)`.
 
     Args:
-        photos: where they come from.
-        size: the side of a square.
-        augment: True cuts at random and puts another photo in the place of one that can't be used (training); False
-            cuts as `protocol` says, and leaves out what can't be used (scoring).
-        crop_scale: the least and the largest share of a photo's area that a random cut takes.
-        protocol: None cuts the middle square of the resized photo.
-        degrade: how the gray copies are degraded, a key of `colorization.data.degrade.STRENGTHS`; None makes none. In
-            training half of them stay clean, in scoring none.
+        photos: the photos.
+        size: side of the square crop, px.
+        augment: True (training) crops at random, and replaces an unusable photo by another one; False (scoring) crops
+            by `protocol`, and leaves out unusable photos.
+        crop_scale: range of a random crop's area, as a share of the photo's.
+        protocol: None crops the centre square of the resized photo.
+        degrade: degradation of the gray copies, a key of `colorization.data.degrade.STRENGTHS`; None for none. Half of
+            the photos stay clean in training, none in scoring.
     """
 
     def __init__(
@@ -235,8 +235,8 @@ class PhotoDataset(Dataset[dict[str, Any]]):
         self.degrade = degrade
         self.transform: Callable[[Image.Image], Image.Image]
         if augment:
-            random_cut = v2.RandomResizedCrop(size, scale=crop_scale, antialias=True)
-            self.transform = v2.Compose([random_cut, v2.RandomHorizontalFlip()])
+            random_crop = v2.RandomResizedCrop(size, scale=crop_scale, antialias=True)
+            self.transform = v2.Compose([random_crop, v2.RandomHorizontalFlip()])
         else:
             self.transform = protocol or Protocol("fit_middle", size)
 
@@ -249,13 +249,13 @@ class PhotoDataset(Dataset[dict[str, Any]]):
         yield index
         if not self.augment:
             return
-        if (blocks := self.photos.blocks()) is not None:  # of another shard, they may have to be fetched
+        if (blocks := self.photos.blocks()) is not None:  # first from the same shard: others may have to be fetched
             (beside,) = np.nonzero(blocks.shards == blocks.shards[index])
             yield from map(int, beside[torch.randperm(len(beside)).numpy()])
         yield from map(int, torch.randperm(len(self)).numpy())
 
     def __getitem__(self, number: int | Draw) -> dict[str, Any]:
-        """The photo of this number; cut at random as the seed of a `Draw` says, if it is one."""
+        """The photo of an index; a `Draw` holds the seed of its random crop, too."""
         if isinstance(number, int):
             return self._load(number, seed=number)
         with torch.random.fork_rng(devices=[]):
@@ -281,10 +281,10 @@ class PhotoDataset(Dataset[dict[str, Any]]):
 
 
 class EachOnceSampler(DistributedSampler[int]):
-    """Shares photos out over processes so that each is seen exactly once.
+    """Shards photos over ranks so that each is seen exactly once.
 
-    PyTorch's own sampler repeats some photos to make the shares equal; this one fills up with `NO_PHOTO`. The shares
-    have to be equal, because the processes wait for each other at every batch.
+    PyTorch's sampler repeats some photos to give all ranks the same number; this one pads with `NO_PHOTO`. The numbers
+    have to be equal, because the ranks wait for each other at every batch.
     """
 
     def __init__(self, dataset: PhotoDataset, num_replicas: int, rank: int) -> None:
@@ -297,8 +297,8 @@ class EachOnceSampler(DistributedSampler[int]):
 
 
 def collate(items: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Items to a batch: `rgb` uint8 `(B, 3, H, W)`, `name`, `index` and `skipped`, lists; `seen`, if the items have it.
-    B may fall short, or be 0.
+    """Items to a batch: `rgb` uint8 `(B, 3, H, W)`; lists `name`, `index` and `skipped`; `seen`, if the items have it.
+    B may be less than the batch size, also 0.
     """
     kept = [item for item in items if item["rgb"] is not None]
     seen = {"seen": torch.stack([item["seen"] for item in kept])} if kept and "seen" in kept[0] else {}

@@ -1,4 +1,4 @@
-"""Which pictures are to be coloured, and under which name each of them is written."""
+"""Jobs of a prediction: the pictures to colour, and the names of their results."""
 
 import hashlib
 import itertools
@@ -16,7 +16,7 @@ from colorization.errors import ColorizationError, ConfigError
 from colorization.imagefiles import is_film, is_picture, output_name
 from colorization.runtime.files import expand, matching
 
-# Formats that keep colours well; the ending is the one that a changed name gets.
+# Formats with good colour quality; each is also the ending of a converted picture.
 FORMATS = ("jpg", "jpeg", "png", "webp", "avif", "tif", "tiff", "bmp")
 
 
@@ -25,8 +25,8 @@ class Source:
     """A picture to colour: `root / name`.
 
     Args:
-        root: the folder that was given, or the one that a given file is in.
-        name: the path below it, which the coloured picture gets below the output folder.
+        root: the input folder, or the folder of an input file.
+        name: the path relative to it, kept in the output folder.
     """
 
     root: Path
@@ -39,7 +39,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Job:
-    """A picture, where it goes to when coloured, and where the view of before and after goes to."""
+    """A picture, its coloured result, and the side-by-side view of both."""
 
     source: Path
     target: Path
@@ -51,7 +51,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Remark:
-    """Something to say about a picture, or about a name that was given."""
+    """A remark about a picture, or about an input."""
 
     name: str
     text: str
@@ -66,15 +66,15 @@ def list_jobs(
     file_format: str | None = None,
     overwrite: bool = False,
 ) -> tuple[list[Job], list[Remark]]:
-    """What is to be done, in a fixed order, and the inputs that there is nothing to be done for.
+    """The jobs, in a fixed order, and the inputs without a job.
 
     Args:
         inputs: files, folders and glob patterns.
-        output: the folder for coloured pictures; for a single file it may be the name of the coloured one.
-        recursive: whether folders below a folder count.
-        suffix: put between a name and its ending.
+        output: the output folder; for a single file also its new name.
+        recursive: whether to include sub-folders.
+        suffix: added to a name, before its ending.
         file_format: one of `FORMATS`; None keeps each picture's.
-        overwrite: whether a coloured picture may take its original's place.
+        overwrite: whether a coloured picture may replace its original.
 
     Raises:
         ColorizationError: there is nothing to colour, or an original would be lost.
@@ -83,13 +83,13 @@ def list_jobs(
     sources, failures = find_sources(inputs, folder, recursive)
     if not sources:
         reasons = [f"{failure.name}: {failure.text}" for failure in failures]
-        reason = ", ".join(reasons) or f"{', '.join(inputs)} holds no pictures"
+        reason = ", ".join(reasons) or f"{', '.join(inputs)} contains no pictures"
         raise ColorizationError(f"input={reason}; give a picture or a folder of pictures")
     if (is_picture(output) or is_film(Path(output))) and not output.endswith(os.sep) and not folder.is_dir():
         if len(sources) > 1 or not expand(inputs[0]).is_file():
-            raise ConfigError(f"output={output} is the name of one picture: give a folder for what comes of several")
+            raise ConfigError(f"output={output} is the name of one picture: give a folder for several pictures")
         if suffix is not None or file_format is not None:
-            raise ConfigError(f"output={output} says the name and the format: leave out suffix and format")
+            raise ConfigError(f"output={output} sets the name and the format: leave out suffix and format")
         jobs = [Job(sources[0].path, folder)]
         beside = True
     elif folder.exists() and not folder.is_dir():
@@ -104,8 +104,8 @@ def list_jobs(
 
 
 def find_sources(inputs: Iterable[str], output: Path, recursive: bool) -> tuple[list[Source], list[Remark]]:
-    """All pictures that `inputs` name, each once, and what was not found. Nothing below the output folder is an input,
-    unless it is given itself.
+    """All pictures of `inputs`, without repetition, and the inputs that were not found. Pictures in the output folder
+    are not inputs, unless they are given themselves.
     """
     found: dict[tuple[str, str], Source] = {}
     failures: list[Remark] = []
@@ -147,11 +147,11 @@ def _matches(pattern: str, output: Path) -> Iterator[Source]:
 
 
 def distinct_names(sources: Sequence[Source], suffix: str, file_format: str | None) -> list[str]:
-    """A name below the output folder for each picture, no two alike, even where upper and lower case are one.
+    """A unique name in the output folder for each picture, also on file systems that ignore case.
 
-    It is the picture's own name where no other has it. Where several do, each of them keeps the ending it had as well
-    (`x.jpg.png`), or as many of the folders it came from as tell it apart (`2019/x.jpg`, `2020/x.jpg`), or else gets a
-    hash of its path. It depends on nothing but the paths, so that a second call finds what the first has written.
+    A picture keeps its own name if it is unique. Otherwise it also gets its old ending (`x.jpg.png`), or as many of its
+    folders as make it unique (`2019/x.jpg`, `2020/x.jpg`), or else a hash of its path. Names depend on the paths only,
+    so that a second call finds the results of the first.
     """
     names = [_name(source, suffix, file_format, 0) for source in sources]
     for group in _alike(names):
@@ -171,9 +171,9 @@ def distinct_names(sources: Sequence[Source], suffix: str, file_format: str | No
 
 
 def _name(source: Source, suffix: str, file_format: str | None, level: int) -> str:
-    """The name of a coloured picture or film; where the ending says no format that can be written, it becomes a PNG.
+    """The name of a coloured picture or film; PNG if its own format can't be written.
 
-    From level 1 on an ending that changes is kept as well, and from level 2 on each adds one folder of the root's path.
+    From level 1 a replaced ending is kept as well; each level from 2 adds one folder of the root's path.
     """
     stem, old = os.path.splitext(source.name)
     new = os.path.splitext(output_name(source.name))[1]
@@ -192,7 +192,7 @@ def _name(source: Source, suffix: str, file_format: str | None, level: int) -> s
 
 
 def _alike(names: Sequence[str]) -> list[list[int]]:
-    """The indices of names that are the same to a file system that ignores case and ways to write an accent."""
+    """Groups of names that collide on a file system that ignores case and Unicode normalization, as indices."""
     groups: dict[str, list[int]] = defaultdict(list)
     for index, name in enumerate(names):
         groups[unicodedata.normalize("NFC", name).casefold()].append(index)
@@ -208,10 +208,10 @@ def _without_outputs(jobs: Sequence[Job], suffix: str | None) -> list[Job]:
 
 
 def _keep_originals(jobs: Sequence[Job], beside: bool, overwrite: bool) -> None:
-    """Makes sure that no original is lost, but to its own coloured copy if `overwrite`.
+    """Checks that no original is overwritten, except by its own result if `overwrite`.
 
     Args:
-        beside: whether coloured pictures may lie beside their originals, under another name.
+        beside: whether results may be in the folder of their originals, under another name.
     """
     sources = {_place(job.source) for job in jobs}
     for job in jobs:
@@ -221,10 +221,10 @@ def _keep_originals(jobs: Sequence[Job], beside: bool, overwrite: bool) -> None:
         if not overwrite and (target == source or (not beside and target[0] == source[0])):
             raise ConfigError(
                 f"output={job.target.parent} would overwrite the input {job.source}: give another folder or a suffix, "
-                "or overwrite=true if the coloured picture is to take its place"
+                "or overwrite=true to replace it"
             )
 
 
 def _place(path: Path) -> tuple[str, str]:
-    """The same for two ways to name a file, not for two links to it: writing replaces a link, not what it leads to."""
+    """Identifies a file by its resolved folder and its name; links stay distinct, because writing replaces the link."""
     return os.path.realpath(path.parent), path.name

@@ -1,4 +1,4 @@
-"""What became of the pictures, for the person who waits for them."""
+"""The summary of a prediction."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,8 +21,8 @@ class Tally:
     """Counts pictures.
 
     Args:
-        output: where coloured pictures go.
-        title: of the table.
+        output: the output folder.
+        title: the title of the table.
     """
 
     output: Path
@@ -33,7 +33,7 @@ class Tally:
     notes: list[Remark] = field(default_factory=list)
 
     def sift(self, jobs: Iterable[Job], results: Iterable[_Result | Exception]) -> dict[Job, _Result]:
-        """The jobs that went well so far, with their results; the others have failed."""
+        """Records failures, and returns the other jobs with their results."""
         good: dict[Job, _Result] = {}
         for job, result in zip(jobs, results, strict=True):
             if isinstance(result, Exception):
@@ -43,12 +43,12 @@ class Tally:
         return good
 
     def count(self, written: Mapping[Job, Sequence[str]]) -> None:
-        """Pictures that were written, with remarks about what could not be kept of each."""
+        """Counts written pictures, with remarks about what could not be kept."""
         self.colored += len(written)
         self.notes += [Remark(str(job.source), note) for job, notes in written.items() for note in notes]
 
     def print(self) -> None:
-        """A table of counts, and a line for each picture that failed or lost something; nothing if nothing was done."""
+        """Prints a table of counts, and a line for each remark and failure; nothing if there were no pictures."""
         if not (self.colored or self.skipped or self.failed):
             return
         table = Table(title=self.title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
@@ -57,7 +57,7 @@ class Tally:
         table.add_column("")
         table.add_row("coloured", str(self.colored), f"into {escape(shown(str(self.output)))}")
         if self.skipped:
-            table.add_row("skipped", str(self.skipped), "there already; overwrite=true colours them anew")
+            table.add_row("skipped", str(self.skipped), "they exist; overwrite=true colours them again")
         if self.failed:
             table.add_row("failed", str(len(self.failed)), "see below")
         console.print(table)

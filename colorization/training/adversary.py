@@ -1,4 +1,4 @@
-"""How a discriminator learns along with the network, beside Lightning's automatic optimization of the latter."""
+"""Training of the discriminator, beside Lightning's automatic optimization of the network."""
 
 from typing import Any
 
@@ -16,12 +16,12 @@ from colorization.objectives.terms.adversarial import Adversarial
 class Adversary:
     """The discriminator's optimizer, and its steps.
 
-    The network keeps Lightning's automatic optimization, with accumulation, clipping, schedule and scaling as the
-    trainer is told. The discriminator's gradients come from the same batches; DistributedDataParallel does not know
-    its parameters, because they ask for gradients only while it learns, so that gradients are averaged here.
+    The network keeps Lightning's automatic optimization, with the trainer's accumulation, clipping, schedule and
+    scaling. The discriminator's gradients come from the same batches. DistributedDataParallel does not see its
+    parameters, which require gradients only in its own step, so gradients are averaged here.
 
     Args:
-        term: holds the discriminator.
+        term: the term with the discriminator.
     """
 
     def __init__(self, term: Adversarial) -> None:
@@ -31,14 +31,14 @@ class Adversary:
 
     @classmethod
     def of(cls, objective: Objective) -> "Adversary | None":
-        """The adversary of an objective that has one.
+        """The adversary of an objective; None without an adversarial term.
 
         Raises:
-            ConfigError: it has several.
+            ConfigError: it has several such terms.
         """
         terms = [term for term in objective.terms.values() if isinstance(term, Adversarial)]
         if len(terms) > 1:
-            raise ConfigError("objective.terms has several adversarial terms: leave one")
+            raise ConfigError("objective.terms has several adversarial terms: give only one")
         return cls(terms[0]) if terms else None
 
     def configure(self, trainer: Trainer) -> None:
@@ -60,13 +60,14 @@ class Adversary:
             self._resumed = None
 
     def learn(self, lightness: Tensor, predicted: Tensor, ab: Tensor, batches: int) -> Tensor:
-        """Adds the gradients of a batch, one of `batches` for each step, and returns the discriminator's loss.
+        """Accumulates the gradients of a batch and returns the discriminator's loss.
 
-        Arguments otherwise as for `Adversarial.discriminator_loss`.
+        `batches` is the number of accumulated batches; the other arguments are those of
+        `Adversarial.discriminator_loss`.
         """
         discriminator = self.term.discriminator.requires_grad_(True)
         device = lightness.device.type
-        # float16 would need a scaler of its own; bfloat16 and float32 need none.
+        # float16 would need a gradient scaler; bfloat16 and float32 do not.
         needs_scaling = torch.is_autocast_enabled(device) and torch.get_autocast_dtype(device) == torch.float16
         with torch.autocast(device, enabled=torch.is_autocast_enabled(device) and not needs_scaling):
             loss = self.term.discriminator_loss(lightness, predicted, ab)
@@ -75,7 +76,7 @@ class Adversary:
         return loss.detach()
 
     def step(self, trainer: Trainer) -> None:
-        """Moves the discriminator by what was learned since the last step, the mean over all processes."""
+        """Steps the optimizer with the mean of the gradients over all ranks."""
         assert self.optimizer is not None
         for parameter in self.term.discriminator.parameters():
             if parameter.grad is not None:
@@ -89,12 +90,12 @@ class Adversary:
         return self.optimizer.state_dict()
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Keeps the state that a checkpoint holds until the optimizer is made."""
+        """Keeps a checkpoint's state until the optimizer exists."""
         self._resumed = state
 
 
 def has_whole_network(strategy: Strategy) -> bool:
-    """Whether every process has all parameters and their gradients, instead of a share of them."""
+    """Whether every rank has all parameters and gradients, not a shard of them."""
     return (
         isinstance(strategy, SingleDeviceStrategy) or type(strategy) is DDPStrategy
     )  # DeepSpeed's is a subclass of it

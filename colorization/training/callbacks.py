@@ -1,4 +1,4 @@
-"""What happens beside training: panels of held-out pictures, and how fast it goes."""
+"""Callbacks: panels of held-out photos, and throughput."""
 
 import time
 from pathlib import Path
@@ -15,7 +15,7 @@ from colorization.figures.panels import make_panel, write_panel
 
 
 class _PictureKeeper:
-    """Keeps the first `count` pictures of a pass over the data."""
+    """Keeps the first `count` pictures of an epoch."""
 
     def __init__(self, count: int) -> None:
         self.count = count
@@ -28,18 +28,18 @@ class _PictureKeeper:
         self.truth += truth[:wanted].cpu()
 
     def take_panel(self) -> Tensor | None:
-        """The panel of the kept pictures, which are then forgotten; None if there are none."""
+        """Returns the panel of the kept pictures and forgets them; None if there are none."""
         predicted, truth = self.predicted, self.truth
         self.predicted, self.truth = [], []
         return make_panel(torch.stack(predicted), torch.stack(truth)) if predicted else None
 
 
 class PanelWriter(Callback):
-    """At every validation, a panel (gray, prediction, truth) of the same held-out pictures, as PNG and to the loggers.
+    """Writes a panel (gray, prediction, truth) of the same held-out photos at every validation, and logs it.
 
     Args:
-        folder: where the PNGs go.
-        pictures: how many held-out pictures a panel shows.
+        folder: the folder of the PNG files.
+        pictures: number of held-out photos in a panel.
     """
 
     def __init__(self, folder: str, pictures: int = 8) -> None:
@@ -74,17 +74,17 @@ class PanelWriter(Callback):
 
 
 def step_of(trainer: Trainer) -> int:
-    """The step that Lightning logs the values of a validation with: that of the last batch, counted from 0."""
+    """The step with which Lightning logs a validation: that of the last batch, counted from 0."""
     return max(trainer.global_step - 1, 0)
 
 
 class Throughput(Callback):
-    """Logs how many pictures training has seen (`pictures`), how many it sees in a second
-    (`throughput/pictures_per_second`), and the share of time that it waits for them (`throughput/waiting_for_data`,
-    0..1), both since they were logged last.
+    """Logs the number of pictures seen in training (`pictures`), pictures per second (`throughput/pictures_per_second`)
+    and the share of time spent waiting for data (`throughput/waiting_for_data`, 0..1), the latter two since the last
+    time.
 
-    Waiting ends when a batch is on its device and converted to Lab. Validations, and the writing of checkpoints, do not
-    count. Of several processes, pictures are summed up, and the share is the mean.
+    Waiting ends when a batch is on its device and converted to Lab. Validations and the writing of checkpoints do not
+    count. Pictures are summed over ranks; the share is their mean.
     """
 
     def __init__(self) -> None:
@@ -107,7 +107,7 @@ class Throughput(Callback):
         self._began = time.perf_counter()
         if self._since is not None:
             self._waited += self._began - self._since
-        # As Lightning has it: at other steps, what is logged goes nowhere, and processes need not wait for each other.
+        # The condition of Lightning: at other steps nothing is logged, and ranks need not wait for each other.
         every: int = trainer.log_every_n_steps  # type: ignore[attr-defined]
         self._is_logged = every > 0 and (trainer.global_step + 1) % every == 0
 
@@ -116,7 +116,7 @@ class Throughput(Callback):
     ) -> None:
         self._since = time.perf_counter()
         self._worked += self._since - self._began
-        seen = len(batch["name"]) * trainer.world_size  # the mean over processes is then the sum of what they saw
+        seen = len(batch["name"]) * trainer.world_size  # the mean over ranks is then the sum of what they saw
         self._seen += seen
         self.pictures += seen
         if self._is_logged:

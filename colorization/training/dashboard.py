@@ -1,4 +1,4 @@
-"""What a reviewer wants to see beside the curves: pictures with their scores, and which colours a network uses."""
+"""Logs pictures with their scores, and charts of the colours that a network uses."""
 
 from typing import Any
 
@@ -18,19 +18,19 @@ from colorization.figures.panels import gray_of
 from colorization.training.callbacks import step_of
 from colorization.training.loggers import RunLogger
 
-# A picture's colours are counted in a grid of about this many pixels a side.
+# Pixels sampled per side of a picture, approximately.
 _GRID = 32
 
 
 class Dashboard(Callback):
-    """At every validation: a table of the same held-out pictures with the scores of each (W&B), and a chart of how
-    often the colours of the ab plane occur in all predictions and in the truth (W&B and TensorBoard). Without these
-    loggers it does nothing.
+    """Logs, at every validation, a table of the same held-out photos with their scores (W&B), and a chart of how often
+    each colour of the ab plane occurs in all predictions and in the truth (W&B and TensorBoard). Without these loggers
+    it does nothing.
 
-    A run on W&B gets the network's number of parameters as well, and a checkpoint what continues the run.
+    It also logs the network's number of parameters to W&B, and stores in a checkpoint what W&B needs to resume the run.
 
     Args:
-        pictures: how many held-out pictures the table has.
+        pictures: number of held-out photos in the table.
     """
 
     def __init__(self, pictures: int = 8) -> None:
@@ -108,10 +108,10 @@ class Dashboard(Callback):
 
 
 def draw_pair(predicted: np.ndarray, truth: np.ndarray) -> Image.Image:
-    """Two histograms of the ab plane beside each other, with the same scale.
+    """Two histograms of the ab plane side by side, with the same scale.
 
     Args:
-        predicted: pixels in each cell, as `colorization.figures.abchart.cells_of` numbers them.
+        predicted: pixels in each cell, as numbered by `colorization.figures.abchart.cells_of`.
         truth: as `predicted`.
     """
     shares = [shares_of(predicted), shares_of(truth)]
@@ -124,7 +124,7 @@ def draw_pair(predicted: np.ndarray, truth: np.ndarray) -> Image.Image:
 
 
 def _count(rgb: Tensor) -> Tensor:
-    """How many pixels of uint8 RGB `(B, 3, H, W)`, seen in a grid, fall into each cell of the ab plane."""
+    """The number of sampled pixels of uint8 RGB `(B, 3, H, W)` in each cell of the ab plane."""
     height, width = rgb.shape[-2:]
     ab = rgb_to_lab(rgb[..., :: max(1, height // _GRID), :: max(1, width // _GRID)])[:, 1:]
     cells = cells_of(ab.round().transpose(0, 1).cpu().numpy())
@@ -136,7 +136,7 @@ def _pixels(picture: Tensor) -> np.ndarray:
 
 
 def _log_table(logger: WandbLogger, rows: list[dict[str, Any]], step: int) -> None:
-    import wandb  # not above: without logger=wandb it is not needed
+    import wandb  # imported only with logger=wandb
 
     cells = [[wandb.Image(cell) if isinstance(cell, np.ndarray) else cell for cell in row.values()] for row in rows]
     logger.log_table("val/pictures", list(rows[0]), cells, step=step)

@@ -1,4 +1,4 @@
-"""How a run ends: the exit code of a run that was asked to stop, and the last words to its loggers."""
+"""The end of a run: exit codes after a stop request, and closing the loggers."""
 
 import shlex
 import sys
@@ -19,16 +19,16 @@ from colorization.training.saving import exit_code
 
 @contextmanager
 def ending(trainer: Trainer, run: Path) -> Iterator[None]:
-    """Turns the end of a run into what a shell expects.
+    """Turns the end of a run into the exit code that a shell expects.
 
     Args:
-        trainer: what trains inside.
+        trainer: the trainer that runs in the context.
         run: the run's folder.
 
     Raises:
-        KeyboardInterrupt: Ctrl-C asked the run to stop, so that a multirun ends as well.
-        SystemExit: another signal did; with the exit code that a shell reports for it.
-        ConfigError: the trainer refuses its options.
+        KeyboardInterrupt: Ctrl-C stopped the run; it ends a multirun as well.
+        SystemExit: another signal stopped the run; with the exit code that a shell reports for it.
+        ConfigError: the trainer refuses an option.
     """
     succeeded = False
     try:
@@ -41,7 +41,7 @@ def ending(trainer: Trainer, run: Path) -> Iterator[None]:
             raise KeyboardInterrupt from None
         sys.exit(code)
     except SystemExit as stop:
-        if isinstance(stop.__context__, KeyboardInterrupt):  # Lightning's answer to Ctrl-C is an exit code of 1
+        if isinstance(stop.__context__, KeyboardInterrupt):  # Lightning turns Ctrl-C into exit code 1
             raise KeyboardInterrupt from None
         raise
     except MisconfigurationException as error:

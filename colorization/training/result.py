@@ -1,4 +1,4 @@
-"""What a run says about itself when it is over: `result.json` in its folder."""
+"""The result of a run: `result.json` in its folder."""
 
 import json
 import math
@@ -18,12 +18,12 @@ class Result:
 
     Attributes:
         overrides: the options of its command line, `KEY=VALUE` each.
-        seconds: what it took.
-        error: why it failed, one sentence; None if it did not.
-        monitor: the logged name of what makes a checkpoint the best.
+        seconds: its duration.
+        error: why it failed, one sentence; None if it succeeded.
+        monitor: the logged name of the metric that selects the best checkpoint.
         mode: `min` or `max`.
-        scores: of the best checkpoint on the held-out photos, by logged name; without what is no finite number.
-        photos: which photos those were, and at which size.
+        scores: finite scores of the best checkpoint on the held-out photos, by logged name.
+        photos: the held-out photos, and their size.
         checkpoint: the best one, relative to the run's folder.
     """
 
@@ -44,19 +44,19 @@ class Result:
 
 
 def read_result(run: Path) -> Result | None:
-    """What `result.json` of a run's folder says; None if there is none.
+    """Reads `result.json` of a run's folder; None if there is none.
 
     Raises:
-        ConfigError: it is not what a run wrote.
+        ConfigError: it is corrupt.
     """
     try:
         return Result(**json.loads((run / RESULT).read_text(encoding="utf-8")))
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (ValueError, TypeError) as error:
-        raise ConfigError(f"{run / RESULT} is not what a run writes: remove it") from error
+        raise ConfigError(f"{run / RESULT} is corrupt: remove it") from error
 
 
 def remove_result(run: Path) -> None:
-    """Takes `result.json` away, because what it says does not hold any more."""
+    """Removes `result.json`, because it is outdated."""
     (run / RESULT).unlink(missing_ok=True)

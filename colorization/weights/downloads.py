@@ -1,25 +1,25 @@
-"""Files that others publish, downloaded once into torch's cache."""
+"""Published files of weights, downloaded once into torch's cache."""
 
 import socket
 from pathlib import Path
 
 import torch
 
-# How long a server may keep silent, in seconds.
+# Timeout of a silent server, in seconds.
 _PATIENCE = 15
 
 
 def cached(url: str) -> Path:
-    """Where the file of a URL is once it is downloaded, as torchvision keeps it."""
+    """The path of a URL in torch's cache, as used by torchvision."""
     return Path(torch.hub.get_dir()) / "checkpoints" / Path(url).name
 
 
 def download(url: str) -> Path:
-    """The local path of a file whose name ends in `-HASH`, downloaded if it is not there yet.
+    """The local path of a file whose name ends in `-HASH`, downloaded if necessary.
 
     Raises:
-        OSError: there is no network (urllib's errors are among these), or no space.
-        RuntimeError: what came is not what the name says.
+        OSError: there is no network connection (urllib's errors are OSErrors), or the disk is full.
+        RuntimeError: the hash of the download differs from the one in its name.
     """
     path = cached(url)
     if not path.is_file():

@@ -228,7 +228,7 @@ def test_a_folder_without_runs_or_with_a_damaged_result_gets_one_sentence(
     with pytest.raises(SystemExit, match=r"Error: .* contains no training runs"):
         command.main()
     (tmp_path / "0" / "result.json").write_text("{")
-    with pytest.raises(SystemExit, match=r"Error: .*result\.json is not what a run writes"):
+    with pytest.raises(SystemExit, match=r"Error: .*result\.json is corrupt"):
         command.main()
     monkeypatch.setattr(sys, "argv", ["sweeps"])
     with pytest.raises(SystemExit, match="2"):

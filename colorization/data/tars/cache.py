@@ -1,4 +1,4 @@
-"""Shards of a store, kept on this machine's disk within a bound, for all processes of the machine together."""
+"""An LRU cache on disk for shards of a store, shared by all processes of a machine."""
 
 import hashlib
 import os
@@ -21,7 +21,7 @@ from colorization.errors import DataError
 from colorization.runtime.files import atomic_file
 
 _KEY_LENGTH = 32
-# The folder may hold other things: what is not called like this is neither counted nor removed.
+# The folder may hold other files: only files with these names are counted and removed.
 _SHARD = re.compile(rf"[0-9a-f]{{{_KEY_LENGTH}}}\.tar")
 _PART = re.compile(rf"([0-9a-f]{{{_KEY_LENGTH}}})\.([0-9]+)\.part")
 
@@ -33,10 +33,10 @@ class RemoteShard:
     """A shard in a store.
 
     Attributes:
-        address: where it is.
-        size: its bytes; None if the store does not say.
-        version: what changes with its contents: a SHA-256, an etag or a date.
-        sha256: of its bytes, if a manifest says.
+        address: its URL.
+        size: in bytes; None if unknown.
+        version: of its contents: a SHA-256, an etag or a date.
+        sha256: of its contents, if a manifest has it.
     """
 
     address: str
@@ -46,12 +46,12 @@ class RemoteShard:
 
     @property
     def key(self) -> str:
-        """A name for this version of the shard that any folder can hold."""
+        """A file name for this version of the shard."""
         return hashlib.sha256(f"{self.address}\0{self.version}".encode()).hexdigest()[:_KEY_LENGTH]
 
 
 class _Part(NamedTuple):
-    """A shard that is on its way, and how many bytes it will have."""
+    """A shard that is being fetched, and its final size in bytes."""
 
     key: str
     size: int
@@ -59,15 +59,14 @@ class _Part(NamedTuple):
 
 
 class ShardCache:
-    """A folder with copies of shards.
+    """A folder with copies of shards, with least recently used (LRU) eviction.
 
-    Any number of processes may use it: each shard is fetched by one of them, under another name until it is whole, and
-    the others wait for it. Where a new shard would lead beyond the bound, those go that were read longest ago; who is
-    just reading one of them is not disturbed.
+    Any number of processes may use it: one of them fetches a shard, atomically, and the others wait for it. Evicting a
+    shard does not disturb a process that is reading it.
 
     Args:
-        folder: is made with the first shard.
-        most_bytes: how much the shards in it may have together.
+        folder: created with the first shard.
+        most_bytes: maximum total size of the shards.
     """
 
     def __init__(self, folder: Path, most_bytes: int) -> None:
@@ -76,13 +75,13 @@ class ShardCache:
 
     @contextmanager
     def opened(self, shard: RemoteShard) -> Iterator[BinaryIO]:
-        """The shard's file, fetched if it is not there.
+        """Opens a shard's file, fetching it if necessary.
 
         Raises:
-            DataError: it can't be had.
+            DataError: it is not available.
         """
         file = self._open(shard)
-        while file is None:  # others may throw it out before it is open
+        while file is None:  # another process may evict it before it is open
             self.fetch(shard)
             file = self._open(shard)
         with file:
@@ -98,10 +97,10 @@ class ShardCache:
         return file
 
     def fetch(self, shard: RemoteShard) -> None:
-        """Makes sure that a shard is there.
+        """Fetches a shard if it is not in the cache.
 
         Raises:
-            DataError: it can't be had.
+            DataError: it is not available.
         """
         path = self._path(shard)
         try:
@@ -125,24 +124,24 @@ class ShardCache:
             part.unlink(missing_ok=True)
 
     def knows(self, shard: RemoteShard) -> bool:
-        """Whether `kept` has its answer already."""
+        """Whether `kept` has a cached result for this shard."""
         return (self.folder / "known" / shard.key).exists()
 
     def drop(self, shard: RemoteShard) -> None:
-        """Forgets a shard whose file is damaged, so that it is fetched again."""
+        """Removes a corrupt shard, so that it is fetched again."""
         with suppress(OSError), self._lock(shard.key):
             self._path(shard).unlink(missing_ok=True)
 
     def kept(self, shard: RemoteShard, make: Callable[[BinaryIO, str], bytes], parse: Callable[[bytes, str], _T]) -> _T:
-        """What is made once of a shard's file and address, and kept beside the shards.
+        """Computes something from a shard once, and caches it beside the shards.
 
         Args:
-            shard: what it is made of.
-            make: the bytes that are kept.
-            parse: what they stand for; is told what messages call them, and raises `DataError` if they are damaged.
+            shard: the shard.
+            make: from the shard's file and URL to the bytes to cache.
+            parse: from the bytes and their name in messages to the result; raises `DataError` if they are corrupt.
 
         Raises:
-            DataError: the shard can't be had, or nothing can be made of it.
+            DataError: the shard is not available, or `make` fails.
         """
         path = self.folder / "known" / shard.key
         with suppress(FileNotFoundError, DataError):
@@ -165,10 +164,10 @@ class ShardCache:
         return FileLock(self.folder / "locks" / name)
 
     def _make_room(self, shard: RemoteShard) -> Path:
-        """Throws out shards until there is room for one more, and takes that room.
+        """Evicts shards until there is room for one more, and reserves it.
 
         Returns:
-            A file whose name says how large it will be: other processes so know of it.
+            A file whose name holds its final size, for other processes.
         """
         size = shard.size or 0
         with self._lock("room"):
@@ -195,7 +194,7 @@ class ShardCache:
                 yield _Part(match[1], int(match[2]), path)
 
     def _remove_stale(self, own: str) -> None:
-        """Removes what processes that were killed have left."""
+        """Removes leftovers of killed processes."""
         for part in self._parts():
             if part.key == own:
                 part.path.unlink(missing_ok=True)
@@ -205,12 +204,12 @@ class ShardCache:
 
 
 class FetchingAhead:
-    """A thread that fetches shards into a cache before they are needed.
+    """A thread that prefetches shards into a cache.
 
-    What it can't fetch, the one who needs it will ask for again, and say why it is not there.
+    It ignores errors: the reader of the shard tries again, and reports them.
 
     Args:
-        cache: where they go.
+        cache: the cache.
     """
 
     def __init__(self, cache: ShardCache) -> None:
@@ -219,7 +218,7 @@ class FetchingAhead:
         self._is_over = False
 
     def __enter__(self) -> Self:
-        # A daemon, so that a stopped run need not wait for a shard that is on its way.
+        # A daemon: a stopped run need not wait for a download.
         threading.Thread(target=self._fetch_wanted, daemon=True).start()
         return self
 
@@ -228,7 +227,7 @@ class FetchingAhead:
         self._wanted.put(None)
 
     def want(self, shard: RemoteShard) -> None:
-        """Asks for a shard, behind those that were asked for before."""
+        """Queues a shard."""
         self._wanted.put(shard)
 
     def _fetch_wanted(self) -> None:
@@ -238,21 +237,19 @@ class FetchingAhead:
 
 
 def missing(address: str) -> DataError:
-    """What is to be said of a shard that is not in its store."""
-    return DataError(
-        f"{address} does not exist, or may not be read: give data.root the address of a .tar, or of a folder"
-    )
+    """The error for a shard that is not in its store."""
+    return DataError(f"{address} does not exist, or can't be read: give data.root the URL of a .tar, or of a folder")
 
 
 def _note_use(path: Path) -> None:
-    now = time.time_ns()  # the system's own time of a file advances in steps of some milliseconds
-    with suppress(OSError):  # another user's file in a shared folder may be read, but not marked
+    now = time.time_ns()  # finer than the system's file times
+    with suppress(OSError):  # another user's file in a shared folder is readable, but not writable
         os.utime(path, ns=(now, now))
 
 
 def _check(file: Path, shard: RemoteShard) -> None:
     size = file.stat().st_size
     if shard.size is not None and size != shard.size:
-        raise DamagedError(f"{size} of its {shard.size} bytes came")
+        raise DamagedError(f"received {size} of {shard.size} bytes")
     if shard.sha256 is not None and file_sha256(file) != shard.sha256:
-        raise DamagedError("its SHA-256 is not the one that its manifest says")
+        raise DamagedError("its SHA-256 differs from the one in its manifest")

@@ -61,7 +61,7 @@ def test_a_store_that_fails_now_and_then_is_asked_again(shards: Path, web: Web) 
     shutil.rmtree("cache")
     photos = module(f"{web.url}/shards").photos("val")
     assert photos is not None
-    with pytest.raises(DataError, match=r"/shards/val-00000\.tar can't be fetched .*503.*see to the network"):
+    with pytest.raises(DataError, match=r"/shards/val-00000\.tar can't be fetched .*503.*check the network"):
         photos.open(0)
     assert photos.open(0).size
 
@@ -70,7 +70,7 @@ def test_a_damaged_shard_of_a_store_is_named(shards: Path, web: Web) -> None:
     damage(shards / "val-00000.tar")
     photos = module(f"{web.url}/shards").photos("val")
     assert photos is not None
-    with pytest.raises(DataError, match=r"val-00000\.tar is damaged: its SHA-256"):
+    with pytest.raises(DataError, match=r"val-00000\.tar is corrupt: its SHA-256"):
         photos.open(0)
     assert web.sent["val-00000.tar"] == 3
     assert not list(Path("cache").glob("*.tar")) + list(Path("cache").glob("*.part"))

@@ -42,11 +42,11 @@ def test_what_is_not_there_is_said(tmp_path: Path, web: Web) -> None:
     (tmp_path / "text.tar").write_text("no tar")
     for root, message in (
         (f"{web.url}/nowhere", "nowhere does not exist, or can't be listed: name the tars"),
-        (f"{web.url}/nowhere.tar", r"nowhere\.tar does not exist, or may not be read"),
+        (f"{web.url}/nowhere.tar", r"nowhere\.tar does not exist, or can't be read"),
         (f"{web.url}/empty", r"holds no \.tar files"),
         (f"{web.url}/text.tar", r"text\.tar can't be read as a tar file"),
-        ("http://127.0.0.1:9/shards", "127.0.0.1:9/shards.* can't be fetched .*see to the network"),
-        ("http://127.0.0.1:9/a.tar", "127.0.0.1:9/.* can't be fetched .*see to the network"),
+        ("http://127.0.0.1:9/shards", "127.0.0.1:9/shards.* can't be fetched .*check the network"),
+        ("http://127.0.0.1:9/a.tar", "127.0.0.1:9/.* can't be fetched .*check the network"),
         ("oci://bucket@space/a.tar", "needs a package that is not installed: .*ocifs"),
         ("nosuch://bucket/a.tar", "data.root=nosuch://bucket/.* can't be opened"),
         ("memory://nowhere", "does not exist"),
