@@ -83,7 +83,7 @@ def list_jobs(
     sources, failures = find_sources(inputs, folder, recursive)
     if not sources:
         reasons = [f"{failure.name}: {failure.text}" for failure in failures]
-        reason = ", ".join(reasons) or f"{', '.join(inputs)} contains no pictures"
+        reason = ", ".join(reasons) or f"{', '.join(inputs)} holds no pictures"
         raise ColorizationError(f"input={reason}; give a picture or a folder of pictures")
     if (is_picture(output) or is_film(Path(output))) and not output.endswith(os.sep) and not folder.is_dir():
         if len(sources) > 1 or not expand(inputs[0]).is_file():
