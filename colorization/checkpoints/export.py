@@ -17,10 +17,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.fx.experimental import _config as _shapes
 
 from colorization.checkpoints.network import describe, read_checkpoint, rebuild, shareable, trained_size
 from colorization.color import normalize_lightness
+from colorization.compat.torch import sizes_of_one_are_general
 from colorization.errors import CheckpointError, ConfigError
 from colorization.network import ColorizationNetwork
 from colorization.objectives.base import Objective
@@ -136,8 +136,7 @@ def _program(model: LightnessToAb) -> torch.export.ExportedProgram:
     # The sizes of the example must not count for sizes in general: none is 1, none is even by chance.
     example = torch.zeros(2, 1, 70, 90)
     axes = dict(zip((0, 2, 3), (torch.export.Dim(name, min=1) for name in _AXES), strict=True))
-    # No special cases for sizes of 1.
-    with _shapes.patch(backed_size_oblivious=True):  # type: ignore[attr-defined]
+    with sizes_of_one_are_general():
         return torch.export.export(model, (example,), dynamic_shapes={"lightness": axes})
 
 

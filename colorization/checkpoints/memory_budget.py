@@ -3,15 +3,15 @@
 from typing import Any
 
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
 
+from colorization.compat.torch import DispatchMode, makes_tensors
 from colorization.errors import CheckpointError
 
 # No tensor counts for less, so that a billion empty ones have a limit too.
 _LEAST = 4096
 
 
-class Budget(TorchDispatchMode):
+class Budget(DispatchMode):
     """While it is entered, tensors can be made up to a number of bytes in all, and are counted before they are made.
 
     What counts is every operation that says on which device its result is to be: `empty`, `zeros`, `rand` and their
@@ -37,7 +37,7 @@ class Budget(TorchDispatchMode):
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
         kwargs = kwargs or {}
-        if _makes_tensors(function) and str(kwargs.get("device")) != "meta":
+        if makes_tensors(function) and str(kwargs.get("device")) != "meta":
             # On the meta device the same call gives the size without the memory.
             planned = function(*args, **{**kwargs, "device": torch.device("meta"), "pin_memory": False})
             self.left -= max(planned.numel() * planned.element_size(), _LEAST)
@@ -47,8 +47,3 @@ class Budget(TorchDispatchMode):
                     "the weights in it"
                 )
         return function(*args, **kwargs)
-
-
-def _makes_tensors(function: Any) -> bool:
-    schema = function._schema
-    return len(schema.returns) == 1 and {"device", "pin_memory"} <= {argument.name for argument in schema.arguments}

@@ -11,7 +11,7 @@ from hydra.errors import HydraException, MissingConfigException, OverrideParseEx
 from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
 
-from colorization.compat import root_of
+from colorization.compat.omegaconf import root_of
 from colorization.errors import ColorizationError, ConfigError, did_you_mean, shown
 from colorization.runtime.installation import install_hint
 

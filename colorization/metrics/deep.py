@@ -10,10 +10,10 @@ from typing import Any
 import torch
 import torchvision
 from torch import Tensor, nn
-from torchmetrics.functional.image.lpips import _NoTrainLpips
 from torchmetrics.image.fid import FrechetInceptionDistance, NoTrainInceptionV3
 
 from colorization.color import to_float
+from colorization.compat.torchmetrics import lpips_network
 from colorization.errors import ConfigError
 from colorization.runtime.installation import install_hint
 from colorization.weights.downloads import cached, download
@@ -45,8 +45,7 @@ class Lpips(nn.Module):
         super().__init__()
         path = _find("lpips", weights, _ALEXNET, "AlexNet's ImageNet weights (233 MB)", may_download)
         state = {key.removeprefix("features."): value for key, value in _read("lpips", path).items()}
-        # The linear heads come with torchmetrics. AlexNet starts with random weights, to avoid torchmetrics' download.
-        self.net = _NoTrainLpips(net="alex", pnet_rand=True)
+        self.net = lpips_network()
         for block in self.net.net.children():
             for number, layer in block.named_children():
                 if isinstance(layer, nn.Conv2d):

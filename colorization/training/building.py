@@ -12,7 +12,7 @@ from pytorch_lightning.utilities.rank_zero import rank_zero_only
 from torch.optim import Optimizer
 
 from colorization.checkpoints.network import build_network, without_download
-from colorization.compat import relaunches_script
+from colorization.compat.lightning import relaunches_script
 from colorization.config.instantiate import instantiate
 from colorization.data.datamodule import PhotoDataModule, absolute_root
 from colorization.errors import ConfigError, did_you_mean, first_line

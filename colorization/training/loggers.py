@@ -5,10 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pytorch_lightning.loggers import CSVLogger
-from pytorch_lightning.loggers.csv_logs import ExperimentWriter
-from pytorch_lightning.loggers.logger import rank_zero_experiment
-
+from colorization.compat.lightning import ContinuingCSVLogger
 from colorization.runtime.files import write_csv
 
 
@@ -41,7 +38,7 @@ class RunLogger:
         """Ends what was logged: the next job of a multirun begins its own."""
 
 
-class MetricsFile(CSVLogger, RunLogger):
+class MetricsFile(ContinuingCSVLogger, RunLogger):
     """`metrics.csv` in the run's folder. A run that is resumed in its folder goes on in the same file.
 
     Args:
@@ -50,14 +47,6 @@ class MetricsFile(CSVLogger, RunLogger):
 
     def __init__(self, folder: str) -> None:
         super().__init__(save_dir=folder, name="", version="")
-
-    @property
-    @rank_zero_experiment
-    def experiment(self) -> "_ContinuingWriter":
-        if self._experiment is None:
-            Path(self.root_dir).mkdir(parents=True, exist_ok=True)
-            self._experiment = _ContinuingWriter(log_dir=self.log_dir)
-        return self._experiment  # type: ignore[return-value]
 
     def resume(self, checkpoint: Mapping[str, Any], path: Path) -> None:
         """Removes what was logged after the checkpoint's step, because the resumed run logs it again."""
@@ -78,12 +67,3 @@ def _whole_rows(file: Path) -> list[dict[str, str]]:
     with file.open(newline="", encoding="utf-8") as lines:
         rows = list(csv.DictReader(lines))
     return [row for row in rows if None not in row and None not in row.values() and row["step"].isdecimal()]
-
-
-class _ContinuingWriter(ExperimentWriter):
-    def _check_log_dir_exists(self) -> None:
-        # Lightning's own writer deletes the file that it finds.
-        file = Path(self.metrics_file_path)
-        if file.is_file():
-            with file.open(newline="", encoding="utf-8") as lines:
-                self.metrics_keys = next(csv.reader(lines), [])

@@ -17,6 +17,7 @@ from torchmetrics import MeanMetric
 
 from colorization.checkpoints.network import ENTRY, describe
 from colorization.color import ab_bins, normalize_lightness
+from colorization.compat.torch import forget_length
 from colorization.data.datamodule import PhotoDataModule
 from colorization.data.order import Position
 from colorization.data.prior import cached_prior
@@ -192,8 +193,7 @@ class ColorizationModule(LightningModule):
             )
         # A resumed run may be longer than the first: the one-cycle schedule keeps its place, on the new run's length.
         for schedule in checkpoint.get("lr_schedulers", ()):
-            for key in ("total_steps", "_schedule_phases"):
-                schedule.pop(key, None)
+            forget_length(schedule)
             if has_other_batches and "num_bad_epochs" not in schedule:  # all but that for plateaus count steps
                 schedule["last_epoch"] = done
         if self.adversary is not None:

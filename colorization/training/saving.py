@@ -13,7 +13,7 @@ from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import Checkpoint, ModelCheckpoint
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
-from colorization.compat import request_stop
+from colorization.compat.lightning import request_stop
 from colorization.errors import ConfigError, TrainingError
 from colorization.runtime.console import warn
 from colorization.runtime.files import atomic_file, sweep

@@ -20,6 +20,7 @@ from pytorch_lightning.loggers.logger import rank_zero_experiment
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from colorization.checkpoints.network import ENTRY, read_checkpoint
+from colorization.compat.lightning import continue_wandb_run, has_begun, is_spawned, wandb_options
 from colorization.errors import ConfigError, first_line
 from colorization.runtime.installation import command_line
 from colorization.training.loggers import RunLogger
@@ -86,7 +87,7 @@ class WandbRun(WandbLogger, RunLogger):
             mode=self.mode,
             settings=wandb.Settings(silent=True),
         )
-        self._wandb_init.pop("anonymous", None)  # W&B warns of this option even where it is not set
+        wandb_options(self).pop("anonymous", None)  # W&B warns of this option even where it is not set
 
     def resume(self, checkpoint: Mapping[str, Any], path: Path) -> None:
         """Continues the run that the checkpoint was written by, instead of beginning one. Jobs of a multirun that all
@@ -95,8 +96,8 @@ class WandbRun(WandbLogger, RunLogger):
         state = checkpoint.get(WANDB_ENTRY)
         if state is None or (self._is_job and self.folder not in path.resolve().parents):
             return
-        self._id = self._wandb_init["id"] = state["id"]
-        self._wandb_init["name"] = self._chosen_name  # it has a name
+        continue_wandb_run(self, state["id"])
+        wandb_options(self)["name"] = self._chosen_name  # it has a name
         self._earlier = state["folders"]
 
     def state(self) -> dict[str, Any]:
@@ -113,10 +114,9 @@ class WandbRun(WandbLogger, RunLogger):
     @rank_zero_experiment
     def experiment(self) -> Any:
         """W&B's own run."""
-        begins = self._experiment is None
-        if begins and getattr(self, "_attach_id", None) is not None:
-            # In a process that the trainer spawned, W&B would keep its files below the current folder.
-            os.environ["WANDB_DIR"] = str(self.folder)
+        begins = not has_begun(self)
+        if begins and is_spawned(self):
+            os.environ["WANDB_DIR"] = str(self.folder)  # W&B would keep its files below the current folder
         with _in_words():
             run: Any = super().experiment
         if begins:
