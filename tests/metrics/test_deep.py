@@ -110,7 +110,11 @@ def test_files_that_can_t_be_used(tmp_path: Path, alexnet: Path) -> None:
         with pytest.raises(ConfigError, match=f"lpips_weights={tmp_path / name}.*{message}") as error:
             Lpips(str(tmp_path / name))
         assert not isinstance(error.value, UnavailableError)
-    for name, message in (("nowhere.pth", "does not exist"), ("text.pth", "can't be read"), ("part.pth", "does not fit")):
+    for name, message in (
+        ("nowhere.pth", "does not exist"),
+        ("text.pth", "can't be read"),
+        ("part.pth", "does not fit"),
+    ):
         with pytest.raises(ConfigError, match=f"fid_weights={tmp_path / name}.*{message}") as error:
             Fid(["a"], str(tmp_path / name))
         assert "\n" not in str(error.value)
