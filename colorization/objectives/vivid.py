@@ -5,8 +5,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
-from colorization.color import denormalize_ab
+from colorization.color import denormalize_ab, normalize_ab
+from colorization.color.conversion import AB_SCALE
 from colorization.errors import ConfigError
 from colorization.objectives.base import Objective
 
@@ -14,33 +16,33 @@ from colorization.objectives.base import Objective
 class Vivid(Objective):
     """The network's map are two times ab divided by 110, and `vividness` says where between them the colours lie.
 
-    Both are judged photo by photo, as PSNR is: by the logarithm of a photo's mean squared error in dB. That is what the
-    safe colours minimize, and it makes them a mean of what the colours may be, which is pale. The vivid colours are to
-    be as colourful as the photo is as well:
+    The safe colours minimize the mean absolute error, which makes them the median of what the colours may be, and pale.
+    The vivid colours are to be as colourful as the photo is as well:
 
-        safe     10 log10(mean |ab - truth|^2 + floor^2)
-        vivid    the same + pull * |C(ab) - C(truth)|,    C(ab) = sqrt(var a + var b) + 0.37 |mean ab|
+        safe     mean |ab - truth|
+        vivid    mean |ab - truth| + pull * |C(ab) - C(truth)|,    C(ab) = sqrt(var a + var b) + 0.37 |mean ab|
 
     C being the colourfulness of Hasler and Süsstrunk ("Measuring colourfulness in natural images", 2003) in its form
-    for CIE Lab. So a vivid photo gets its colour where that costs the least PSNR.
+    for CIE Lab. It is that of the whole photo, so that colour goes to where it costs the least error.
 
     Args:
         vividness: 0 is the safe end, 1 the vivid one. Can be set to another value at any time.
-        pull: how many dB one unit of colourfulness is worth to the vivid colours.
-        floor: errors far below it, in Lab units, count little: photos of next to no colour would outweigh all others.
+        pull: what a difference in colourfulness weighs against a mean error, both in Lab units.
+        share: what the loss of the vivid colours is multiplied by. It is small, so that the features are learned for
+            the safe colours, and the vivid ones are made of the same.
         summed: `weight` and `terms`, see `Objective`.
     """
 
     out_channels = 4
 
-    def __init__(self, vividness: float = 0.5, pull: float = 0.3, floor: float = 4.0, **summed: Any) -> None:
+    def __init__(self, vividness: float = 0.5, pull: float = 1.0, share: float = 0.1, **summed: Any) -> None:
         super().__init__(**summed)
-        for key, value in (("pull", pull), ("floor", floor)):
+        for key, value in (("pull", pull), ("share", share)):
             if not 0 < value < math.inf:
                 raise ConfigError(f"objective.{key}={value:g} can't work: give a number above 0")
         self.vividness = vividness
         self.pull = pull
-        self.floor = floor
+        self.share = share
 
     @property
     def vividness(self) -> float:  # type: ignore[override]
@@ -53,15 +55,10 @@ class Vivid(Objective):
         self._vividness = value
 
     def pixel_loss(self, prediction: Tensor, ab: Tensor) -> Tensor:
-        safe, vivid = denormalize_ab(prediction.float()).chunk(2, dim=1)
-        ab = ab.float()
-        too_pale = (_colorfulness(vivid) - _colorfulness(ab)).abs()
-        # A tenth: near 1, as other losses are.
-        return ((self._decibels(safe, ab) + self._decibels(vivid, ab) + self.pull * too_pale) / 10).mean()
-
-    def _decibels(self, predicted: Tensor, ab: Tensor) -> Tensor:
-        squared = (predicted - ab).square().sum(dim=1).mean(dim=(1, 2))
-        return 10 * torch.log10(squared + self.floor**2)
+        safe, vivid = prediction.float().chunk(2, dim=1)
+        truth = normalize_ab(ab.float())
+        off = (_colorfulness(vivid) - _colorfulness(truth)).abs().mean()
+        return F.l1_loss(safe, truth) + self.share * (F.l1_loss(vivid, truth) + self.pull * off)
 
     def decode(self, prediction: Tensor) -> Tensor:
         safe, vivid = denormalize_ab(prediction.float()).chunk(2, dim=1)
@@ -69,8 +66,9 @@ class Vivid(Objective):
 
 
 def _colorfulness(ab: Tensor) -> Tensor:
-    """In Lab units, `(B,)`."""
+    """Of each picture, `(B,)`, in units of ab."""
     pixels = ab.flatten(2)
     spread = pixels.var(dim=2, correction=0).sum(dim=1)
-    # The root's slope is infinite at a uniform colour.
-    return (spread + 1e-2).sqrt() + 0.37 * (pixels.mean(dim=2).square().sum(dim=1) + 1e-2).sqrt()
+    # The slope of the root is infinite at a uniform colour: a tenth of a Lab unit is next to none.
+    nearly_none = (0.1 / AB_SCALE) ** 2
+    return (spread + nearly_none).sqrt() + 0.37 * (pixels.mean(dim=2).square().sum(dim=1) + nearly_none).sqrt()
