@@ -101,16 +101,20 @@ def test_files_that_can_t_be_used(tmp_path: Path, alexnet: Path) -> None:
     torch.save({key: value for key, value in state.items() if "6.weight" not in key}, tmp_path / "part.pth")
     torch.save({**state, "features.0.bias": torch.zeros(3)}, tmp_path / "shape.pth")
     for name, message in (
-        ("nowhere.pth", "there is no such file"),
+        ("nowhere.pth", "does not exist"),
         ("text.pth", "can't be read as a PyTorch state dict"),
-        ("list.pth", "holds no state dict"),
+        ("list.pth", "is not a state dict"),
         ("part.pth", "lacks features.6.weight"),
         ("shape.pth", "another shape of features.0.bias"),
     ):
         with pytest.raises(ConfigError, match=f"lpips_weights={tmp_path / name}.*{message}") as error:
             Lpips(str(tmp_path / name))
         assert not isinstance(error.value, UnavailableError)
-    for name, message in (("nowhere.pth", "no such file"), ("text.pth", "can't be read"), ("part.pth", "does not fit")):
+    for name, message in (
+        ("nowhere.pth", "does not exist"),
+        ("text.pth", "can't be read"),
+        ("part.pth", "does not fit"),
+    ):
         with pytest.raises(ConfigError, match=f"fid_weights={tmp_path / name}.*{message}") as error:
             Fid(["a"], str(tmp_path / name))
         assert "\n" not in str(error.value)

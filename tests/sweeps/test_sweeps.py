@@ -200,7 +200,7 @@ def test_what_can_t_be_compared_is_said(tmp_path: Path) -> None:
     write_job(tmp_path, "0", {"val/psnr": 20.0}, "val/psnr", "max", photos="ten photos")
     write_job(tmp_path, "1", {"val/psnr": 21.0, "val/ssim": 0.9}, "val/ssim", "max", photos="eleven photos")
     notes = Leaderboard(find_jobs(tmp_path)).notes
-    assert any("same photos" in note for note in notes)
+    assert any("different photos" in note for note in notes)
     assert any("different metrics" in note for note in notes)
 
 
