@@ -173,7 +173,7 @@ def test_weights_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     torch.save([1, 2], tmp_path / "list.pth")
     for file, message in (
         ("nowhere.pth", "no such file"),
-        ("text.pth", "can't be read"),
+        ("text.pth", "is damaged, or of another kind"),
         ("list.pth", "holds no state dict"),
         ("resnet18.pth", "does not fit,"),
     ):

@@ -4,28 +4,29 @@ A checkpoint is Lightning's, with one more entry, `colorization`: the format's v
 as a plain dict. It loads with `torch.load(weights_only=True)`, and building the network downloads nothing. A
 safetensors file that `colorization.checkpoints.export` wrote is as good: it holds that entry and the weights.
 
-Either may come from a stranger, who can neither run code nor claim memory: see `weightfiles` and `budget`.
+Either may come from a stranger, who can neither run code nor claim memory: see docs/security.md.
 """
 
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from colorization.backbones import Backbone
 from colorization.checkpoints.memory_budget import Budget
 from colorization.checkpoints.renamed import renamed
-from colorization.config.instantiate import CHECKPOINT_PACKAGES, TRUSTED_PACKAGES, instantiate, locate
+from colorization.checkpoints.stored_config import NO_BEGINNING, buildable, packages_of
+from colorization.config.instantiate import TRUSTED_PACKAGES, instantiate, locate, parameters
 from colorization.decoders.base import Decoder
 from colorization.errors import CheckpointError, ConfigError
 from colorization.network import ColorizationNetwork
 from colorization.objectives.base import Objective
 from colorization.runtime.files import StrPath
 from colorization.weights import safe_load
-from colorization.weights.safe_load import ENTRY
+from colorization.weights.pickles import RefusedError, check_limits
+from colorization.weights.safe_load import ENTRY, UnreadableError
 
 FORMAT = 1
 
@@ -37,6 +38,10 @@ _MOST_SIZE = 4096
 # Building takes the weights' memory up to three times over (their layout changes, frameworks build heads that are cut
 # off) and this many bytes for what is not stored: constants, and what an objective needs for training alone.
 _BUDGET_TIMES, _BUDGET_BYTES = 3, 512 * 2**20
+# A configuration has some 150 values, four levels deep; lists of roots and of layers may be longer.
+_MOST_OF_CONFIG, _DEEPEST_CONFIG = 10_000, 24
+
+_PARTS: dict[str, type[nn.Module]] = {"backbone": Backbone, "decoder": Decoder, "objective": Objective}
 
 
 def describe(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -49,9 +54,9 @@ def shareable(config: Mapping[str, Any]) -> dict[str, Any]:
     groups = ("backbone", "decoder", "objective", "data", "optimizer", "scheduler", "trainer", "monitor", "seed")
     kept = {key: config[key] for key in groups if key in config}
     if isinstance(kept.get("backbone"), Mapping):
-        kept = without_download(kept)
+        kept["backbone"] = {key: NO_BEGINNING.get(key, value) for key, value in kept["backbone"].items()}
     if isinstance(kept.get("objective"), Mapping):
-        kept = without_terms(kept)
+        kept["objective"] = {key: value for key, value in kept["objective"].items() if key != "terms"}
     for group in ("data", "trainer"):
         if isinstance(kept.get(group), Mapping):
             kept[group] = {key: value for key, value in kept[group].items() if key not in _OF_THE_MACHINE}
@@ -68,8 +73,17 @@ def read_checkpoint(path: StrPath) -> dict[str, Any]:
     if not path.is_file():
         what = "is a folder" if path.is_dir() else "there is no such file"
         raise CheckpointError(f"checkpoint {path}: {what}; give the path of a .ckpt that train.py wrote")
-    checkpoint = safe_load.load(path)
-    entry = checkpoint.get(ENTRY) if isinstance(checkpoint, dict) else None
+    try:
+        checkpoint = safe_load.load(path)
+        entry = checkpoint.get(ENTRY) if isinstance(checkpoint, dict) else None
+        check_limits(entry, 0, _MOST_OF_CONFIG, _DEEPEST_CONFIG)
+    except UnreadableError as error:
+        raise CheckpointError(
+            f"checkpoint {path} {error}; give a .ckpt that train.py wrote, such as last.ckpt of a run, or a "
+            ".safetensors of python -m colorization.checkpoints.export"
+        ) from error
+    except RefusedError as error:
+        raise CheckpointError(f"checkpoint {path} is refused: its configuration is no plain one, {error}") from error
     if not isinstance(entry, dict) or not isinstance(entry.get("config"), dict):
         raise CheckpointError(f"checkpoint {path} was not written by this project: it says nothing about its network")
     if not isinstance(entry.get("format"), int) or entry["format"] > FORMAT:
@@ -82,8 +96,8 @@ def read_checkpoint(path: StrPath) -> dict[str, Any]:
         raise CheckpointError(f"checkpoint {path} is incomplete: it holds no weights, or says nothing about its data")
     if not 1 <= data["size"] <= _MOST_SIZE:
         raise CheckpointError(f"checkpoint {path} is refused: its data.size is not within 1..{_MOST_SIZE}")
-    if not all(isinstance(key, str) and _is_plain(value) for key, value in weights.items()):
-        raise CheckpointError(f"checkpoint {path} is refused: its weights are not names with plain tensors")
+    if not all(isinstance(key, str) and isinstance(value, Tensor) for key, value in weights.items()):
+        raise CheckpointError(f"checkpoint {path} is refused: its weights are not names with tensors")
     checkpoint[ENTRY] = {**entry, "config": renamed(entry["config"])}
     return checkpoint
 
@@ -95,13 +109,9 @@ def trained_size(checkpoint: Mapping[str, Any]) -> int:
 
 def without_download(config: Mapping[str, Any]) -> dict[str, Any]:
     """A configuration whose network starts from random weights, because trained ones follow."""
-    return {**config, "backbone": {**config["backbone"], "pretrained": False, "weights": None}}
-
-
-def without_terms(config: Mapping[str, Any]) -> dict[str, Any]:
-    """A configuration whose objective has no further terms: they are for training, and may need files of their own."""
-    objective = {key: value for key, value in config["objective"].items() if key != "terms"}
-    return {**config, "objective": objective}
+    backbone = config["backbone"]
+    accepted = parameters(locate(backbone["_target_"], "backbone._target_", TRUSTED_PACKAGES))
+    return {**config, "backbone": {**backbone, **{key: off for key, off in NO_BEGINNING.items() if key in accepted}}}
 
 
 def build_network(
@@ -138,28 +148,29 @@ def _build(
     return instantiate(node, group, packages, **arguments)
 
 
-def rebuild(checkpoint: Mapping[str, Any], path: StrPath) -> tuple[ColorizationNetwork, Objective]:
+def rebuild(
+    checkpoint: Mapping[str, Any], path: StrPath, trusted: Sequence[str] = ()
+) -> tuple[ColorizationNetwork, Objective]:
     """The trained network and its objective, in eval mode on the CPU, from what `read_checkpoint` returned.
 
     Args:
         checkpoint: the checkpoint.
         path: where it came from, for messages.
+        trusted: packages whose networks and objectives it may name besides ours; their code is imported and run.
 
     Raises:
         CheckpointError: it names something foreign, or its weights do not fit its configuration.
     """
     config, weights = checkpoint[ENTRY]["config"], checkpoint["state_dict"]
-    if isinstance(config.get("backbone"), Mapping):
-        config = without_download(config)
-    if isinstance(config.get("objective"), Mapping):
-        config = without_terms(config)
+    packages = packages_of(trusted)
     try:
+        parts = {group: buildable(config.get(group), kind, group, packages) for group, kind in _PARTS.items()}
         with Budget(_BUDGET_TIMES * safe_load.stored_bytes(weights) + _BUDGET_BYTES):
-            network, objective = build_network(config, CHECKPOINT_PACKAGES)
+            network, objective = build_network(parts, packages)
         _load(network, weights, "network.")
         _load(objective, weights, "objective.")
     except Exception as error:  # a stranger's configuration can go wrong in any way
-        reason = textwrap.shorten(" ".join(str(error).splitlines()[:2]) or type(error).__name__, 400)
+        reason = textwrap.shorten(" ".join(str(error)[:1000].splitlines()[:2]) or type(error).__name__, 400)
         raise CheckpointError(f"checkpoint {path} can't be rebuilt: {reason}") from error
     return network.eval(), objective.eval()
 
@@ -167,8 +178,3 @@ def rebuild(checkpoint: Mapping[str, Any], path: StrPath) -> tuple[ColorizationN
 def _load(module: nn.Module, weights: Mapping[str, Any], prefix: str) -> None:
     own = {key.removeprefix(prefix): value for key, value in weights.items() if key.startswith(prefix)}
     module.load_state_dict({key: value for key, value in own.items() if not key.startswith("terms.")})
-
-
-def _is_plain(value: Any) -> bool:
-    """Whether a value is a tensor in memory: neither sparse, which may claim any size, nor on the meta device."""
-    return type(value) is Tensor and value.layout is torch.strided and value.device.type == "cpu"

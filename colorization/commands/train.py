@@ -11,7 +11,7 @@ from colorization.config.instantiate import resolve
 from colorization.training.building import build, check, with_absolute_roots
 from colorization.training.ending import ending
 from colorization.training.reporting import report, write_result
-from colorization.training.resume import begin, find_finished, find_start
+from colorization.training.resume import begin, find_finished, find_start, restoring
 from colorization.training.saving import seconds_before
 
 
@@ -29,7 +29,8 @@ def run(composed: DictConfig) -> float | None:
     trainer, module, data = build(config, start)
     with ending(trainer, folder):
         begin(trainer, folder, config, start)
-        trainer.fit(module, data, ckpt_path=start.path)
+        with restoring(module, start.path):
+            trainer.fit(module, data, ckpt_path=start.path)
         started -= seconds_before(trainer)
         scores = report(trainer, module, data, folder)
         write_result(trainer, data, config, folder, scores, time.perf_counter() - started)

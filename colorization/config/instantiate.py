@@ -14,15 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import pydantic
-import torch
 from omegaconf import DictConfig, OmegaConf
 
 from colorization.config.mistakes import what_was_meant
 from colorization.errors import ColorizationError, ConfigError, first_line
 
-# What a `_target_` may name. A checkpoint, which may come from a stranger, may only name what is ours.
+# What a `_target_` may name. What a checkpoint may name, see `colorization.checkpoints.stored_config`.
 TRUSTED_PACKAGES = ("colorization", "torch", "torchvision", "torchmetrics", "pytorch_lightning")
-CHECKPOINT_PACKAGES = ("colorization",)
 
 _OWN_KEYS = {"_target_", "_partial_"}
 
@@ -117,7 +115,7 @@ def locate(name: Any, path: str, packages: tuple[str, ...]) -> Callable[..., Any
         ConfigError: it belongs elsewhere (also by way of an import in one of the packages), or does not exist.
     """
     refusal = ConfigError(f"{path}={name} is refused: only {', '.join(packages)} may be named here")
-    if not isinstance(name, str) or name.split(".")[0] not in packages:
+    if not isinstance(name, str) or not _is_within(name, packages):
         raise refusal
     try:
         found = pydoc.locate(name)
@@ -127,11 +125,13 @@ def locate(name: Any, path: str, packages: tuple[str, ...]) -> Callable[..., Any
         raise ConfigError(f"{path}={name} does not exist")
     if not callable(found):
         raise ConfigError(f"{path}={name} is neither a class nor a function")
-    if str(getattr(found, "__module__", "")).split(".")[0] not in packages:
+    if not _is_within(str(getattr(found, "__module__", "")), packages):
         raise refusal
-    if packages == CHECKPOINT_PACKAGES and not (isinstance(found, type) and issubclass(found, torch.nn.Module)):
-        raise ConfigError(f"{path}={name} is refused: a checkpoint may only name parts of networks")
     return found
+
+
+def _is_within(name: str, packages: tuple[str, ...]) -> bool:
+    return any(name == package or name.startswith(f"{package}.") for package in packages)
 
 
 @cache

@@ -72,6 +72,7 @@ class Colorizer:
         saturation: float = 1.0,
         temperature: float | None = None,
         vividness: float | None = None,
+        trusted: Sequence[str] = (),
     ) -> "Colorizer":
         """Loads what `train.py` wrote. Needs nothing besides the file.
 
@@ -82,13 +83,15 @@ class Colorizer:
             saturation: see the class.
             temperature: in place of the objective's own, if it has one.
             vividness: from 0 (safe) to 1 (vivid), in place of the objective's own, if it has one.
+            trusted: packages of yours whose networks and objectives the checkpoint may name; without them only those of
+                `colorization`. Their code is imported and run.
 
         Raises:
             CheckpointError: the checkpoint is missing, damaged, too new, or names foreign code.
             ConfigError: the device is not there, the resolution is too small, or the objective has no such knob.
         """
         checkpoint = read_checkpoint(path)
-        network, objective = rebuild(checkpoint, path)
+        network, objective = rebuild(checkpoint, path, trusted)
         for knob, value in (("temperature", temperature), ("vividness", vividness)):
             if value is not None:
                 set_knob(objective, knob, value)

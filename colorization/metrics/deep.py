@@ -3,6 +3,7 @@
 The weights come from a local file, from torch's cache, or from a download.
 """
 
+import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from colorization.compat.torchmetrics import lpips_network
 from colorization.errors import ConfigError
 from colorization.runtime.installation import install_hint
 from colorization.weights.downloads import cached, download
+from colorization.weights.safe_load import UnreadableError, load_state_dict
 
 _ALEXNET = torchvision.models.AlexNet_Weights.IMAGENET1K_V1.url
 _INCEPTION = (
@@ -80,9 +82,13 @@ class Fid(nn.Module):
         except ImportError:
             raise UnavailableError(f"metrics: fid needs the package torch-fidelity: {install_hint('fid')}") from None
         path = _find("fid", weights, _INCEPTION, "the Inception network's weights (91 MB)", may_download)
-        _read("fid", path)  # torch-fidelity would run code in the file
+        state = _read("fid", path)
         try:
-            self.inception = NoTrainInceptionV3("inception-v3-compat", ["2048"], str(path))
+            with tempfile.TemporaryDirectory() as folder:
+                # torch-fidelity reads a file by itself: this one is written here, so that it holds nothing but weights.
+                checked = Path(folder) / path.name
+                torch.save(state, checked)
+                self.inception = NoTrainInceptionV3("inception-v3-compat", ["2048"], str(checked))
         except RuntimeError as error:
             raise ConfigError(f"fid_weights={path} does not fit: give the file of {_INCEPTION}") from error
         self.distances = nn.ModuleList()
@@ -138,14 +144,9 @@ def _find(metric: str, weights: str | None, url: str, what: str, may_download: b
 
 def _read(metric: str, path: Path) -> dict[str, Any]:
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        raise ConfigError(
-            f"{metric}_weights={path} can't be read as a PyTorch state dict ({type(error).__name__}); give another file"
-        ) from error
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise ConfigError(f"{metric}_weights={path} is not a state dict (names to tensors); give another file")
-    return state
+        return load_state_dict(path)
+    except UnreadableError as error:
+        raise ConfigError(f"{metric}_weights={path} {error}; give another file") from error
 
 
 def _fill(layer: nn.Conv2d, state: dict[str, Tensor], prefix: str, path: Path) -> None:

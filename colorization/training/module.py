@@ -60,6 +60,7 @@ class ColorizationModule(LightningModule):
         self.adversary = Adversary.of(objective)
         self.total_steps = 1
         self.resumed = False
+        self.has_begun = False
         self.resumed_progress = 0.0
         self.steps_ahead = 0  # of the trainer's count, where a run went on with other batches
         self.seen: Sequence[str] = ()
@@ -73,6 +74,12 @@ class ColorizationModule(LightningModule):
     def on_fit_start(self) -> None:
         if self.objective.wants_prior and not self.resumed:  # a resumed run's checkpoint has it
             self._measure_prior()
+
+    def on_validation_start(self) -> None:
+        self.has_begun = True
+
+    def on_train_start(self) -> None:
+        self.has_begun = True
 
     def on_train_batch_start(self, batch: dict[str, Any], batch_idx: int) -> None:
         # Dropout and the like depend on seed and step alone, so that a resumed run draws what it would have drawn.

@@ -1,7 +1,7 @@
 """Where a run starts: at the beginning, or from a checkpoint of its own, which has to fit it."""
 
-import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -13,13 +13,25 @@ from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from colorization.checkpoints.network import ENTRY, read_checkpoint
 from colorization.config.instantiate import save
-from colorization.errors import CheckpointError, ConfigError
+from colorization.errors import CheckpointError, ColorizationError, ConfigError, first_line
 from colorization.runtime.console import console, warn
 from colorization.runtime.processes import this_process
 from colorization.training.identity import LENGTH, difference
 from colorization.training.loggers import RunLogger
+from colorization.training.module import ColorizationModule
 from colorization.training.result import Result, read_result, remove_result
 from colorization.training.saving import CHECKPOINTS
+
+# What Lightning needs of a checkpoint to resume training.
+_STATE = {
+    "loops": dict,
+    "global_step": int,
+    "epoch": int,
+    "callbacks": dict,
+    "optimizer_states": list,
+    "lr_schedulers": list,
+    "pytorch-lightning_version": str,
+}
 
 
 @dataclass(frozen=True)
@@ -128,12 +140,7 @@ def find_resume(ckpt_path: str, run: Path, output_dir: Path) -> tuple[Path, dict
     """
     if ckpt_path not in ("last", "auto"):
         path = Path(ckpt_path).expanduser()
-        checkpoint = read_checkpoint(path)
-        if "loops" not in checkpoint:
-            raise CheckpointError(
-                f"ckpt_path={path} holds a network without the state of its training: give a .ckpt that train.py wrote"
-            )
-        return path, checkpoint
+        return path, _read(path)
     found = _newest_first(run / CHECKPOINTS)
     if not found and ckpt_path == "auto":
         return None
@@ -148,7 +155,7 @@ def find_resume(ckpt_path: str, run: Path, output_dir: Path) -> tuple[Path, dict
     damaged = []
     for path in found:
         try:
-            checkpoint = _read_whole(path)
+            checkpoint = _read(path)
         except CheckpointError as error:
             damaged.append(f"{path.name} can't be used ({error})")
             continue
@@ -169,20 +176,42 @@ def _date(path: Path) -> int:
     return path.stat().st_mtime_ns
 
 
-def _read_whole(path: Path) -> dict[str, Any]:
-    """Reads a checkpoint that is as it was written.
+def _read(path: Path) -> dict[str, Any]:
+    """Reads a checkpoint that training can be resumed from.
 
     Raises:
-        CheckpointError: it is not.
+        CheckpointError: it can't be read, or has no state of a training.
+    """
+    checkpoint = read_checkpoint(path)
+    for key, kind in _STATE.items():
+        if not isinstance(checkpoint.get(key), kind):
+            raise CheckpointError(
+                f"ckpt_path={path} holds a network without the state of its training ({key}): give a .ckpt that "
+                "train.py wrote"
+            )
+    return checkpoint
+
+
+@contextmanager
+def restoring(module: ColorizationModule, path: Path | None) -> Iterator[None]:
+    """Says of which checkpoint it is if the state of a training can't be restored inside.
+
+    Args:
+        module: knows whether its training has begun.
+        path: the checkpoint that training is resumed from, if any.
+
+    Raises:
+        CheckpointError: what it holds does not fit its network, optimizer or callbacks.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
-            wrong = archive.testzip()  # PyTorch reads without looking at the check sums
-    except (zipfile.BadZipFile, OSError) as error:
-        raise CheckpointError(f"it is cut off or damaged: {error}") from error
-    if wrong is not None:
-        raise CheckpointError(f"its bytes have changed, in {wrong}")
-    return read_checkpoint(path)
+        yield
+    except (ValueError, TypeError, LookupError, AttributeError, RuntimeError) as error:
+        if path is None or module.has_begun or isinstance(error, ColorizationError):
+            raise
+        raise CheckpointError(
+            f"ckpt_path={path} can't be resumed: the state of its training does not fit this run "
+            f"({first_line(error)[:200]}); give another checkpoint, or start without ckpt_path"
+        ) from error
 
 
 def check_resumable(before: Mapping[str, Any], config: Mapping[str, Any], path: Path) -> None:

@@ -1,6 +1,7 @@
 """What keeps a run from being lost: checkpoints, whole or not there, every few minutes and when it is stopped."""
 
 import os
+import re
 import shutil
 import signal
 import time
@@ -12,7 +13,9 @@ from lightning_fabric.plugins.io.torch_io import TorchCheckpointIO
 from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import Checkpoint, ModelCheckpoint
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
+from torch import Tensor
 
+from colorization.checkpoints.network import read_checkpoint
 from colorization.compat.lightning import request_stop
 from colorization.errors import ConfigError, TrainingError
 from colorization.runtime.console import warn
@@ -28,10 +31,14 @@ _SECONDS_BETWEEN_CTRL_CS = 1
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Checkpoints that take their name only when they are whole and on the disk.
+    """Checkpoints that take their name only when they are whole and on the disk, and are read like those of strangers.
 
     Lightning's own may be copied to its place from another file system, so that a kill leaves half of it.
     """
+
+    def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
+        """Reads a checkpoint onto the CPU, see `read_checkpoint`."""
+        return read_checkpoint(path)
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
         """Writes a checkpoint.
@@ -56,31 +63,68 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
 
 class BestCheckpoint(ModelCheckpoint):
-    """Lightning's ModelCheckpoint, which still knows what the best was when a run goes on in another folder: a copy of
-    the best checkpoint comes along, unless it is there already.
+    """Lightning's ModelCheckpoint, which still knows what the best was when a run is resumed in another folder: a copy
+    of the best checkpoint comes along, unless it is there already.
+
+    A checkpoint knows the best ones by the names of their files, which lie beside it. It may come from a stranger, and
+    Lightning would copy and delete what it takes for a path.
     """
 
+    _resumed_folder: Path | None = None
+
+    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        self._resumed_folder = Path(str(trainer.ckpt_path)).parent
+
+    def state_dict(self) -> dict[str, Any]:
+        named = {Path(path).name: score for path, score in self.best_k_models.items()}
+        return {"monitor": self.monitor, "current_score": self.current_score, "best_k_models": named}
+
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        before, best = state_dict.get("dirpath"), state_dict.get("best_model_path")
-        if best and before != self.dirpath:
-            assert self.dirpath is not None
-            moved = {path: str(Path(self.dirpath) / Path(path).name) for path in [best, *state_dict["best_k_models"]]}
-            missing = [path for path, here in moved.items() if not Path(here).exists() and not Path(path).exists()]
-            if missing:
-                warn(f"{missing[0]} is not there any more: what is the best is found out anew")
+        """Looks up the best checkpoints by name, in the run's folder and beside the checkpoint that is resumed."""
+        assert self.dirpath is not None
+        folder, beside = Path(self.dirpath), self._resumed_folder
+        found: dict[Path, Tensor] = {}
+        for name, score in _named_scores(state_dict.get("best_k_models")).items():
+            here = folder / name
+            if not here.is_file() and (beside is None or not _is_own_file(beside / name)):
+                warn(f"{name} is not beside the checkpoint any more: the best checkpoint is determined again")
                 return
-            self._copy(moved)
-            state_dict = state_dict | {"dirpath": self.dirpath, "best_model_path": moved[best]}
-            state_dict["best_k_models"] = {moved[path]: at for path, at in state_dict["best_k_models"].items()}
-            state_dict["kth_best_model_path"] = moved.get(state_dict["kth_best_model_path"], "")
-        super().load_state_dict(state_dict)
+            found[here] = score
+        if not found:
+            return
+        best, worst = (min, max) if self.mode == "min" else (max, min)
+        for here in found:
+            if not here.is_file() and beside is not None:
+                self._copy(beside / here.name, here)
+        self.best_k_models = {str(here): score for here, score in found.items()}
+        self.best_model_path = best(self.best_k_models, key=self.best_k_models.__getitem__)
+        self.best_model_score = self.best_k_models[self.best_model_path]
+        self.kth_best_model_path = worst(self.best_k_models, key=self.best_k_models.__getitem__)
+        self.kth_value = self.best_k_models[self.kth_best_model_path]
 
     @rank_zero_only
-    def _copy(self, paths: dict[str, str]) -> None:
-        for path, here in paths.items():
-            if not Path(here).exists():
-                with atomic_file(Path(here)) as temporary:
-                    shutil.copyfile(path, temporary)
+    def _copy(self, file: Path, here: Path) -> None:
+        with atomic_file(here) as temporary:
+            shutil.copyfile(file, temporary)
+
+
+def _named_scores(models: Any) -> dict[str, Tensor]:
+    """Scores by the names of checkpoints, from `best_k_models` of a checkpoint; older ones have paths for names.
+
+    What is no name of a checkpoint, or no score, is left out.
+    """
+    named = {}
+    for path, score in models.items() if isinstance(models, dict) else ():
+        name = re.split(r"[/\\]", str(path))[-1]
+        is_score = isinstance(score, Tensor) and score.numel() == 1 and score.is_floating_point()
+        if re.fullmatch(r"[^.\0][^\0]*\.ckpt", name) and name not in (LAST, PREVIOUS) and is_score:
+            named[name] = score.reshape(())
+    return named
+
+
+def _is_own_file(path: Path) -> bool:
+    """Whether there is a file that leads nowhere else."""
+    return path.is_file() and not path.is_symlink()
 
 
 class LastCheckpoint(Checkpoint):

@@ -2,6 +2,7 @@
 
 import glob
 import os
+import re
 import secrets
 import shlex
 import subprocess
@@ -94,21 +95,28 @@ class WandbRun(WandbLogger, RunLogger):
         start from the same checkpoint stay runs of their own.
         """
         state = checkpoint.get(WANDB_ENTRY)
-        if state is None or (self._is_job and self.folder not in path.resolve().parents):
+        if not isinstance(state, dict) or (self._is_job and self.folder not in path.resolve().parents):
             return
-        continue_wandb_run(self, state["id"])
+        # The checkpoint may be a stranger's: its folders are looked up by name, in the folder of its run and in ours.
+        run_id, names = str(state.get("id")), state.get("folders")
+        if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", run_id):
+            return
+        continue_wandb_run(self, run_id)
         wandb_options(self)["name"] = self._chosen_name  # it has a name
-        self._earlier = state["folders"]
+        for folder in dict.fromkeys((path.resolve().parent.parent, self.folder)):
+            there = {part.name: str(part) for part in _offline_parts(folder, run_id)}
+            self._earlier += [
+                there[name] for name in map(_last_part, names if isinstance(names, list) else ()) if name in there
+            ]
 
     def state(self) -> dict[str, Any]:
-        """The run's id, and the folders that hold it as long as it is not uploaded, oldest first."""
+        """The run's id, and the names of the folders that hold it as long as it is not uploaded, oldest first."""
         if self.mode == "disabled":
             return {}
-        return {WANDB_ENTRY: {"id": self.experiment.id, "folders": self._folders()}}
+        return {WANDB_ENTRY: {"id": self.experiment.id, "folders": [Path(path).name for path in self._folders()]}}
 
     def _folders(self) -> list[str]:
-        own = sorted((self.folder / "wandb").glob(f"offline-run-*-{glob.escape(self.experiment.id)}"))
-        return list(dict.fromkeys([*self._earlier, *map(str, own)]))
+        return list(dict.fromkeys([*self._earlier, *map(str, _offline_parts(self.folder, self.experiment.id))]))
 
     @property
     @rank_zero_experiment
@@ -187,6 +195,16 @@ def _in_words() -> Iterator[None]:
         yield
     except wandb.errors.Error as error:
         raise ConfigError(f"W&B: {first_line(error)}; logger.wandb.mode=offline does without its server") from error
+
+
+def _offline_parts(folder: Path, run_id: str) -> list[Path]:
+    """The folders that W&B keeps of a run in a run's folder, oldest first."""
+    return sorted((folder / "wandb").glob(f"offline-run-*-{glob.escape(run_id)}"))
+
+
+def _last_part(path: Any) -> str:
+    """What a folder is called; older checkpoints have whole paths."""
+    return str(path).rpartition("/")[2]
 
 
 def _is_configured() -> bool:

@@ -3,12 +3,12 @@
 import re
 from pathlib import Path
 
-import torch
 import torchvision
 from torch import Tensor, nn
 
 from colorization.errors import ConfigError
 from colorization.weights.downloads import cached, download
+from colorization.weights.safe_load import UnreadableError, load_state_dict
 
 
 def load_weights(layers: nn.Module, name: str, weights: str | Path, option: str) -> None:
@@ -17,8 +17,8 @@ def load_weights(layers: nn.Module, name: str, weights: str | Path, option: str)
     Args:
         layers: the module to fill.
         name: the network's name, for messages.
-        weights: a file that `torch.load(weights_only=True)` reads: the state dict of a whole classifier or of its
-            features (with or without the prefix `features.`).
+        weights: a file of `torch.save` or safetensors: the state dict of a whole classifier or of its features (with
+            or without the prefix `features.`). It may come from a stranger, see `safe_load`.
         option: the option that names the file, for messages.
 
     Raises:
@@ -44,7 +44,7 @@ def read_state_dict(weights: str | Path, name: str, option: str) -> dict[str, Te
     """Reads a state dict onto the CPU.
 
     Args:
-        weights: a file that `torch.load(weights_only=True)` reads.
+        weights: a file of `torch.save` or safetensors.
         name: the network's name, for messages.
         option: the option that names the file, for messages.
 
@@ -56,18 +56,9 @@ def read_state_dict(weights: str | Path, name: str, option: str) -> dict[str, Te
     if not path.is_file():
         raise ConfigError(f"{what}: there is no such file; give the path of a state dict")
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        raise ConfigError(
-            f"{what}: the file can't be read as a PyTorch state dict ({type(error).__name__}); "
-            "save one with torch.save(model.state_dict(), FILE)"
-        ) from error
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise ConfigError(
-            f"{what}: the file holds no state dict (names to tensors); "
-            "save one with torch.save(model.state_dict(), FILE)"
-        )
-    return state
+        return load_state_dict(path)
+    except UnreadableError as error:
+        raise ConfigError(f"{what}: the file {error}; save one with torch.save(model.state_dict(), FILE)") from error
 
 
 def download_imagenet_weights(name: str, option: str, otherwise: str) -> Path:

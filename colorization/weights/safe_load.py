@@ -1,9 +1,11 @@
 """Files of weights that may come from a stranger: recognized by content, and read without running code from them and
 without taking more memory than they have bytes.
+
+PyTorch's own `torch.load(weights_only=True)` runs no code either, but makes whatever sets, bytearrays and tensors on
+other devices a file asks for. Here a file is read by `pickles`, which makes tensors and plain values only.
 """
 
 import json
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,68 +13,86 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from colorization.errors import CheckpointError
 from colorization.runtime.installation import install_hint
+from colorization.weights import torch_files
+from colorization.weights.pickles import RefusedError, check_limits
 
 # The entry of a checkpoint, and of an exported file's metadata, that says what the file is.
 ENTRY = "colorization"
 
+# The names and shapes in a safetensors file; those of a ResNet-50 have 30 KB.
+_MOST_HEADER = 4 * 2**20
+
+
+class UnreadableError(ValueError):
+    """A file that can't be used. The message goes on where a sentence has named the file: `is refused: ...`."""
+
 
 def load(path: Path) -> Any:
-    """Reads what `train.py` or `colorization.checkpoints.export` wrote, onto the CPU.
+    """Reads what `torch.save` or `save_safetensors` wrote, onto the CPU.
 
     Args:
-        path: a file of `torch.save` (a ZIP archive) or a safetensors file, under any name.
+        path: a file, under any name.
 
     Returns:
-        What `torch.save` was given. Of a safetensors file, a dict with `state_dict` and, if it says what it is,
+        What `torch.save` was given, made of dense tensors, None, bool, int, float, str, list, tuple, Counter and dict
+        (also for an OrderedDict). Of a safetensors file, a dict with `state_dict` and, if it says what it is,
         `colorization`.
 
     Raises:
-        CheckpointError: it is neither, or damaged, or would take more memory than it has bytes.
+        UnreadableError: it is neither, or damaged, or holds anything else, or claims more than its bytes.
+        OSError: it can't be opened.
     """
     with path.open("rb") as file:
-        head = file.read(9)
+        head = file.read(len(torch_files.LEGACY_START))
     try:
-        if head.startswith(b"PK\x03\x04"):
-            _refuse_bomb(path)
-            return torch.load(path, map_location="cpu", weights_only=True)
-        if head[8:] == b"{":
-            return _load_safetensors(path)
-    except CheckpointError:
+        if head.startswith(torch_files.ZIP_START):
+            return torch_files.read_archive(path)
+        if head == torch_files.LEGACY_START:
+            return torch_files.read_legacy(path)
+        if head[8:9] == b"{":
+            return _load_safetensors(path, int.from_bytes(head[:8], "little"))
+    except UnreadableError:
         raise
-    except Exception as error:  # whatever a library raises about damaged bytes
-        raise CheckpointError(
-            f"checkpoint {path} is damaged or not a checkpoint ({type(error).__name__}); take another one, "
-            "for instance last.ckpt of the same run"
-        ) from error
-    raise CheckpointError(
-        f"checkpoint {path} is damaged or not a checkpoint; give a .ckpt that train.py wrote, or a .safetensors of "
-        "colorization.checkpoints.export"
-    )
+    except RefusedError as error:
+        raise UnreadableError(f"is refused: {error}") from error
+    except Exception as error:  # whatever damaged bytes lead to
+        raise UnreadableError(f"is damaged, or of another kind ({type(error).__name__})") from error
+    raise UnreadableError("is damaged, or of another kind: it begins neither as PyTorch's nor as safetensors files do")
 
 
-def _refuse_bomb(path: Path) -> None:
-    """PyTorch stores weights as they are. An archive that is to grow in reading has been tampered with."""
-    with zipfile.ZipFile(path) as archive:
-        records = archive.infolist()
-    if any(record.compress_type != zipfile.ZIP_STORED for record in records):
-        raise CheckpointError(f"checkpoint {path} is refused: it is compressed, as no file of train.py is")
-    if sum(record.file_size for record in records) > path.stat().st_size:
-        raise CheckpointError(f"checkpoint {path} is refused: it claims to hold more than its size")
+def load_state_dict(path: Path) -> dict[str, Tensor]:
+    """Reads a file that holds tensors by name.
+
+    Raises:
+        UnreadableError: see `load`, or it holds something else.
+        OSError: it can't be opened.
+    """
+    state = load(path)
+    if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):  # of safetensors, and of many trainers
+        state = state["state_dict"]
+    if not isinstance(state, dict) or not all(
+        isinstance(name, str) and isinstance(value, Tensor) for name, value in state.items()
+    ):
+        raise UnreadableError("holds no state dict (names to tensors)")
+    return state
 
 
-def _load_safetensors(path: Path) -> dict[str, Any]:
+def _load_safetensors(path: Path, header: int) -> dict[str, Any]:
     try:
         from safetensors import safe_open
     except ImportError:
-        raise CheckpointError(
-            f"checkpoint {path} is a safetensors file, which needs the package safetensors: {install_hint('export')}"
+        raise UnreadableError(
+            f"is a safetensors file, which needs the package safetensors: {install_hint('export')}"
         ) from None
+    if header > _MOST_HEADER:
+        raise RefusedError(f"its header has more than {_MOST_HEADER // 2**20} MB")
     with safe_open(path, framework="pt") as file:
         state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  it is no dict
         description = (file.metadata() or {}).get(ENTRY)
-    return {"state_dict": state} | ({} if description is None else {ENTRY: json.loads(description)})
+    loaded = {"state_dict": state} | ({} if description is None else {ENTRY: json.loads(description)})
+    check_limits(loaded, path.stat().st_size)
+    return loaded
 
 
 def save_safetensors(state: Mapping[str, Tensor], description: Mapping[str, Any], path: Path) -> None:

@@ -93,7 +93,7 @@ def damaged(trained: Path, path: Path, damage: Callable[[dict[str, Any]], object
         ),
         (
             lambda c: c[ENTRY]["config"]["decoder"].update(_target_="colorization.imagefiles.write_picture"),
-            "may only name parts of networks",
+            r"only colorization\.backbones, colorization\.decoders, colorization\.objectives may be named",
         ),
         (
             lambda c: c[ENTRY]["config"]["decoder"].update(_target_="colorization.objectives.regression.Regression"),
@@ -101,7 +101,7 @@ def damaged(trained: Path, path: Path, damage: Callable[[dict[str, Any]], object
         ),
         (
             lambda c: c[ENTRY]["config"]["objective"].update(loss={"_target_": "colorization.config.instantiate.save"}),
-            "may only name parts of networks",
+            r"objective\.loss takes no part of a network",
         ),
         (
             lambda c: c[ENTRY]["config"]["backbone"].update(name="${oc.env:HOME}"),

@@ -2,7 +2,6 @@
 
 import copy
 import io
-import pickle
 import struct
 import zipfile
 from collections.abc import Callable
@@ -178,10 +177,16 @@ def changed_copy(checkpoint: dict[str, Any]) -> dict[str, Any]:
         (lambda c: c[ENTRY]["config"]["backbone"].update(name="vit_giant_patch14_dinov2"), "more than the 513 MB"),
         (lambda c: c[ENTRY]["config"]["data"].update(size=10**9), r"its data\.size is not within"),
         (lambda c: c[ENTRY]["config"]["data"].update(size=-1), r"its data\.size is not within"),
-        (lambda c: c["state_dict"].update({7: torch.zeros(1)}), "not names with plain tensors"),
-        (lambda c: c["state_dict"].update(more=[1]), "not names with plain tensors"),
-        (lambda c: c["state_dict"].update(more=torch.eye(9).to_sparse()), "plain tensors"),
-        (lambda c: c["state_dict"].update(more=torch.empty(9**9, 9**9, device="meta")), "plain tensors"),
+        (lambda c: c["state_dict"].update({7: torch.zeros(1)}), "not names with tensors"),
+        (lambda c: c["state_dict"].update(more=[1]), "not names with tensors"),
+        (
+            lambda c: c["state_dict"].update(more=torch.eye(9).to_sparse()),
+            r"it names 'torch\._utils\._rebuild_sparse_tensor'",
+        ),
+        (
+            lambda c: c["state_dict"].update(more=torch.empty(9**9, 9**9, device="meta")),
+            "_rebuild_meta_tensor_no_storage",
+        ),
         (lambda c: c["state_dict"].update({"network.more": torch.zeros(1)}), "Unexpected key"),
     ],
 )
@@ -195,14 +200,14 @@ def test_sizes_are_checked_before_memory_is_taken(
         Colorizer.from_checkpoint(tmp_path / "huge.ckpt", device="cpu")
 
 
-def test_weights_that_fill_less_than_they_claim_buy_no_memory(checkpoint: dict[str, Any], tmp_path: Path) -> None:
+def test_weights_that_claim_more_than_is_stored_are_refused(checkpoint: dict[str, Any], tmp_path: Path) -> None:
     """One number in the file, repeated by a stride of 0, claims the 5 GB that the configuration asks for."""
     changed = changed_copy(checkpoint)
     changed[ENTRY]["config"]["decoder"]["width"] = 2**14
     changed["state_dict"]["network.decoder.convolutions.0.weight"] = torch.zeros(1).expand(2**13, 2**14, 3, 3)
     torch.save(changed, tmp_path / "thin.ckpt")
     assert (tmp_path / "thin.ckpt").stat().st_size < 2**20
-    with pytest.raises(CheckpointError, match="a network of more than the 513 MB"):
+    with pytest.raises(CheckpointError, match="a tensor that claims more numbers than are stored"):
         Colorizer.from_checkpoint(tmp_path / "thin.ckpt", device="cpu")
 
 
@@ -228,36 +233,6 @@ def test_records_that_claim_more_than_the_file_are_refused(archive: bytes, tmp_p
             twins.filelist.append(twin)
     with pytest.raises(CheckpointError, match=r"twins\.ckpt is refused: it claims to hold more"):
         read_checkpoint(tmp_path / "twins.ckpt")
-
-
-def pickled(value: bytes) -> bytes:
-    """An archive as `torch.save` makes them, whose pickle has these opcodes where the backbone should be."""
-    whole = {ENTRY: {"format": 1, "config": {"data": {"size": 32}, "backbone": "HERE"}}, "state_dict": {}}
-    opcodes = pickle.dumps(whole, protocol=2)
-    here = b"X\x04\x00\x00\x00HERE"
-    assert here in opcodes
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as opened:
-        opened.writestr("archive/data.pkl", opcodes.replace(here, value))
-        opened.writestr("archive/version", "3\n")
-    return buffer.getvalue()
-
-
-@pytest.mark.parametrize(
-    "value",
-    [
-        b"]" * 100_000 + b"a" * 99_999,
-        b"}" + b"X\x01\x00\x00\x00a}" * 100_000 + b"s" * 100_000,
-        b"c__builtin__\nbytearray\n\x8a\x06" + (10**14).to_bytes(6, "little") + b"\x85R",
-        b"ctorch\nFloatTensor\n\x8a\x05" + (10**11).to_bytes(5, "little") + b"\x85R",
-        b"cposix\nsystem\nX\x04\x00\x00\x00true\x85R",
-    ],
-    ids=["a deep list", "a deep dict", "a bytearray of 100 TB", "a tensor of 400 GB", "a command"],
-)
-def test_pickles_that_grow(value: bytes, tmp_path: Path) -> None:
-    (tmp_path / "odd.ckpt").write_bytes(pickled(value))
-    with pytest.raises(CheckpointError, match=r"odd\.ckpt"):
-        Colorizer.from_checkpoint(tmp_path / "odd.ckpt", device="cpu")
 
 
 def test_budget_counts_before_it_makes() -> None:

@@ -105,6 +105,7 @@ def test_the_best_checkpoint_comes_along(tmp_path: Path, moved: bool) -> None:
     if moved:
         before.rename(now)
     second = BestCheckpoint(now, monitor="val/loss", mode="min")
+    second._resumed_folder = now if moved else before
     second.load_state_dict(first.state_dict())
     here = str(now / "best.ckpt")
     assert Path(here).read_text() == "the best"
@@ -114,11 +115,13 @@ def test_the_best_checkpoint_comes_along(tmp_path: Path, moved: bool) -> None:
 
 def test_a_best_checkpoint_that_is_gone_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     first = BestCheckpoint(tmp_path / "before", monitor="val/loss", mode="min")
-    first.best_model_path = str(tmp_path / "before" / "best.ckpt")
+    first.best_k_models = {str(tmp_path / "before" / "best.ckpt"): torch.tensor(0.5)}
     second = BestCheckpoint(tmp_path / "now", monitor="val/loss", mode="min")
     second.load_state_dict(first.state_dict())
     assert second.best_model_path == ""
-    assert "what is the best is found out anew" in " ".join(capsys.readouterr().out.split())
+    assert "best.ckpt is not beside the checkpoint any more: the best checkpoint is determined again" in " ".join(
+        capsys.readouterr().out.split()
+    )
 
 
 def test_another_run_s_folder_is_not_written_over(done: Path, tmp_path: Path, ten_photos: Path, fails: Fails) -> None:

@@ -171,16 +171,15 @@ def test_a_resumed_run_goes_on(folder: Path, run: OfflineRun) -> None:
         resumed.rows_with("val/loss")[0]["trainer/global_step"] > run.rows_with("val/loss")[-1]["trainer/global_step"]
     )
     entry = read_checkpoint(folder / "resumed" / "checkpoints" / "last.ckpt")[WANDB_ENTRY]
-    assert entry == {"id": run.run.run_id, "folders": [str(run.path), str(resumed.path)]}
+    assert entry == {"id": run.run.run_id, "folders": [run.path.name, resumed.path.name]}
 
 
 def test_the_line_that_uploads_names_every_part_that_is_still_there(tmp_path: Path) -> None:
-    earlier = [str(tmp_path / "gone"), str(tmp_path / "with space")]
-    Path(earlier[1]).mkdir()
+    then = tmp_path / "then with space"
+    earlier = [f"{then}/wandb/offline-run-{day}-abcd1234" for day in (1, 2)]
+    Path(earlier[1]).mkdir(parents=True)
     logger = WandbRun(str(tmp_path / "now"), mode="offline")
-    logger.resume(
-        {WANDB_ENTRY: {"id": "abcd1234", "folders": earlier}}, tmp_path / "then" / "checkpoints" / "last.ckpt"
-    )
+    logger.resume({WANDB_ENTRY: {"id": "abcd1234", "folders": earlier}}, then / "checkpoints" / "last.ckpt")
     assert logger.experiment.id == "abcd1234"
     line = str(logger.where())
     wandb.finish()
@@ -325,3 +324,25 @@ def test_both_charts_have_one_scale() -> None:
 def test_too_small_a_table_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"callbacks\.dashboard\.pictures=0"):
         Dashboard(pictures=0)
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        {"id": "../../abcd", "folders": []},
+        {"id": "abcd1234", "folders": ["/etc", "..", "offline-run-1-abcd1234/../../../secret", 7]},
+        {"id": ["abcd1234"]},
+        ["abcd1234"],
+    ],
+)
+def test_no_folder_that_a_checkpoint_names_is_taken_for_a_path(tmp_path: Path, state: Any) -> None:
+    (tmp_path / "secret").mkdir()
+    (tmp_path / "then" / "wandb" / "offline-run-1-abcd1234").mkdir(parents=True)
+    logger = WandbRun(str(tmp_path / "now"), mode="offline")
+    logger.resume({WANDB_ENTRY: state}, tmp_path / "then" / "checkpoints" / "last.ckpt")
+    line = str(logger.where())
+    wandb.finish()
+    assert line.count("offline-run") == 1
+    assert str(tmp_path / "now" / "wandb" / "offline-run-") in line
+    assert "/etc" not in line
+    assert "secret" not in line
