@@ -1,4 +1,4 @@
-"""`python -m colorization COMMAND ...`: the commands without their names in the shell."""
+"""`python -m colorization COMMAND ...`: the commands as a module."""
 
 import os
 import sys
@@ -7,12 +7,12 @@ from colorization import __version__
 from colorization.commands.main import COMMANDS
 from colorization.errors import did_you_mean
 
-# Lightning starts the other processes of a run as `python -m colorization`, with the words that follow the command.
+# Lightning starts other ranks as `python -m colorization` with the arguments after the command.
 _CHOSEN = "COLORIZATION_COMMAND"
 
 
 def main() -> None:
-    """Runs the command that the first word names."""
+    """Runs the command in the first word."""
     usage = f"Usage: python -m colorization {{{','.join(COMMANDS)}}} KEY=VALUE ..."
     words = sys.argv[1:]
     if words in (["--help"], ["-h"]):

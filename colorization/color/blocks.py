@@ -1,4 +1,4 @@
-"""Steps over many pixels, taken so that memory is not what they wait for."""
+"""Computation in blocks that fit into the cache of a core."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -6,17 +6,17 @@ from functools import wraps
 import torch
 from torch import Tensor
 
-# Pixels that a core goes over in one step after the other: three channels of float32 fill most of its second cache.
+# Pixels per core and block: three channels of float32 fill most of the L2 cache.
 BLOCK = 2**16
 
-# glibc returns memory to the system when more than twice the largest block that was ever freed lies idle, and the
-# system clears every page of it that is asked for again: that takes ten times as long as the steps that use it. This
-# block, which is never touched and so costs nothing, is the largest that counts (M_TRIM_THRESHOLD in mallopt(3)).
+# glibc returns idle memory to the system if it exceeds twice the largest block that was ever freed, and the system
+# clears its pages when they are allocated again, which takes ten times as long as the computation. Freeing this block,
+# which is never touched and costs nothing, raises the threshold to its maximum (M_TRIM_THRESHOLD in mallopt(3)).
 torch.empty(2**25 - 2**16, dtype=torch.uint8)
 
 
 def in_blocks(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    """Runs `function` of `(..., C, H, W)` on a CPU on as many pixels at a time as its cores' caches hold."""
+    """Runs `function` of `(..., C, H, W)` on a CPU in blocks that fit into the caches of its cores."""
 
     @wraps(function)
     def run(picture: Tensor, **options: int) -> Tensor:
@@ -25,7 +25,7 @@ def in_blocks(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
             return function(picture, **options)
         *batch, channels, height, width = picture.shape
         flat = picture.reshape(-1, channels, 1, height * width)
-        few = max(most // flat.shape[-1], 1)  # small pictures together, large ones in parts
+        few = max(most // flat.shape[-1], 1)  # small pictures in batches, large ones in parts
         blocks = [part for pictures in flat.split(few) for part in pictures.split(most, dim=-1)]
         first = function(blocks[0], **options)
         whole = first.new_empty(len(flat), first.shape[1], 1, flat.shape[-1])

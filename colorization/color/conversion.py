@@ -1,4 +1,4 @@
-"""Conversion between sRGB and CIE Lab, and what networks see of it."""
+"""Conversion between sRGB and CIE Lab, and the normalization for networks."""
 
 from collections.abc import Callable, Sequence
 from functools import wraps
@@ -17,16 +17,16 @@ RGB_TO_XYZ = (
 )
 # CIE XYZ of the D65 white, 2 degree observer (ASTM E308).
 WHITE_D65 = (0.95047, 1.0, 1.08883)
-# The same over the white's, as Lab takes them, and the inverse.
+# The same relative to white, as in Lab, and the inverse.
 _RGB_TO_RELATIVE_XYZ = [[part / white for part in row] for row, white in zip(RGB_TO_XYZ, WHITE_D65, strict=True)]
 RELATIVE_XYZ_TO_RGB = torch.tensor(_RGB_TO_RELATIVE_XYZ, dtype=torch.float64).inverse().tolist()
-# Networks see L/50 - 1 and ab/110, so that both lie in about -1..1.
+# Networks see L/50 - 1 and ab/110, both in about -1..1.
 LIGHTNESS_SCALE = 50.0
 AB_SCALE = 110.0
 
 
 def in_float32(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    """Runs `function` with autocast off, and on float32 copies of its tensors but those of whole numbers."""
+    """Runs `function` with autocast off, on float32 copies of its floating-point tensors."""
 
     @wraps(function)
     def run(*tensors: Tensor, **options: int) -> Tensor:
@@ -37,7 +37,7 @@ def in_float32(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
 
 
 def _weighted(row: Sequence[float], channels: Sequence[Tensor]) -> Tensor:
-    # Sums of products instead of matmul: TF32 and bfloat16 settings for matmul must not touch colours.
+    # Sums of products instead of matmul, whose TF32 and bfloat16 settings must not affect colours.
     first, second, third = channels
     return (row[0] * first).add_(second, alpha=row[1]).add_(third, alpha=row[2])
 
@@ -61,7 +61,7 @@ def rgb_to_lab(rgb: Tensor) -> Tensor:
 @in_float32
 @in_blocks
 def rgb_to_lightness(rgb: Tensor) -> Tensor:
-    """L of CIE Lab alone.
+    """L of CIE Lab.
 
     Args:
         rgb: `(..., 3, H, W)`, or `(..., 1, H, W)` for gray, uint8 or uint16, or floats in 0..1.
@@ -78,7 +78,7 @@ def rgb_to_lightness(rgb: Tensor) -> Tensor:
 @in_float32
 @in_blocks
 def lab_to_rgb(lab: Tensor) -> Tensor:
-    """Converts CIE Lab (D65, 2 degrees) to sRGB. Colours that sRGB cannot show are clipped to 0..1.
+    """Converts CIE Lab (D65, 2 degrees) to sRGB. Colours outside the gamut are clipped to 0..1.
 
     Args:
         lab: `(..., 3, H, W)`, L in 0..100.
@@ -90,10 +90,10 @@ def lab_to_rgb(lab: Tensor) -> Tensor:
 
 
 def lab_to_linear(lab: Tensor) -> Tensor:
-    """Lab to linear sRGB, which leaves 0..1 where sRGB can't show the colour."""
+    """Lab to linear sRGB, which is outside 0..1 for colours outside the gamut."""
     lightness, a, b = lab.unbind(-3)
     y = (lightness + 16) / 116
-    # z is kept from turning negative, as in scikit-image, so that imaginary blues come out alike.
+    # z is clamped to 0, as in scikit-image, which makes a difference for imaginary blues.
     f = torch.stack((torch.add(y, a, alpha=1 / 500), y, torch.sub(y, b, alpha=1 / 200).clamp_(min=0)), dim=-3)
     xyz = expand(f).unbind(-3)
     return torch.stack([_weighted(row, xyz) for row in RELATIVE_XYZ_TO_RGB], dim=-3)
@@ -110,12 +110,12 @@ def to_uint8(rgb: Tensor) -> Tensor:
 
 
 def normalize_lightness(lightness: Tensor) -> Tensor:
-    """L in 0..100 to what networks see, -1..1."""
+    """L in 0..100 to the input of networks, -1..1."""
     return lightness / LIGHTNESS_SCALE - 1
 
 
 def normalize_ab(ab: Tensor) -> Tensor:
-    """Ab in Lab units to what networks predict, about -1..1."""
+    """Ab in Lab units to the output of networks, about -1..1."""
     return ab / AB_SCALE
 
 

@@ -1,4 +1,4 @@
-"""Which colours sRGB can show, and what becomes of the others."""
+"""The sRGB gamut: clipping, and gamut mapping by reducing chroma."""
 
 import torch
 from torch import Tensor
@@ -7,18 +7,18 @@ from colorization.color.blocks import in_blocks
 from colorization.color.conversion import RELATIVE_XYZ_TO_RGB, RGB_TO_XYZ, in_float32, lab_to_linear
 from colorization.color.curves import expand, from_linear, levels_to_linear
 
-# How far linear RGB may leave 0..1 at both ends and count as shown: the rounding of float32, and that of the matrices,
-# by which white itself is outside.
+# Tolerance of linear RGB below 0 and above 1: the rounding of float32, and that of the matrices, by which white itself
+# is outside.
 GAMUT_MARGIN = (2e-6, 1e-4)
 # Linear RGB half an 8-bit level below black and above white.
 _HALF_BELOW, _HALF_ABOVE = -0.5 / 255 / 12.92, ((1 + 0.5 / 255 + 0.055) / 1.055) ** 2.4
-# More than the chroma of any colour of sRGB, which is 134 at most.
+# More than the chroma of any colour of sRGB, which is at most 134.
 _MOST_CHROMA = 150.0
 
 
 @in_float32
 def clipped_share(lab: Tensor) -> Tensor:
-    """The share of pixels that sRGB cannot show, so that `lab_to_rgb` clips them by more than half an 8-bit level.
+    """The share of pixels outside the gamut: `lab_to_rgb` clips them by more than half an 8-bit level.
 
     Args:
         lab: `(..., 3, H, W)`, L in 0..100.
@@ -34,8 +34,8 @@ def clipped_share(lab: Tensor) -> Tensor:
 @in_float32
 @in_blocks
 def lab_to_mapped_rgb(lab: Tensor) -> Tensor:
-    """As `lab_to_rgb`, but colours that sRGB can't show are brought to the border of its gamut, at the same L and hue:
-    they have just so much less chroma, found within 1/1000 by halving.
+    """As `lab_to_rgb`, but colours outside the gamut are mapped to its boundary at the same L and hue: their chroma is
+    reduced, within 1/1000 by bisection.
 
     Args:
         lab: `(..., 3, H, W)`, L in 0..100.
@@ -49,17 +49,17 @@ def lab_to_mapped_rgb(lab: Tensor) -> Tensor:
 @in_float32
 @in_blocks
 def lab_to_mapped_levels(lab: Tensor, *, highest: int) -> Tensor:
-    """As `lab_to_mapped_rgb`, in the whole numbers of a picture file, rounded so that L changes as little as it can.
+    """As `lab_to_mapped_rgb`, in the integer levels of a picture file, rounded so that L changes as little as possible.
 
-    Green, which weighs most in L, is rounded first; red and then blue are shifted, by no more than one level, by what
-    the rounding before them took from L. Against rounding each alone, the mean error of L falls to a third.
+    Green, which has the largest weight in L, is rounded first. Red and then blue compensate the error of L of the
+    rounding before them, by at most one level. The mean error of L is a third of that of rounding each channel.
 
     Args:
         lab: `(..., 3, H, W)`, L in 0..100.
-        highest: the level of full brightness: 255 for 8 bits, 65535 for 16.
+        highest: the maximum level: 255 for 8 bits, 65535 for 16.
 
     Returns:
-        RGB, float32 `(..., 3, H, W)`, whole numbers in 0..highest.
+        RGB, float32 `(..., 3, H, W)`, integers in 0..highest.
     """
     red, green, blue = _mapped(lab).unbind(-3)
     red_weight, green_weight, blue_weight = RGB_TO_XYZ[1]
@@ -72,14 +72,14 @@ def lab_to_mapped_levels(lab: Tensor, *, highest: int) -> Tensor:
 
 
 def _shifted_level(linear: Tensor, shift: Tensor, highest: int) -> Tensor:
-    """The level of linear RGB that is shifted, but by no more than a level."""
+    """The level of linear RGB after a shift of at most one level."""
     own = from_linear(linear).mul_(highest)
     shifted = from_linear(shift.add_(linear)).mul_(highest)
     return torch.minimum(torch.maximum(shifted, own - 1), own + 1).round_().clamp_(0, highest)
 
 
 def _mapped(lab: Tensor) -> Tensor:
-    """Lab to linear sRGB, with less chroma where that leaves 0..1."""
+    """Lab to linear sRGB, with reduced chroma outside the gamut."""
     linear = lab_to_linear(lab)
     lowest, highest = _range(linear)
     below, above = GAMUT_MARGIN
@@ -101,10 +101,10 @@ def _range(rgb: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _reduced(lightness: Tensor, a: Tensor, b: Tensor) -> Tensor:
-    """The ab of colours that sRGB can't show, each `(N,)`, as far from gray as it can show them: `(2, N)`."""
-    # Beyond anything that sRGB shows, so that the halving has no long way to go.
+    """Colours outside the gamut, each channel `(N,)`, to their ab on its boundary, `(2, N)`."""
+    # Bounded by the largest chroma of sRGB, so that few bisections are enough.
     ab = torch.stack((a, b)) * (_MOST_CHROMA / torch.hypot(a, b).clamp(min=_MOST_CHROMA))
-    # As in `lab_to_linear`, for a share of ab: f of X and Z follow it in a straight line, Y does not change.
+    # As in `lab_to_linear` for a multiple of ab: f of X and Z is linear in it, Y does not change.
     y = (lightness + 16) / 116
     slopes = ab / ab.new_tensor([[500.0], [-200.0]])
     of_x, of_y, of_z = ab.new_tensor(RELATIVE_XYZ_TO_RGB).T.unsqueeze(-1)

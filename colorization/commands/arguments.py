@@ -1,7 +1,7 @@
-"""The words of a command line: Hydra's flags, overrides KEY=VALUE, and plain names of files.
+"""Parsing a command line: Hydra's flags, overrides KEY=VALUE, and file names.
 
-Hydra's grammar has a meaning for spaces, commas, brackets, quotes and more. Names of files are full of them, so plain
-words and the values of options that are paths reach Hydra in quotes.
+Spaces, commas, brackets, quotes and more are syntax in Hydra's grammar, but common in file names. So file names and the
+values of path options are passed to Hydra in quotes.
 """
 
 import itertools
@@ -20,7 +20,7 @@ from colorization.config.mistakes import same_option, what_was_meant
 from colorization.errors import ConfigError
 from colorization.runtime.files import expand, matching
 
-# Hydra's flags, and those of them that the next word belongs to.
+# Hydra's flags; the first ones take a value.
 _FLAGS_WITH_A_VALUE = {"--cfg", "-c", "--package", "-p", "--info", "-i", "--experimental-rerun", "--shell-completion"}
 _FLAGS_WITH_A_VALUE |= {"-sc", "--config-dir", "-cd", "--config-path", "-cp", "--config-name", "-cn"}
 _FLAGS = _FLAGS_WITH_A_VALUE | {"--help", "-h", "--hydra-help", "--resolve", "--run", "-r", "--multirun", "-m"}
@@ -30,14 +30,14 @@ _CHECKPOINTS = (".ckpt", ".safetensors")
 
 @dataclass(frozen=True)
 class Grammar:
-    """What the words of a command mean.
+    """The grammar of a command line.
 
     Args:
-        root: the schema of its configuration.
-        paths: options whose value is taken as it stands.
-        places: options that plain words fill, in this order.
-        many: an option that takes a list of plain words, beside one checkpoint; instead of `places`.
-        takes_multirun: whether one command may run several jobs.
+        root: the schema of the command's configuration.
+        paths: options whose value is taken literally.
+        places: positional options, in this order.
+        many: an option for any number of positional words, besides one checkpoint; instead of `places`.
+        takes_multirun: whether the command supports multirun.
     """
 
     root: type
@@ -49,18 +49,18 @@ class Grammar:
     def to_overrides(
         self, words: Sequence[str], all_options: Callable[[], Mapping[str, Any]] | None = None
     ) -> list[str]:
-        """What Hydra sees of a command line: flags first, then options.
+        """Converts a command line for Hydra: flags first, then overrides.
 
         Args:
             words: the command line.
-            all_options: the options of the command by their whole names, with their defaults, for messages; None: those
-                of the root.
+            all_options: returns all options of the command by full name, with defaults, for messages; None: those of
+                the root.
 
-        A word that exists as a file is a plain one, whatever its name; so is everything after `--`. Otherwise KEY=VALUE
-        is an option, and what remains is plain, too (perhaps a file that is missing).
+        A word that exists as a file is positional, whatever its name, and so is everything after `--`. Otherwise
+        KEY=VALUE is an option, and other words are positional (possibly missing files).
 
         Raises:
-            ConfigError: a word has the form of an option and is none, or there are too many plain words.
+            ConfigError: a word looks like an option but is not one, or there are too many positional words.
         """
         defaults = {field.name: field.default for field in fields(self.root)}
         options = tuple(defaults)
@@ -77,7 +77,7 @@ class Grammar:
             elif takes_plain_words and (word == "-" or _exists(word)):
                 plain.append(word)
             elif word in _SEVERAL_RUNS and not self.takes_multirun:
-                raise ConfigError(f"{word} does not work here: give one command for each job")
+                raise ConfigError(f"{word} does not work here: run one command per job")
             elif word.startswith("-"):
                 flags += _flag(word, rest, all_options or (lambda: defaults))
             elif key == self.many and equals:
@@ -98,7 +98,7 @@ class Grammar:
 
     def _filled(self, plain: list[str], overrides: Sequence[str]) -> list[str]:
         if "" in plain:
-            raise ConfigError(f"{self.many or self.places[0]}= is empty: give a path, or leave the word out")
+            raise ConfigError(f"{self.many or self.places[0]}= is empty: give a path, or leave it out")
         filled: list[str] = []
         if self.many is not None:
             given = any(override.startswith("checkpoint=") for override in overrides)
@@ -129,18 +129,18 @@ def _flag(word: str, rest: Iterator[str], all_options: Callable[[], Mapping[str,
 
 
 def quoted(text: str) -> str:
-    """A string in Hydra's grammar that means exactly `text`, for OmegaConf, too: no interpolation."""
+    """Quotes a string for Hydra's grammar, so that it means exactly `text`, without interpolation."""
     escaped = re.sub(r"(\\*)\$\{", r"\1\1\\${", text)
     return QuotedString(escaped, Quote.single).with_quotes()
 
 
 def _exists(name: str) -> bool:
-    """Whether there is a file or folder of that name; a link that leads nowhere counts."""
+    """Whether a file or folder of that name exists; broken links count."""
     return os.path.lexists(expand(name))
 
 
 def _listed(value: str) -> list[str]:
-    """The names in `[a.jpg,"b, c.jpg"]`; any other value is one name, and so is a file or pattern in brackets."""
+    """The names in a list `[a.jpg,"b, c.jpg"]`; any other value, and an existing file or pattern, is a single name."""
     if not (value.startswith("[") and value.endswith("]")) or _exists(value) or matching(value):
         return [value]
     try:

@@ -1,6 +1,6 @@
-"""How a command runs: Hydra composes, and a user's mistake ends in one sentence and exit code 1.
+"""Running a command: Hydra composes its configuration, and a user's mistake ends with one sentence and exit code 1.
 
-Nothing here imports PyTorch.
+This module does not import PyTorch.
 """
 
 import functools
@@ -36,15 +36,15 @@ register()
 
 @dataclass(frozen=True)
 class Command:
-    """A command: the root of its configuration, and what runs once that is composed.
+    """A command: its configuration, and the function that runs with it.
 
     Args:
-        name: of the root in conf/.
+        name: of its file in conf/.
         run: `MODULE:FUNCTION`, a function of the composed configuration. Its module is imported after composing, so
-            that help and a mistyped option do not wait for PyTorch.
-        grammar: what its words mean.
-        close_sweep: `MODULE:FUNCTION`, called with a multirun's folder when its jobs are over, whether they failed or
-            not; None lets the first job that fails end the multirun.
+            that help and typos do not wait for PyTorch.
+        grammar: of its command line.
+        close_sweep: `MODULE:FUNCTION`, called with a multirun's folder after its jobs, also if jobs failed; None: the
+            first failed job ends the multirun.
     """
 
     name: str
@@ -53,10 +53,10 @@ class Command:
     close_sweep: str | None = None
 
     def __call__(self) -> None:
-        """Runs the command with the words of `sys.argv`."""
+        """Runs the command with `sys.argv`."""
         _quiet()
         asked_for_traceback = os.environ.get(_FULL_ERROR, "0") not in ("", "0")
-        # Hydra then raises its errors instead of printing them.
+        # Makes Hydra raise its exceptions instead of printing them.
         with _environment(_FULL_ERROR, "1"), one_sentence(asked_for_traceback):
             if "--version" in sys.argv[1:]:
                 print(f"colorization {colorization.__version__}")
@@ -78,23 +78,23 @@ class Command:
 
 
 class _Task:
-    """A command's function, as Hydra and its launchers call it. It can be pickled: it names the function.
+    """A command's function for Hydra and its launchers. It stores the function's name, so that it can be pickled.
 
     Args:
         function: `MODULE:FUNCTION`.
-        asked_for_traceback: whether a user's mistake is to show one.
-        sweeps: whether a job of a multirun may fail without ending the others.
+        asked_for_traceback: whether a user's mistake shows a traceback.
+        sweeps: whether a failed job of a multirun does not end the others.
     """
 
     def __init__(self, function: str, asked_for_traceback: bool, sweeps: bool) -> None:
-        self.__module__, _, self.__name__ = function.partition(":")  # where Hydra takes the job's name from
+        self.__module__, _, self.__name__ = function.partition(":")  # Hydra takes the job's name from here
         self.function = function
         self.asked_for_traceback = asked_for_traceback
         self.sweeps = sweeps
 
     def __call__(self, config: DictConfig) -> Any:
         _quiet()  # also in the processes of a launcher
-        # Processes that the trainer launches are to see what the user had set.
+        # Restored for the processes that the trainer launches.
         with _environment(_FULL_ERROR, "1" if self.asked_for_traceback else None):
             if self.sweeps and HydraConfig.get().mode is RunMode.MULTIRUN:
                 return attempt(functools.partial(self._run, config), self._sentence)
@@ -111,7 +111,7 @@ class _Task:
 
 @contextmanager
 def _environment(name: str, value: str | None) -> Iterator[None]:
-    """Sets an environment variable, or takes it away, for a while."""
+    """Sets or unsets an environment variable in a context."""
     before = os.environ.pop(name, None)
     if value is not None:
         os.environ[name] = value
@@ -124,7 +124,7 @@ def _environment(name: str, value: str | None) -> Iterator[None]:
 
 
 def _quiet() -> None:
-    """Silences remarks of libraries that a user can do nothing about."""
+    """Silences remarks of libraries that users can't act on."""
     for name in ("pytorch_lightning", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", message=".*is smaller than the logging interval.*")

@@ -1,4 +1,4 @@
-"""The commands, as pip installs them and as `python -m colorization` knows them."""
+"""The commands, as installed by pip and as used by `python -m colorization`."""
 
 from colorization.commands.arguments import Grammar
 from colorization.commands.entry import Command

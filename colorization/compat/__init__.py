@@ -1,5 +1,5 @@
-"""Everything private that we use of other libraries, by library.
+"""All uses of private names of other libraries, by library.
 
-Each function and class says what it stands for; pyproject.toml pins what was tried, and tests/test_compat.py names what
-broke.
+Each function and class says which private name it wraps; pyproject.toml has upper bounds, and tests/test_compat.py
+names what broke.
 """

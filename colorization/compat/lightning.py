@@ -1,4 +1,4 @@
-"""What is private of Lightning: its launchers, signals and loggers."""
+"""Private names of Lightning: launchers, signals and loggers."""
 
 import csv
 from pathlib import Path
@@ -14,23 +14,23 @@ from pytorch_lightning.strategies.launchers import _SubprocessScriptLauncher
 def relaunches_script(trainer: Trainer) -> bool:
     """Whether the trainer's strategy starts the script again for each of its other devices.
 
-    Stands for `_SubprocessScriptLauncher`.
+    Wraps `_SubprocessScriptLauncher`.
     """
     return isinstance(trainer.strategy.launcher, _SubprocessScriptLauncher)
 
 
 def request_stop(trainer: Trainer) -> None:
-    """Lets the trainer raise SIGTERMException as soon as the current batch or epoch has ended.
+    """Makes the trainer raise SIGTERMException after the current batch or epoch.
 
-    Stands for `Trainer._signal_connector.received_sigterm`, which the handler of SIGTERM sets.
+    Wraps `Trainer._signal_connector.received_sigterm`, which the handler of SIGTERM sets.
     """
     trainer._signal_connector.received_sigterm = True
 
 
 class ContinuingCSVLogger(CSVLogger):
-    """Lightning's CSVLogger, which adds to the file that it finds instead of deleting it.
+    """Lightning's CSVLogger, which appends to an existing file instead of deleting it.
 
-    Stands for `CSVLogger._experiment` and `ExperimentWriter._check_log_dir_exists`.
+    Wraps `CSVLogger._experiment` and `ExperimentWriter._check_log_dir_exists`.
     """
 
     @property
@@ -51,26 +51,26 @@ class _ContinuingWriter(ExperimentWriter):
 
 
 def wandb_options(logger: WandbLogger) -> dict[str, Any]:
-    """The options that the logger begins its run with, to be changed before it does.
+    """The options with which the logger begins its run; change them before it does.
 
-    Stands for `WandbLogger._wandb_init`.
+    Wraps `WandbLogger._wandb_init`.
     """
     return logger._wandb_init
 
 
 def continue_wandb_run(logger: WandbLogger, run_id: str) -> None:
-    """Lets the logger continue a run instead of beginning one.
+    """Makes the logger continue a run instead of beginning one.
 
-    Stands for `WandbLogger._wandb_init` and `WandbLogger._id`.
+    Wraps `WandbLogger._wandb_init` and `WandbLogger._id`.
     """
     logger._id = logger._wandb_init["id"] = run_id
 
 
 def has_begun(logger: WandbLogger) -> bool:
-    """Whether the logger has its run in this process. Stands for `WandbLogger._experiment`."""
+    """Whether the logger has its run in this process. Wraps `WandbLogger._experiment`."""
     return logger._experiment is not None
 
 
 def is_spawned(logger: WandbLogger) -> bool:
-    """Whether the logger came to this process from one that had begun its run. Stands for `WandbLogger._attach_id`."""
+    """Whether the logger was sent to this process after its run had begun. Wraps `WandbLogger._attach_id`."""
     return getattr(logger, "_attach_id", None) is not None

@@ -1,4 +1,4 @@
-"""What is private of OmegaConf: the way up."""
+"""Private names of OmegaConf."""
 
 from typing import Any
 
@@ -6,5 +6,5 @@ from omegaconf import DictConfig
 
 
 def root_of(node: DictConfig) -> Any:
-    """The configuration that a node is a part of. Stands for `Node._get_root`."""
+    """The configuration of a node. Wraps `Node._get_root`."""
     return node._get_root()

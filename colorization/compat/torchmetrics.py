@@ -1,12 +1,12 @@
-"""What is private of torchmetrics: the network of LPIPS."""
+"""Private names of torchmetrics: the network of LPIPS."""
 
 from torch import nn
 from torchmetrics.functional.image.lpips import _NoTrainLpips
 
 
 def lpips_network() -> nn.Module:
-    """LPIPS with AlexNet at random weights, with the published linear heads: `(first, second, normalize=True)`.
+    """LPIPS with randomly initialized AlexNet, with the published linear heads: `(first, second, normalize=True)`.
 
-    Stands for `_NoTrainLpips`; the public classes download AlexNet's weights.
+    Wraps `_NoTrainLpips`; the public classes download AlexNet's weights.
     """
     return _NoTrainLpips(net="alex", pnet_rand=True)

@@ -1,4 +1,4 @@
-"""A user's mistake becomes one sentence: what is wrong, where, and what was perhaps meant. Imports no PyTorch."""
+"""One sentence for a user's mistake: what is wrong, where, and what to type. Does not import PyTorch."""
 
 import difflib
 import sys
@@ -15,7 +15,7 @@ from colorization.compat.omegaconf import root_of
 from colorization.errors import ColorizationError, ConfigError, did_you_mean, shown
 from colorization.runtime.installation import install_hint
 
-# The extras that bring what the presets in conf/sweep choose.
+# The extras of the presets in conf/sweep.
 _PLUGINS = {
     "hydra/sweeper/optuna": "optuna",
     "hydra/launcher/joblib": "joblib",
@@ -23,7 +23,7 @@ _PLUGINS = {
     "hydra/launcher/submitit_local": "submitit",
 }
 SWEEPS = {f"sweep={preset}" for preset in ("optuna", "joblib", "submitit")}
-# What options are called elsewhere, by their names here.
+# Names of options in other projects, by their names here.
 _ELSEWHERE = {
     "batch_size": ("batch", "batchsize", "bs"),
     "ckpt_path": ("resume", "resume_from", "resume_from_checkpoint"),
@@ -43,7 +43,7 @@ _HERE = {word: name for name, words in _ELSEWHERE.items() for word in words}
 def one_sentence(asked_for_traceback: bool = False) -> Iterator[None]:
     """Ends the program with one sentence and exit code 1 on a user's mistake, unless a traceback is asked for.
 
-    Ctrl-C ends it with exit code 130, as a shell has it for a program that an interrupt ended.
+    Ctrl-C ends it with exit code 130, as is usual for an interrupted program.
     """
     try:
         yield
@@ -59,7 +59,7 @@ def one_sentence(asked_for_traceback: bool = False) -> Iterator[None]:
 
 def sentence_of_mistake(error: Exception) -> str | None:
     """One sentence for a user's mistake; None for any other error."""
-    # The system's errors are one if they name a file: no such folder, no permission, disk full.
+    # An OSError with a file name is one: missing folder, no permission, full disk.
     if isinstance(error, ColorizationError | HydraException | OmegaConfBaseException) or (
         isinstance(error, OSError) and error.filename is not None
     ):
@@ -68,9 +68,9 @@ def sentence_of_mistake(error: Exception) -> str | None:
 
 
 def explain(error: BaseException) -> str:
-    """One sentence for a user's mistake: what is wrong where, and what was perhaps meant."""
+    """One sentence for a user's mistake: what is wrong, where, and what to type."""
     if isinstance(error, ColorizationError):
-        # What was raised in a loader process comes as that process's traceback, whose last line ends in the message.
+        # An exception of a loader process is its traceback as text, with the message at the end of the last line.
         from_loader = str(error).startswith("Caught ")
         return str(error).strip().splitlines()[-1].partition(": ")[2] if from_loader else str(error)
     if isinstance(error, OSError) and error.filename is not None:
@@ -84,7 +84,7 @@ def explain(error: BaseException) -> str:
     if isinstance(error, OverrideParseException):
         key, equals, value = error.override.partition("=")
         if not equals:
-            return f"{error.override} is no KEY=VALUE: say what it is, for instance data.root=FOLDER or input=PICTURE"
+            return f"{error.override} is not KEY=VALUE: give for example data.root=FOLDER or input=PICTURE"
         return f"""{error.override} can't be read: write '{key}="{value}"', with both kinds of quotes"""
     for cause in (error, error.__cause__, error.__context__):
         if isinstance(cause, ConfigKeyError | ConfigAttributeError) and cause.full_key:
@@ -92,31 +92,31 @@ def explain(error: BaseException) -> str:
             valid = [str(key) for key in parent] if isinstance(parent, DictConfig) else []
             if cause.full_key == "sweep":
                 return (
-                    "sweep takes optuna, joblib or submitit and has no keys; conf/sweep/wandb.yaml is for W&B's own "
-                    "command: wandb sweep conf/sweep/wandb.yaml"
+                    "sweep takes optuna, joblib or submitit and has no keys; for a sweep of W&B, type "
+                    "wandb sweep conf/sweep/wandb.yaml"
                 )
             if cause.full_key == "data.root":
-                return "data.root belongs to data=folder, data=shards and data=torchvision: choose one of them as well"
+                return "data.root belongs to data=folder, data=shards and data=torchvision: choose one of them, too"
             if cause.full_key.startswith(("hydra.launcher.", "hydra.sweeper.")) and not SWEEPS & set(sys.argv):
-                return f"{cause.full_key} belongs to a sweep: give sweep=joblib, submitit or optuna as well"
+                return f"{cause.full_key} belongs to a sweep: give sweep=joblib, submitit or optuna, too"
             everywhere = options_of(root_of(parent)) if isinstance(parent, DictConfig) else {}
             is_typo = bool(difflib.get_close_matches(str(cause.key), valid, cutoff=0.8)) or same_option(
                 str(cause.key), everywhere
             )
             if not is_typo and isinstance(parent, DictConfig) and _is_accepted(str(cause.key), parent):
-                return f"{cause.full_key} has no value in conf/ to be changed: add one with +{cause.full_key}=VALUE"
+                return f"{cause.full_key} is not in conf/: add it with +{cause.full_key}=VALUE"
             return f"{cause.full_key} is not an option{what_was_meant(str(cause.key), valid, everywhere)}"
         if isinstance(cause, MissingMandatoryValue):
             return f"{cause.full_key} is missing: give {cause.full_key}=VALUE on the command line"
         if isinstance(cause, OmegaConfBaseException):
             if "is not a ListConfig" in str(cause.msg or cause):
-                return f"{cause.full_key} takes a list, also of one: write '{cause.full_key}=[A,B]'"
+                return f"{cause.full_key} takes a list, also for one value: write '{cause.full_key}=[A,B]'"
             key = f"{cause.full_key}: " if cause.full_key else ""
             return key + str(cause.msg or cause).splitlines()[0]
     if "Ambiguous value" in str(error):
         return (
             f"{str(error).splitlines()[0]}: put several values of one run in brackets, as in "
-            "'callbacks=[default,ema]', or add -m to make a run for each"
+            "'callbacks=[default,ema]', or add -m for one run each"
         )
     return " ".join(line.strip() for line in str(error).splitlines() if line.strip())
 
@@ -132,7 +132,7 @@ def _is_accepted(key: str, node: DictConfig) -> bool:
 
 
 def options_of(node: Any, path: str = "") -> dict[str, Any]:
-    """All options of a configuration by their whole names, with their values; interpolations as they are written."""
+    """All options of a configuration by full name, with their values; interpolations are not resolved."""
     if isinstance(node, DictConfig):
         node = OmegaConf.to_container(node)
     if not isinstance(node, Mapping) or not node:
@@ -147,18 +147,18 @@ def options_of(node: Any, path: str = "") -> dict[str, Any]:
 
 
 def same_option(key: str, options: Iterable[str]) -> list[str]:
-    """The options, by their whole names, whose last word is that of `key`, or what is called so elsewhere."""
+    """The full names of options whose last part is that of `key`, or a synonym of it."""
     word = key.rpartition(".")[2].lower().replace("-", "_")
     return [name for name in options if name.rpartition(".")[2] in (word, _HERE.get(word))]
 
 
 def what_was_meant(key: str, siblings: Iterable[str], everywhere: Iterable[str]) -> str:
-    """The end of a message about an unknown key: an option of that name in another place, or one that is spelled alike.
+    """The end of a message about an unknown key: an option of that name in another place, or with a similar name.
 
     Args:
-        key: what was typed, without the groups before it.
-        siblings: what would be valid in its place.
-        everywhere: the whole names of all options.
+        key: the typed key, without its groups.
+        siblings: the valid keys in its place.
+        everywhere: the full names of all options.
     """
     siblings, everywhere = list(siblings), list(everywhere)
     found = same_option(key, everywhere)
@@ -169,11 +169,11 @@ def what_was_meant(key: str, siblings: Iterable[str], everywhere: Iterable[str])
 
 
 def check_composed(config: DictConfig) -> None:
-    """Refuses what can be refused without PyTorch: unknown keys of the root, which Hydra lets `+KEY=VALUE` add, and
-    missing values.
+    """Checks what can be checked without PyTorch: unknown keys of the root, which `+KEY=VALUE` can add, and missing
+    values.
 
     Raises:
-        ConfigError: there is one.
+        ConfigError: a key is unknown, or a value is missing.
     """
     options = options_of(config)
     known = [field.name for field in fields(OmegaConf.get_type(config))]

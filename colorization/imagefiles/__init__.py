@@ -1,4 +1,4 @@
-"""Picture files of the real world: found, read as upright sRGB, and written without losing what was in them."""
+"""Picture files: finding, reading as upright sRGB, and writing with their metadata."""
 
 from colorization.imagefiles.finding import (
     FILM_SUFFIXES,

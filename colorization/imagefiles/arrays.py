@@ -1,4 +1,4 @@
-"""Pictures as programs hold them (Pillow, NumPy, PyTorch) to `Picture` and back."""
+"""Conversion of pictures in Pillow, NumPy and PyTorch to `Picture` and back."""
 
 import os
 from typing import Any
@@ -17,7 +17,7 @@ from colorization.imagefiles.saving import to_8_bits, to_pil
 
 
 def as_picture(image: Any) -> Picture:
-    """One picture; floats stay floats.
+    """Converts to a `Picture`; floats stay floats.
 
     Args:
         image: a path; a PIL picture; an array `(H, W)`, `(H, W, 1)`, `(H, W, 3)` or `(H, W, 4)` of uint8, uint16 or
@@ -35,7 +35,7 @@ def as_picture(image: Any) -> Picture:
     if isinstance(image, Image.Image):
         try:
             return to_8_bits(from_pil(image))
-        except Exception as error:  # Pillow's decoders raise what they like on damaged files
+        except Exception as error:  # Pillow's decoders raise any exception on corrupt files
             raise PictureError(f"the picture can't be decoded: {error}") from error
     if isinstance(image, Tensor):
         what = f"a tensor of {image.dtype} with shape {tuple(image.shape)}"
@@ -50,19 +50,19 @@ def as_picture(image: Any) -> Picture:
         shapes = "(H, W), (H, W, 1), (H, W, 3) or (H, W, 4)"
     else:
         raise PictureError(
-            f"{type(image).__name__} is no picture: give a path, a PIL picture, an array, a tensor or a list"
+            f"{type(image).__name__} is not a picture: give a path, a PIL picture, an array, a tensor or a list"
         )
     known = pixels.dtype in (np.uint8, np.uint16, np.float32)
     if not known or pixels.ndim != 3 or pixels.shape[2] not in (1, 3, 4) or not pixels.size:
-        raise PictureError(f"{what} is no picture: give uint8, uint16 or floats in 0..1 of shape {shapes}")
+        raise PictureError(f"{what} is not a picture: give uint8, uint16 or floats in 0..1 of shape {shapes}")
     if pixels.dtype.kind == "f" and not ((pixels >= 0) & (pixels <= 1)).all():
-        raise PictureError(f"{what} is no picture: its numbers leave 0..1, so divide by the highest")
+        raise PictureError(f"{what} is not a picture: its values are outside 0..1, divide by the maximum")
     alpha = pixels[..., 3] if pixels.shape[2] == 4 else None
     return Picture(pixels[..., 0] if pixels.shape[2] == 1 else pixels[..., :3], alpha)
 
 
 def like(image: Any, colored: Picture) -> Any:
-    """A coloured picture as the kind and type that its original was given to `as_picture` as."""
+    """A coloured picture in the kind and type of the original that `as_picture` took."""
     if isinstance(image, Image.Image | str | os.PathLike):
         drawn = to_pil(colored)
         kept = {"dpi": colored.dpi, "exif": colored.exif, "icc_profile": SRGB_PROFILE if colored.has_profile else None}

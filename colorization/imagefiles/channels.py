@@ -1,4 +1,4 @@
-"""The channels of a picture, side by side as files have them and apart as `Picture` has them."""
+"""The channels of a picture: interleaved as in files, and separate as in `Picture`."""
 
 from typing import Any, NamedTuple
 
@@ -10,7 +10,7 @@ from colorization.imagefiles.picture import Picture, Pixels
 
 
 class Decoded(NamedTuple):
-    """What a decoder found: colour `(H, W[, 3])`, alpha `(H, W)` of the same type, and sentences for the user."""
+    """A decoder's result: colour `(H, W[, 3])`, alpha `(H, W)` of the same type, and notes for the user."""
 
     color: Pixels
     alpha: Pixels | None
@@ -18,7 +18,7 @@ class Decoded(NamedTuple):
 
 
 def split(pixels: NDArray[Any], has_alpha: bool) -> tuple[NDArray[Any], NDArray[Any] | None]:
-    """`(H, W)` or `(H, W, C)` to colour and alpha; further channels are left out."""
+    """`(H, W)` or `(H, W, C)` to colour and alpha; further channels are dropped."""
     if pixels.ndim == 2:
         return pixels, None
     colors = 3 if pixels.shape[2] >= 3 else 1
@@ -34,9 +34,9 @@ def joined(picture: Picture) -> Pixels:
 
 
 def check_size(width: int, height: int, max_pixels: int) -> None:
-    """Refuses what may be a decompression bomb: a small file that says it is a huge picture."""
+    """Refuses a possible decompression bomb: a small file of a huge picture."""
     if width * height > max_pixels:
         raise PictureError(
-            f"has {width} x {height} pixels, more than max_pixels={max_pixels}: if the file is to be trusted, give "
+            f"has {width} x {height} pixels, more than max_pixels={max_pixels}: if you trust the file, give "
             f"max_pixels={width * height}"
         )

@@ -1,4 +1,4 @@
-"""EXIF and resolution of picture files: what is kept of them, and how they are written again."""
+"""Reading and writing EXIF and resolution of picture files."""
 
 import contextlib
 import math
@@ -6,8 +6,8 @@ from typing import Any
 
 from PIL import ExifTags, Image
 
-# Tags of a file's first EXIF directory that say something about the picture; the others describe how the file stored
-# its pixels, or belong to the small preview that it carried. CIPA DC-008 (Exif 2.32), table 4; XP tags: Windows.
+# Tags of the first EXIF directory about the picture itself; the others describe how its pixels were stored, or belong
+# to the preview. CIPA DC-008 (Exif 2.32), table 4; XP tags: Windows.
 _KEPT_TAGS = frozenset(
     {
         0x010D,  # DocumentName
@@ -24,25 +24,25 @@ _KEPT_TAGS = frozenset(
     }
 )
 _ORIENTATION = 0x0112
-# Which program made the picture out of another one: no tag of the standard, but one that is in use, as ExifTool has it.
+# The program that processed the picture: not in the standard, but in use (see ExifTool).
 _PROCESSING_SOFTWARE = 0x000B
 _EXIF_DIRECTORY, _GPS_DIRECTORY = 0x8769, 0x8825
 _COLOR_SPACE, _WIDTH, _HEIGHT, _INTEROPERABILITY = 0xA001, 0xA002, 0xA003, 0xA005
 
 
 def exif_of(image: Image.Image) -> Image.Exif:
-    """A file's EXIF; empty if it is damaged."""
+    """A file's EXIF; empty if it is corrupt."""
     try:
         return image.getexif()
-    except Exception:  # Pillow's reader raises what it likes on damaged blocks
+    except Exception:  # Pillow's reader raises any exception on corrupt blocks
         return Image.Exif()
 
 
 def orientation(exif: Image.Exif) -> int:
-    """How a file says that its picture lies, 1..8 (CIPA DC-008, 4.6.4 A); 1 is upright. A damaged block says 1."""
+    """The orientation tag, 1..8 (CIPA DC-008, 4.6.4 A); 1, upright, if it is missing or corrupt."""
     try:
         value = exif.get(_ORIENTATION, 1)
-    except Exception:  # Pillow's reader raises what it likes on damaged blocks
+    except Exception:  # Pillow's reader raises any exception on corrupt blocks
         return 1
     return value if value in range(1, 9) else 1
 
@@ -51,11 +51,11 @@ def resolution(dpi: Any, orientation: int) -> tuple[float, float] | None:
     """Pixels per inch, horizontally and vertically in the upright picture.
 
     Args:
-        dpi: what the file says about the pixels as they are stored.
-        orientation: how they lie.
+        dpi: the file's resolution of the stored pixels.
+        orientation: of the stored pixels.
 
     Returns:
-        None if the file says nothing, or nothing possible.
+        None if it is missing or invalid.
     """
     try:
         across, down = (float(number) for number in dpi)
@@ -67,14 +67,14 @@ def resolution(dpi: Any, orientation: int) -> tuple[float, float] | None:
 
 
 def kept_exif(exif: Image.Exif) -> dict[int, dict[int, Any]]:
-    """What is worth keeping of a file's EXIF, without orientation and preview. Has to be asked for before a TIFF is
-    decoded, because Pillow then closes it.
+    """The EXIF entries to keep, without orientation and preview. Call it before a TIFF is decoded: Pillow then closes
+    it.
 
     Returns:
-        Tags and values of the first directory, as number 0, and of those for details and place, by their own numbers.
+        Tags and values by directory: 0 for the first one, the EXIF and the GPS directory by their tags.
     """
     kept: dict[int, dict[int, Any]] = {}
-    with contextlib.suppress(Exception):  # a damaged block is kept as far as it can be read
+    with contextlib.suppress(Exception):  # a corrupt block is kept as far as it can be read
         kept[0] = {tag: exif[tag] for tag in _KEPT_TAGS & exif.keys()}
         for directory in (_EXIF_DIRECTORY, _GPS_DIRECTORY):
             entries = exif.get_ifd(directory).items()
@@ -83,7 +83,7 @@ def kept_exif(exif: Image.Exif) -> dict[int, dict[int, Any]]:
 
 
 def exif_block(kept: dict[int, dict[int, Any]], size: tuple[int, int]) -> bytes | None:
-    """An EXIF block to be written with sRGB pixels of `size` (W, H). None if there is nothing in it."""
+    """An EXIF block for sRGB pixels of `size` (W, H); None if it is empty."""
     if not any(kept.values()):
         return None
     exif = Image.Exif()
@@ -94,15 +94,15 @@ def exif_block(kept: dict[int, dict[int, Any]], size: tuple[int, int]) -> bytes 
         exif.get_ifd(_EXIF_DIRECTORY).update({_COLOR_SPACE: 1, _WIDTH: size[0], _HEIGHT: size[1]})
     try:
         return exif.tobytes()
-    except Exception:  # what a damaged block held need not be writable
+    except Exception:  # entries of a corrupt block may not be writable
         return None
 
 
 def shortened(block: bytes, most: int) -> tuple[bytes | None, list[str]]:
-    """An EXIF block of at most so many bytes: what is longest is left out first.
+    """An EXIF block of at most `most` bytes: the longest entries are left out first.
 
     Returns:
-        The block, None if nothing remains; and the names of what is not in it.
+        The block, None if nothing remains; and the names of the entries that were left out.
     """
     left_out: list[str] = []
     exif = Image.Exif()
@@ -126,7 +126,7 @@ def shortened(block: bytes, most: int) -> tuple[bytes | None, list[str]]:
 
 
 def with_provenance(block: bytes | None, provenance: str) -> bytes:
-    """An EXIF block that also says what made the picture."""
+    """An EXIF block with the program that made the picture."""
     exif = Image.Exif()
     exif.load(block or b"")
     exif[_PROCESSING_SOFTWARE] = provenance
@@ -134,6 +134,6 @@ def with_provenance(block: bytes | None, provenance: str) -> bytes:
 
 
 def provenance_in(exif: Image.Exif) -> str | None:
-    """What `with_provenance` put into a block."""
+    """The entry that `with_provenance` wrote."""
     found = exif.get(_PROCESSING_SOFTWARE)
     return found if isinstance(found, str) else None

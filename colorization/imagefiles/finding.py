@@ -1,4 +1,4 @@
-"""Picture files of the real world: found by their names."""
+"""Finding picture files by their names."""
 
 import os
 from collections.abc import Iterator
@@ -15,23 +15,23 @@ SUFFIXES = frozenset(
 
 
 def is_picture(name: str) -> bool:
-    """Whether a file's name ends like a picture's and the file is not hidden."""
+    """Whether a file has the ending of a picture and is not hidden."""
     return os.path.splitext(name)[1].lower() in SUFFIXES and not os.path.basename(name).startswith(".")
 
 
 def is_film(path: StrPath) -> bool:
-    """Whether a file's name ends like a film's and the file is not hidden."""
+    """Whether a file has the ending of a film and is not hidden."""
     path = Path(path)
     return path.suffix.lower() in FILM_SUFFIXES and not path.name.startswith(".")
 
 
 def find_pictures(folder: StrPath) -> list[str]:
-    """Names of all pictures below a folder, relative to it, with `/`, sorted. Links to folders are not followed."""
+    """Relative names of all pictures in a folder and its sub-folders, with `/`, sorted; ignores links to folders."""
     return list(walk_pictures(folder))
 
 
 def walk_pictures(folder: StrPath) -> Iterator[str]:
-    """As `find_pictures`, one by one: no more names are in memory than one folder has."""
+    """As `find_pictures`, as an iterator: only the names of one folder are in memory."""
     return _walk(os.fspath(folder), "")
 
 
@@ -42,7 +42,7 @@ def _walk(folder: str, prefix: str) -> Iterator[str]:
             for entry in entries
             if (is_folder := entry.is_dir(follow_symlinks=False)) or is_picture(entry.name)
         ]
-    # With its slash, a folder has the place among the files beside it that the names below it have among all names.
+    # With its slash, a folder sorts among the files beside it as the names in it sort among all names.
     for name in sorted(names):
         if name.endswith("/"):
             yield from _walk(f"{folder}/{name}", prefix + name)

@@ -1,4 +1,4 @@
-"""Picture files are opened so that none of them can wait, run a program, fill the memory or warn."""
+"""Opening picture files safely: they can't block, run a program, exhaust memory or emit warnings."""
 
 import contextlib
 import io
@@ -13,9 +13,9 @@ from PIL import Image
 from colorization.errors import PictureError, first_line
 from colorization.runtime.files import StrPath, open_regular
 
-# What Pillow may try. The others are rare, and one of them, EPS, runs a program on the file.
+# Formats for Pillow. The others are rare, and EPS runs a program on the file.
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "PPM", "JPEG2000", "AVIF")
-# A file that says it has more pixels may be a decompression bomb. The largest cameras have 150 million.
+# More pixels may be a decompression bomb. The largest cameras have 150 million.
 MAX_PIXELS = 200_000_000
 
 _pillows_limit = threading.Lock()
@@ -36,20 +36,20 @@ def opened(source: StrPath | BinaryIO) -> Iterator[BinaryIO]:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """What Pillow's decoders raise becomes a `PictureError`; what they warn of is of no use to anyone here."""
+    """Turns exceptions of Pillow's decoders into a `PictureError`, and silences their warnings."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
             yield
         except PictureError:
             raise
-        except Exception as error:  # on damaged files they raise what they like
+        except Exception as error:  # decoders raise any exception on corrupt files
             raise PictureError(f"can't be decoded: {first_line(error)}") from error
 
 
 @contextlib.contextmanager
 def own_limit() -> Iterator[None]:
-    """Sets Pillow's limit of pixels, a global, aside while the head of a file is read."""
+    """Disables Pillow's global limit of pixels while the header of a file is read."""
     with _pillows_limit:
         before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
         try:

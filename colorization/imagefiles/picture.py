@@ -1,4 +1,4 @@
-"""A picture with everything about it that has to be kept when it is written again."""
+"""A picture with its metadata."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-# uint8 or uint16; float32 in 0..1 where a program's own array is coloured.
+# uint8 or uint16; float32 in 0..1 only for arrays of a program.
 Pixels = NDArray[Any]
 
 # Luminance and chrominance tables of ITU-T T.81 (JPEG), K.1 and K.2, row by row.
@@ -29,18 +29,18 @@ _CHROMINANCE[:4, :4] = [[17, 18, 24, 47], [18, 21, 26, 66], [24, 26, 56, 99], [4
 
 @dataclass(frozen=True)
 class Picture:
-    """Upright pixels in sRGB, and what has to be kept of the file they came from.
+    """Upright pixels in sRGB, and the metadata of their file.
 
     Attributes:
         pixels: uint8 or uint16, `(H, W)` if the picture is gray, otherwise `(H, W, 3)`.
         alpha: opacity, `(H, W)` of the same type, or None.
-        format: Pillow's name of the file's format, for instance `JPEG`.
-        exif: an EXIF block that goes with the upright pixels and holds no preview, or None.
+        format: Pillow's name of the file's format, for example `JPEG`.
+        exif: an EXIF block for the upright pixels, without preview, or None.
         dpi: pixels per inch, horizontally and vertically, or None.
-        has_profile: whether the file carried an ICC profile; the pixels are sRGB in any case.
-        quality: the JPEG quality that is nowhere coarser than the file's, 1..100, or None.
-        provenance: one line of ASCII that says what made the picture, to be written with it; None: nothing.
-        notes: sentences about what could not be kept, for the person who asked.
+        has_profile: whether the file had an ICC profile; the pixels are sRGB in any case.
+        quality: the JPEG quality that is at least the file's, 1..100, or None.
+        provenance: one line of ASCII about what made the picture, written into the file; None for none.
+        notes: for the user, about metadata that could not be kept.
     """
 
     pixels: Pixels
@@ -60,7 +60,7 @@ class Picture:
 
 
 def turn_upright(pixels: Pixels, orientation: int) -> Pixels:
-    """A view of `(H, W, ...)` pixels as they are to be seen."""
+    """A view of `(H, W, ...)` pixels turned upright."""
     if orientation >= 5:  # stored column by column
         pixels = pixels.swapaxes(0, 1)
     if orientation in (3, 4, 7, 8):
@@ -71,7 +71,7 @@ def turn_upright(pixels: Pixels, orientation: int) -> Pixels:
 
 
 def jpeg_quality(image: Image.Image) -> int | None:
-    """The least quality of the Independent JPEG Group's scale whose tables are nowhere coarser than the file's.
+    """The lowest quality of the Independent JPEG Group's scale with tables at least as fine as the file's.
 
     Returns:
         1..100, or None for anything but a JPEG.

@@ -1,4 +1,4 @@
-"""ICC profiles: what the numbers of a file mean, and how they become sRGB."""
+"""ICC profiles, and conversion to sRGB."""
 
 import io
 from functools import lru_cache
@@ -11,7 +11,7 @@ from colorization.imagefiles.picture import Pixels
 
 SRGB_PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
-# ICC.1:2022, 7.2.6: the colour spaces whose numbers picture files hold, and how many channels they have.
+# Colour spaces of picture files (ICC.1:2022, 7.2.6), with their number of channels.
 _CHANNELS = {"GRAY": 1, "RGB": 3, "CMYK": 4}
 _RELATIVE_COLORIMETRIC = 1  # ICC.1:2022, 7.2.15
 
@@ -21,10 +21,10 @@ _STRIP = 2**20
 
 @lru_cache(maxsize=16)
 def profile_space(profile: bytes | None) -> str | None:
-    """What a profile is for: `sRGB` itself, or numbers of another kind of `RGB`, `GRAY` or `CMYK`.
+    """The colour space of a profile: `sRGB`, another `RGB`, `GRAY` or `CMYK`.
 
     Returns:
-        None if there is no profile, or one that is damaged or for something else: it says nothing.
+        None if there is no profile, or one that is corrupt or of another colour space: it is ignored.
     """
     if not profile:
         return None
@@ -34,22 +34,22 @@ def profile_space(profile: bytes | None) -> str | None:
             return "sRGB"
         space = opened.profile.xcolor_space.strip()
         _transform(np.zeros((1, 1, _CHANNELS[space]), np.uint8), profile, space)
-    except Exception:  # LittleCMS and what wraps it raise what they like
+    except Exception:  # LittleCMS and its wrappers raise any exception
         return None
     return space
 
 
 def to_srgb(pixels: Pixels, profile: bytes | None) -> Pixels:
-    """Brings the numbers of a file to sRGB.
+    """Converts pixels to sRGB by an ICC profile.
 
     Args:
         pixels: uint8 or uint16, `(H, W)` for gray, `(H, W, 3)` for RGB, `(H, W, 4)` for CMYK with 0 for no ink. Gray
-            and RGB are overwritten, where a profile is for them; gray may have one for RGB.
-        profile: an ICC profile that `profile_space` knows.
+            and RGB are overwritten if the profile applies to them; gray may have one for RGB.
+        profile: an ICC profile with a `profile_space`.
 
     Returns:
-        sRGB of the same type, `(H, W)` for gray and otherwise `(H, W, 3)`; the numbers as they are if the profile is
-        for others.
+        sRGB of the same type, `(H, W)` for gray and otherwise `(H, W, 3)`; unchanged if the profile is for another
+        number of channels.
     """
     space = profile_space(profile)
     assert profile is not None
@@ -67,7 +67,7 @@ def to_srgb(pixels: Pixels, profile: bytes | None) -> Pixels:
 
 
 def _transform(pixels: Pixels, profile: bytes, space: str) -> Pixels:
-    """`(H, W, C)` numbers to sRGB `(H, W, 3)`."""
+    """Pixels `(H, W, C)` to sRGB `(H, W, 3)`."""
     return imagecodecs.cms_transform(
         pixels[..., 0] if space == "GRAY" else pixels,
         profile,

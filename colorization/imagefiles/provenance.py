@@ -1,4 +1,4 @@
-"""The line in a picture file that says what made it: in its EXIF, or in a comment where the format has no EXIF."""
+"""A line about what made a picture, in its EXIF, or in a comment if the format has no EXIF."""
 
 import re
 import struct
@@ -12,13 +12,13 @@ from colorization.imagefiles.opening import FORMATS, opened, own_limit, quiet
 from colorization.runtime.files import StrPath
 
 _WITH_EXIF = frozenset({"JPEG", "PNG", "TIFF", "WEBP", "AVIF"})
-# A comment of PPM and, by that example, one of BMP: it begins with # and ends with the line.
+# A comment of PPM, also used for BMP: it begins with # and ends with the line.
 _COMMENT = re.compile(rb"#([ -~]*)\n")
 _HEAD = 1024
 
 
 def noted_in_exif(exif: bytes | None, provenance: str | None, file_format: str) -> bytes | None:
-    """The EXIF block to be written: with the line, if there is one and the format has EXIF."""
+    """The EXIF block to write: with the line, if there is one and the format has EXIF."""
     return with_provenance(exif, provenance) if provenance and file_format in _WITH_EXIF else exif
 
 
@@ -35,7 +35,7 @@ def write_noted(image: Image.Image, file: BinaryIO, file_format: str, provenance
         file.write(b"".join((whole[:3], comment)))
         file.write(whole[3:])
         return
-    # Between the headers of a BMP and its pixels, whose place the first one names, may be anything.
+    # BMP allows any bytes between its headers and its pixels, whose offset is in the first header.
     size, _, start = struct.unpack_from("<III", whole, 2)
     comment += bytes(-len(comment) % 4)
     places = struct.pack("<III", size + len(comment), 0, start + len(comment))
@@ -44,7 +44,7 @@ def write_noted(image: Image.Image, file: BinaryIO, file_format: str, provenance
 
 
 def read_provenance(path: StrPath) -> str | None:
-    """The line that says what made a picture; None if it does not say.
+    """The line about what made a picture; None if there is none.
 
     Raises:
         PictureError: it can't be read.

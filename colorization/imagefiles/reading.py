@@ -1,4 +1,4 @@
-"""Picture files of the real world, read as upright sRGB."""
+"""Reading picture files as upright sRGB."""
 
 import os
 from typing import Any, BinaryIO, NamedTuple
@@ -20,7 +20,7 @@ from colorization.runtime.files import StrPath
 
 _GRAY_MODES = ("1", "L", "LA", "La", "I", "F")
 _ALPHA_MODES = ("LA", "PA", "La", "RGBA", "RGBa")
-# Pixels leave Pillow in strips of about this many, so that little more than one copy is in memory beside its own.
+# Pixels are copied from Pillow in strips of about this many, to save memory.
 _STRIP = 2**20
 
 # Tags of TIFF 6.0, and of ICC.1:2022, B.4.
@@ -28,16 +28,16 @@ _RESOLUTION, _PER_CENTIMETRE, _ICC_PROFILE = (282, 283, 296), 3, 34675
 
 
 def is_gray_mode(image: Image.Image) -> bool:
-    """Whether a picture's file says that it has no colour at all."""
+    """Whether a picture is stored without colour."""
     return image.mode in _GRAY_MODES or image.mode.startswith("I;")
 
 
 def read_picture(source: StrPath | BinaryIO, max_pixels: int = MAX_PIXELS) -> Picture:
-    """Reads the first frame or page of a picture as upright sRGB, with what is to be kept when it is written again.
+    """Reads the first frame or page of a picture as upright sRGB, with its metadata.
 
     Args:
         source: a path, or an open binary file.
-        max_pixels: a picture that says it has more is refused before anything is decoded.
+        max_pixels: larger pictures are refused before decoding.
 
     Returns:
         The picture: gray with one channel, and 16 bits a channel if the file has more than 8.
@@ -58,13 +58,13 @@ def read_picture(source: StrPath | BinaryIO, max_pixels: int = MAX_PIXELS) -> Pi
 
 
 def _deep(file: BinaryIO, image: Image.Image, max_pixels: int) -> Picture:
-    """What Pillow opens, but would decode to less than there is."""
+    """A file that Pillow opens, but would decode to fewer bits."""
     head = _Head.of(image)
     return _described(read_png(file) if image.format == "PNG" else read_tiff(file, max_pixels), head)
 
 
 def _other_tiff(file: BinaryIO, max_pixels: int) -> Picture:
-    """What Pillow does not know: a TIFF of another kind, or no picture."""
+    """A file that Pillow does not open: another kind of TIFF, or not a picture."""
     if file.seek(0, os.SEEK_END) == 0:
         raise PictureError("is empty")
     decoded = read_tiff(file, max_pixels)
@@ -72,13 +72,13 @@ def _other_tiff(file: BinaryIO, max_pixels: int) -> Picture:
 
 
 def open_picture(source: StrPath | BinaryIO) -> Image.Image:
-    """Opens and decodes a picture; still in the mode, size and orientation of the file.
+    """Opens and decodes a picture, in the mode, size and orientation of the file.
 
     Args:
         source: a path, or an open binary file.
 
     Raises:
-        PictureError: it can't be read, is truncated, or is so large that it looks like a decompression bomb.
+        PictureError: it can't be read, is truncated, or may be a decompression bomb.
     """
     with opened(source) as file, quiet():
         try:
@@ -86,8 +86,8 @@ def open_picture(source: StrPath | BinaryIO) -> Image.Image:
         except UnidentifiedImageError:
             return to_pil(to_8_bits(_other_tiff(file, MAX_PIXELS)))
         except Image.DecompressionBombError as error:
-            raise PictureError(f"too large to be trusted: {error}") from error
-        # Of deep colour, Pillow keeps the 8 bits that are wanted here, but garbles that of TIFFs.
+            raise PictureError(f"may be a decompression bomb: {error}") from error
+        # Pillow keeps the upper 8 bits of deep colour, as needed here, but corrupts that of TIFFs.
         if is_beyond_pillow(image) or (is_deep_png(image) and "transparency" in image.info):
             return to_pil(to_8_bits(_deep(file, image, MAX_PIXELS)))
         mend_transparency(image)
@@ -96,14 +96,14 @@ def open_picture(source: StrPath | BinaryIO) -> Image.Image:
 
 
 def from_pil(image: Image.Image) -> Picture:
-    """A picture of Pillow's, of any mode, as upright sRGB. Raises what Pillow raises on a damaged file."""
+    """A Pillow picture of any mode as upright sRGB. Raises Pillow's exceptions on a corrupt file."""
     return _converted(image, _Head.of(image))
 
 
 def _converted(image: Image.Image, head: "_Head") -> Picture:
     mend_transparency(image)
     image.load()
-    head = head._replace(orientation=orientation(exif_of(image)))  # Pillow has turned a TIFF upright
+    head = head._replace(orientation=orientation(exif_of(image)))  # Pillow turns TIFFs upright
     if image.mode == "F" or image.mode.startswith("I"):
         return _described(_of_numbers(image), head)
     profile = head.profile
@@ -129,14 +129,14 @@ def _of_numbers(image: Image.Image) -> Decoded:
     if image.mode == "I":
         low, high = int(numbers.min()), int(numbers.max())
         if low < 0 or high > 65535:
-            raise PictureError(f"holds whole numbers from {low} to {high}: store it with 8 or 16 bits without sign")
+            raise PictureError(f"holds integers from {low} to {high}: store it with unsigned 8 or 16 bits")
         numbers = numbers.astype(np.uint16)
     levels, notes = to_levels(numbers)
     return Decoded(levels, None, notes)
 
 
 class _Head(NamedTuple):
-    """What a file says about its pixels. Has to be asked for before they are decoded: Pillow then closes TIFFs."""
+    """Metadata of a file. Read it before the pixels are decoded: Pillow then closes TIFFs."""
 
     format: str | None = None
     orientation: int = 1
@@ -176,12 +176,12 @@ class _Head(NamedTuple):
 
 
 def _described(decoded: Decoded, head: _Head, *, converted: bool = False) -> Picture:
-    """Gray or RGB brought to sRGB and turned upright, with what the file says about them.
+    """Gray or RGB converted to sRGB and turned upright, with metadata.
 
     Args:
         decoded: the pixels.
         head: of the file.
-        converted: whether its profile has been applied, or is for numbers that are no more.
+        converted: whether the profile has been applied, or does not apply any more.
     """
     pixels, alpha, notes = decoded
     space = profile_space(head.profile)
@@ -203,9 +203,9 @@ def _described(decoded: Decoded, head: _Head, *, converted: bool = False) -> Pic
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """Any decoded picture as upright 8-bit sRGB (mode `RGB`): EXIF orientation and ICC profile applied, transparent
-    parts laid on white, 16 bits brought to 8.
+    """Any decoded picture as upright 8-bit sRGB (mode `RGB`): EXIF orientation and ICC profile applied, white behind
+    transparent parts, 16 bits reduced to 8.
     """
-    # No more is asked: its file may be closed, and it takes time.
+    # Only the profile: the file may be closed, and the rest takes time.
     head = _Head(profile=image.info.get("icc_profile"))
     return to_pil(to_8_bits(on_white(_converted(image, head)))).convert("RGB")

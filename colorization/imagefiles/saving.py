@@ -1,4 +1,4 @@
-"""Pictures written whole or not at all, with everything that their format can hold."""
+"""Writing pictures atomically, with all metadata that their format supports."""
 
 import dataclasses
 import io
@@ -18,62 +18,62 @@ from colorization.imagefiles.provenance import noted_in_exif, write_noted
 from colorization.imagefiles.tiff import write_tiff
 from colorization.runtime.files import StrPath, atomic_file
 
-# What each format is asked for. Halving the colour's resolution (4:2:0) is no way to keep colours.
+# Options of each format. Chroma subsampling (4:2:0) would lose colours.
 _OPTIONS: dict[str, dict[str, Any]] = {
     "JPEG": {"quality": 95, "subsampling": 0},
     "PNG": {},
     "TIFF": {},
-    "WEBP": {"lossless": True, "quality": 50, "exact": True},  # with loss it would be 4:2:0; here 50 is the effort
+    "WEBP": {"lossless": True, "quality": 50, "exact": True},  # lossy WebP is 4:2:0; with lossless, 50 is the effort
     "AVIF": {"quality": 95, "subsampling": "4:4:4"},
     "JPEG2000": {"irreversible": False},
     "BMP": {},
     "PPM": {},
 }
-# How many pixels a side may have in a format, and how many bytes its EXIF (a segment's length has 16 bits).
+# Maximum side in pixels, and maximum size of EXIF in bytes (the length of a JPEG segment has 16 bits).
 _MOST_PIXELS = {"JPEG": 65500, "WEBP": 16383, "AVIF": 65536}
 _MOST_EXIF = {"JPEG": 65533}
 _WITH_ALPHA = frozenset({"PNG", "TIFF", "WEBP", "AVIF", "JPEG2000"})
 _WITH_16_BITS = frozenset({"PNG", "TIFF"})
-# Endings that can't hold a coloured picture, and what takes their place.
+# Endings that can't hold a coloured picture, and their replacements.
 _ENDINGS = {".gif": ".png", ".pgm": ".ppm"}
 
 
 def output_name(name: str) -> str:
-    """The name that a coloured picture gets, if it keeps its own: a GIF, which has but 256 colours, becomes a PNG."""
+    """The name of a coloured picture that keeps its own, except that a GIF, with 256 colours, becomes a PNG."""
     stem, ending = os.path.splitext(name)
     return stem + _ENDINGS.get(ending.lower(), ending)
 
 
 def file_format(ending: str) -> str:
-    """Pillow's name of the format that a name's ending says, such as `.jpg` or `jpg`.
+    """Pillow's name of the format of an ending, such as `.jpg` or `jpg`.
 
     Raises:
-        PictureError: it says none that coloured pictures can be written in.
+        PictureError: coloured pictures can't be written in it.
     """
     found = Image.registered_extensions().get("." + ending.lower().removeprefix("."))
     if found not in _OPTIONS:
-        what = f"{ending} is" if ending else "a name without ending names"
-        raise PictureError(f"{what} no format that coloured pictures are written in: give one of jpg, png, tif, webp")
+        what = f"{ending} is not a format for coloured pictures" if ending else "the name has no ending"
+        raise PictureError(f"{what}: give one of jpg, png, tif, webp")
     return found
 
 
 def save_picture(
     picture: Picture, target: StrPath | BinaryIO, format: str | None = None, quality: int | None = None
 ) -> list[str]:
-    """Writes a picture with its EXIF, resolution, profile, transparency and depth, as far as the format has them.
+    """Writes a picture with its EXIF, resolution, profile, transparency and depth, as far as the format supports them.
 
-    A file is written under another, hidden name in the same folder and renamed when it is whole, so that nothing is
-    ever found under its own name but the whole picture. What was there before is replaced.
+    The write is atomic: a file is written under a hidden name in the same folder, and renamed when it is complete. An
+    existing file is replaced.
 
     Args:
-        picture: what to write.
-        target: a path, whose folder is made if need be, or an open binary file.
-        format: an ending such as `jpg`; by default that of the path, and for an open file that of the picture.
-        quality: 1..100 for JPEG, AVIF and lossy WebP. By default WebP is lossless, AVIF gets 95 and JPEG 95 or as much
-            as the picture's own file had, if that is more. JPEG and AVIF keep the full resolution of colour (4:4:4).
+        picture: the picture.
+        target: a path, whose folder is created if necessary, or an open binary file.
+        format: an ending such as `jpg`; by default that of the path, or the picture's format for an open file.
+        quality: 1..100 for JPEG, AVIF and lossy WebP. By default WebP is lossless, AVIF has 95, and JPEG has 95 or the
+            quality of the picture's own file, if higher. JPEG and AVIF have full-resolution colour (4:4:4).
 
     Returns:
-        Sentences about what could not be kept: those of the picture, and for instance transparency in a JPEG.
+        Notes about what could not be kept: those of the picture, and for example transparency in a JPEG.
 
     Raises:
         PictureError: it can't be written there.
@@ -93,7 +93,7 @@ def save_picture(
         notes.append(f"{chosen} has no transparency: transparent parts are white")
     if picture.pixels.dtype == np.uint16 and chosen not in _WITH_16_BITS:
         picture = to_8_bits(picture)
-        notes.append(f"{chosen} holds 8 of the 16 bits of a channel")
+        notes.append(f"{chosen} has 8 bits per channel, not 16")
     exif = noted_in_exif(picture.exif, picture.provenance, chosen)
     if exif is not None and len(exif) > _MOST_EXIF.get(chosen, len(exif)):
         exif, left_out = shortened(exif, _MOST_EXIF[chosen])
@@ -105,14 +105,14 @@ def save_picture(
         whole = io.BytesIO()
         try:
             _write(picture, whole, chosen, quality)
-        except Exception as error:  # encoders raise what they like
+        except Exception as error:  # encoders raise any exception
             raise PictureError(f"can't be written as {chosen}: {error}") from error
         target.write(whole.getbuffer())
     return notes
 
 
 def write_picture(image: Image.Image, path: StrPath) -> None:
-    """Writes a picture of Pillow's in the format that its name's ending says, whole or not at all.
+    """Writes a Pillow picture atomically, in the format of its ending.
 
     Raises:
         PictureError: the folder or the format can't be written.
@@ -123,16 +123,16 @@ def write_picture(image: Image.Image, path: StrPath) -> None:
 
 
 def _check_sides(picture: Picture, file_format: str) -> None:
-    """Refuses a picture that is too long or too wide for the format.
+    """Checks the size of a picture.
 
     Raises:
-        PictureError: it is.
+        PictureError: it is too large for the format.
     """
     most = _MOST_PIXELS.get(file_format)
     if most is not None and max(picture.size) > most:
         width, height = picture.size
         raise PictureError(
-            f"has {width} x {height} pixels, and {file_format} ends at {most} a side: give format=png or format=tif"
+            f"has {width} x {height} pixels, but {file_format} allows {most} per side: give format=png or format=tif"
         )
 
 
@@ -140,7 +140,7 @@ def _write_whole(picture: Picture, path: Path, file_format: str, quality: int | 
     try:
         with atomic_file(path, sync=True) as temporary, temporary.open("w+b") as file:
             _write(picture, file, file_format, quality)
-    except Exception as error:  # encoders raise what they like
+    except Exception as error:  # encoders raise any exception
         raise PictureError(f"{path} can't be written: {error}") from error
 
 
@@ -170,7 +170,7 @@ def _write(picture: Picture, file: BinaryIO, file_format: str, quality: int | No
 
 
 def to_pil(picture: Picture) -> Image.Image:
-    """An 8-bit picture as one of Pillow's: mode `L`, `LA`, `RGB` or `RGBA`."""
+    """An 8-bit picture as a Pillow picture: mode `L`, `LA`, `RGB` or `RGBA`."""
     image = Image.fromarray(np.ascontiguousarray(picture.pixels))
     if picture.alpha is not None:
         image.putalpha(Image.fromarray(np.ascontiguousarray(picture.alpha)))
@@ -178,7 +178,7 @@ def to_pil(picture: Picture) -> Image.Image:
 
 
 def on_white(picture: Picture) -> Picture:
-    """The picture without transparency: laid on white."""
+    """The picture on white, without transparency."""
     if picture.alpha is None:
         return picture
     highest = np.iinfo(picture.pixels.dtype).max
@@ -190,7 +190,7 @@ def on_white(picture: Picture) -> Picture:
 
 
 def to_8_bits(picture: Picture) -> Picture:
-    """The picture with 8 bits a channel."""
+    """The picture with 8 bits per channel."""
     if picture.pixels.dtype == np.uint8:
         return picture
     alpha = None if picture.alpha is None else _rounded(picture.alpha)

@@ -1,4 +1,4 @@
-"""TIFF, of which Pillow knows few kinds: any depth is read, and written without loss with all that EXIF says."""
+"""TIFF of any depth, of which Pillow supports few kinds: reading, and lossless writing with EXIF."""
 
 import logging
 import os
@@ -16,11 +16,11 @@ from colorization.imagefiles.levels import to_levels
 from colorization.imagefiles.picture import Picture
 from colorization.imagefiles.profiles import SRGB_PROFILE
 
-# What tifffile finds odd in a damaged file goes to the log of those who keep one, not to everyone's terminal.
+# Remarks of tifffile on corrupt files go to the log, not to the terminal.
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 _EXIF_DIRECTORY, _GPS_DIRECTORY = 0x8769, 0x8825
-# Photometric interpretations (TIFF 6.0, page 37) whose numbers are brightness or RGB.
+# Photometric interpretations of gray and RGB (TIFF 6.0, page 37).
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB = 0, 1, 2
 # Kinds of extra samples (TIFF 6.0, page 31).
 _PREMULTIPLIED, _ALPHA = 1, 2
@@ -28,7 +28,7 @@ _UNSIGNED = 1  # a kind of samples (TIFF 6.0, page 80)
 
 
 def is_beyond_pillow(image: Image.Image) -> bool:
-    """Whether Pillow would cut the samples of a TIFF that it opened down to 8 bits, or take them for something else."""
+    """Whether Pillow would reduce the samples of an opened TIFF to 8 bits, or misinterpret them."""
     if not isinstance(image, TiffImageFile):
         return False
     deepest = max(image.tag_v2.get(BITSPERSAMPLE, (1,)))
@@ -42,8 +42,8 @@ def read_tiff(file: BinaryIO, max_pixels: int) -> Decoded:
     """The channels of a TIFF's first page, uint8 or uint16.
 
     Raises:
-        PictureError: it is no TIFF, or none of this kind, or it has more than `max_pixels`, or its numbers do not say
-            how bright they are.
+        PictureError: it is not a TIFF, or of an unsupported kind, or has more than `max_pixels`, or its black and
+            white are undefined.
     """
     file.seek(0)
     try:
@@ -52,13 +52,13 @@ def read_tiff(file: BinaryIO, max_pixels: int) -> Decoded:
             check_size(page.imagewidth, page.imagelength, max_pixels)
             known = page.photometric in (_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB) and page.dtype is not None
             if not known or page.samplesperpixel > 8 or page.imagedepth != 1 or not isinstance(page.bitspersample, int):
-                raise PictureError("is a TIFF of a kind that is not known")
+                raise PictureError("is an unsupported kind of TIFF")
             pixels, extra = page.asarray(maxworkers=1), page.extrasamples
             channels_first = pixels.ndim == 3 and page.planarconfig == tifffile.PLANARCONFIG.SEPARATE
             white_is_zero, bits = page.photometric == _WHITE_IS_ZERO, page.bitspersample
     except PictureError:
         raise
-    except Exception as error:  # tifffile raises what it likes on damaged files
+    except Exception as error:  # tifffile raises any exception on corrupt files
         raise PictureError("is not a picture of a known format") from error
     if channels_first:
         pixels = np.moveaxis(pixels, 0, -1)
@@ -75,23 +75,23 @@ def read_tiff(file: BinaryIO, max_pixels: int) -> Decoded:
 
 
 def directory_of_tiff(file: BinaryIO) -> Image.Exif:
-    """The first directory of a TIFF that Pillow does not open, as EXIF; empty if it is damaged."""
+    """The first directory of a TIFF that Pillow does not open, as EXIF; empty if it is corrupt."""
     file.seek(0)
     exif = Image.Exif()
     try:
         exif.load(file.read())
-    except Exception:  # Pillow's reader raises what it likes on damaged blocks
+    except Exception:  # Pillow's reader raises any exception on corrupt blocks
         return Image.Exif()
     return exif
 
 
 def write_tiff(picture: Picture, file: BinaryIO) -> None:
-    """Writes a TIFF of any depth, compressed without loss, with profile, resolution and EXIF."""
+    """Writes a TIFF of any depth, with lossless compression, profile, resolution and EXIF."""
     exif = Image.Exif()
     exif.load(picture.exif or b"")
     nested = {directory: exif.get_ifd(directory) for directory in (_EXIF_DIRECTORY, _GPS_DIRECTORY)}
     nested = {directory: entries for directory, entries in nested.items() if entries}
-    # tifffile writes no nested directories: the number before each is free, and keeps the place.
+    # tifffile can't write nested directories: the unused tag before each one is a placeholder.
     tags: list[tuple[int, int, int, Any, bool]] = [(directory - 1, 4, 1, 0, True) for directory in nested]
     tags += [(tag, 2, 0, value, True) for tag, value in exif.items() if isinstance(value, str)]
     options: dict[str, Any] = {"extrasamples": ["unassalpha"]} if picture.alpha is not None else {}
@@ -120,7 +120,7 @@ def write_tiff(picture: Picture, file: BinaryIO) -> None:
         with tifffile.TiffFile(file) as tiff:
             place = tiff.pages.first.tags[directory - 1].offset
         end = file.seek(0, os.SEEK_END)
-        end += file.write(bytes(end % 2))  # directories begin at even places (TIFF 6.0, page 14)
+        end += file.write(bytes(end % 2))  # directories begin at even offsets (TIFF 6.0, page 14)
         file.write(content.tobytes(end))
         file.seek(place)
         file.write(struct.pack("<HHII", directory, 4, 1, end))

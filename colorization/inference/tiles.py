@@ -1,7 +1,6 @@
-"""Pictures of any size through tiles: shrunk for the network, and painted with the colours that it saw.
+"""Pictures of any size in tiles: downsampled for the network, and coloured by its output.
 
-Whatever the size of the tiles, the result is the same: a tile reads nothing of its neighbours but the small map of
-colours, which is whole.
+The result does not depend on the size of the tiles: a tile reads only its own pixels and the small map of colours.
 """
 
 import itertools
@@ -18,15 +17,15 @@ from torch.nn import functional as F
 
 from colorization.color import lab_to_mapped_levels, lab_to_mapped_rgb, merge_lab, rgb_to_lightness
 
-# The side of a tile: a core's cache holds most of what is computed for it. A GPU is kept busy by larger ones (200 MB).
+# Side of a tile, px: its intermediate results fit into a core's cache. A GPU needs larger tiles (200 MB).
 TILE = 256
 _GPU_TILE = 1024
 
 _Result = TypeVar("_Result")
 
-# Windows of 3 x 3 pixels of what the network saw, and how much L has to vary in one, in Lab units, to be an edge that
-# colours follow and not grain. Of contrasts from 1 to 8 and windows up to 7 this brought the colours of 13 photos, that
-# had been shrunk 4 times, back well (mean square error of ab 12.8; bilinear interpolation 14.9) and sharply at edges.
+# Windows of 3 x 3 pixels of the network's input, and the contrast of L in a window, in Lab units, above which colours
+# follow an edge (below, it is grain). Chosen among contrasts of 1 to 8 and windows up to 7 by restoring the colours of
+# 13 photos downsampled 4 times: mean squared error of ab 12.8 (bilinear interpolation 14.9), sharp at edges.
 _SIDE = 3
 _CONTRAST = 4.0
 
@@ -34,8 +33,8 @@ _CONTRAST = 4.0
 def of_tiles(
     work: Callable[[slice, slice], _Result], height: int, width: int, device: torch.device
 ) -> Iterator[_Result]:
-    """Calls `work` with the rows and columns of each square that a picture is cut into, and returns what it does in a
-    fixed order. On a CPU each core works on a square of its own.
+    """Calls `work` with the rows and columns of each tile of a picture, and yields the results in a fixed order. On a
+    CPU, each core works on one tile.
     """
     side = TILE if device.type == "cpu" else _GPU_TILE
     rows = [slice(top, min(top + side, height)) for top in range(0, height, side)]
@@ -50,10 +49,10 @@ def of_tiles(
         with ThreadPoolExecutor(
             cores, initializer=torch.set_num_threads, initargs=(1,)
         ) as pool:  # of the thread itself
-            work = torch.inference_mode()(work)  # a mode is a thread's own, too
+            work = torch.inference_mode()(work)  # the mode is per thread, too
             yield from pool.map(work, *zip(*places, strict=True))
     finally:
-        torch.set_num_threads(before)  # of threads that others start later
+        torch.set_num_threads(before)  # the default of threads that start later
 
 
 def read_lightness(pixels: NDArray[Any], device: torch.device) -> Tensor:
@@ -63,13 +62,13 @@ def read_lightness(pixels: NDArray[Any], device: torch.device) -> Tensor:
 
 
 def shrink_lightness(pixels: NDArray[Any], size: tuple[int, int], device: torch.device) -> Tensor:
-    """L of a picture, brought to another size without aliasing: what a network is shown.
+    """L of a picture, resized with antialiasing, as the input of a network.
 
-    The same as `F.interpolate(mode="bilinear", antialias=True)` of the whole.
+    The same as `F.interpolate(mode="bilinear", antialias=True)` of the whole picture.
 
     Args:
         pixels: see `read_lightness`.
-        size: height and width to bring it to.
+        size: new height and width.
         device: where to compute.
 
     Returns:
@@ -93,17 +92,17 @@ def shrink_lightness(pixels: NDArray[Any], size: tuple[int, int], device: torch.
 
 
 def _triangles(part: slice, length: int, new_length: int, device: torch.device) -> tuple[int, Tensor]:
-    """How much each pixel of a part of a row counts in the pixels of the resized row that it touches.
+    """The weights of the pixels of a part of a row in the pixels of the resized row.
 
     Returns:
-        The first pixel of the resized row, and weights `(pixels of the resized row, pixels of the part)`, which sum up
-        to a constant only over the whole row.
+        The first pixel of the resized row, and weights `(pixels of the resized row, pixels of the part)`, whose sum is
+        constant only over the whole row.
     """
     scale = length / new_length
     support = max(scale, 1.0)
     first = max(math.floor((part.start + 0.5 - support) / scale - 0.5), 0)
     last = min(math.ceil((part.stop - 0.5 + support) / scale - 0.5), new_length - 1)
-    # Whole numbers and differences in double precision on the CPU: a picture may be a hundred million pixels long.
+    # Double precision on the CPU: a picture may be a hundred million pixels long.
     centers = (torch.arange(first, last + 1, dtype=torch.float64) + 0.5) * scale
     places = torch.arange(part.start, part.stop, dtype=torch.float64) + 0.5
     weights = (1 - (places - centers.unsqueeze(1)).abs() / support).clamp(min=0)
@@ -111,16 +110,16 @@ def _triangles(part: slice, length: int, new_length: int, device: torch.device) 
 
 
 def guide_colors(lightness: Tensor, ab: Tensor) -> Tensor:
-    """Binds colours to the lightness that they were seen with, so that they can be laid on pictures at full size.
+    """Fits colours to lightness locally, so that they can be upsampled along the edges of the full-size lightness.
 
-    After the fast guided filter of He and Sun (2015, arXiv:1505.00996): in each small window ab is fitted as a linear
-    function of L. Where the full-size L differs from the small one, colours follow by that function, and so end where L
-    has an edge; what the filter smooths besides, the colours themselves, is left as the network made it. Colours that
-    do not occur next to a pixel are no answer, however bright or dark it is: no halos.
+    After the fast guided filter of He and Sun (2015, arXiv:1505.00996): in each small window, ab is fitted as a linear
+    function of L. Where the full-size L differs from the small one, colours follow that function, and so end at the
+    edges of L. Unlike the guided filter, it does not smooth the colours. They are clamped to the range of their
+    neighbourhood, which prevents halos.
 
     Args:
-        lightness: what the network saw, `(B, 1, h, w)` in 0..100.
-        ab: what it made of it, `(B, 2, h, w)` in Lab units.
+        lightness: the network's input, `(B, 1, h, w)` in 0..100.
+        ab: its output, `(B, 2, h, w)` in Lab units.
 
     Returns:
         A map for `colors_at`, `(B, 9, h, w)`: ab, its slope over L, its lowest and its highest values nearby, and L.
@@ -130,7 +129,7 @@ def guide_colors(lightness: Tensor, ab: Tensor) -> Tensor:
     mean_level, mean_ab = _window_mean(level), _window_mean(ab)
     variance = (_window_mean(level * level) - mean_level * mean_level).clamp(min=0)
     covariance = _window_mean(level * ab) - mean_level * mean_ab
-    # Mean over mean, not the mean of slopes: windows without an edge have no say in those that touch one.
+    # Ratio of means, not mean of ratios: windows without an edge have little weight.
     slope = _window_mean(covariance) / (_window_mean(variance) + _CONTRAST**2)
     highest = F.max_pool2d(ab, _SIDE, stride=1, padding=_SIDE // 2)
     lowest = -F.max_pool2d(-ab, _SIDE, stride=1, padding=_SIDE // 2)
@@ -144,7 +143,7 @@ def _window_mean(values: Tensor) -> Tensor:
 def colors_at(
     guide: Tensor, lightness: Tensor, place: tuple[slice, slice] | None = None, size: tuple[int, int] | None = None
 ) -> Tensor:
-    """The colours of a picture or a part of it.
+    """The colours of a picture, or of a part of it.
 
     Args:
         guide: `(..., 9, h, w)`, see `guide_colors`.
@@ -161,7 +160,7 @@ def colors_at(
     left, right, across = _neighbors(columns, width, guide.shape[-1], guide.device)
     first = int(above[0])
     near = guide[..., first : int(below[-1]) + 1, :]
-    lines = near.reshape(-1, near.shape[-1])  # picking columns of a matrix takes a tenth of what more dimensions do
+    lines = near.reshape(-1, near.shape[-1])  # ten times as fast as with more dimensions
     wide = lines.index_select(1, left).lerp_(lines.index_select(1, right), across).view(*near.shape[:-1], -1)
     values = wide.index_select(-2, above - first).lerp_(wide.index_select(-2, below - first), down.unsqueeze(1))
     ab, slope, lowest, highest, seen = values.split(2, dim=-3)
@@ -169,8 +168,8 @@ def colors_at(
 
 
 def _neighbors(part: slice, length: int, count: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-    """For linear interpolation of `count` values to a part of a row of `length` pixels: the values before and after
-    each pixel, and its place between them, 0..1.
+    """Linear interpolation of `count` values at a part of a row of `length` pixels: indices of the values before and
+    after each pixel, and its position between them, 0..1.
     """
     places = (torch.arange(part.start, part.stop, dtype=torch.float64) + 0.5) * (count / length) - 0.5
     places = places.clamp(0, count - 1)
@@ -180,15 +179,15 @@ def _neighbors(part: slice, length: int, count: int, device: torch.device) -> tu
 
 
 def paint(pixels: NDArray[Any], guide: Tensor, saturation: float) -> NDArray[Any]:
-    """Lays colours on a picture; its L stays.
+    """Colours a picture; its L stays.
 
     Args:
         pixels: see `read_lightness`.
         guide: the colours, `(9, h, w)`, see `guide_colors`.
-        saturation: what chroma is multiplied by.
+        saturation: factor on chroma.
 
     Returns:
-        RGB `(H, W, 3)` of the same type. Colours that sRGB can't show have less chroma, at the same L and hue.
+        RGB `(H, W, 3)` of the same type. Colours outside the gamut have reduced chroma, at the same L and hue.
     """
     height, width = pixels.shape[:2]
     painted = np.empty((height, width, 3), pixels.dtype)

@@ -1,4 +1,4 @@
-"""Files: regular ones alone are read, and any kind is written atomically. And the names that users type."""
+"""Reading regular files only, atomic writes, and file names on the command line."""
 
 import contextlib
 import csv
@@ -14,21 +14,21 @@ from typing import BinaryIO
 
 try:
     import fcntl
-except ImportError:  # Windows, where a file that is open can't be removed: no lock is needed
+except ImportError:  # Windows, where an open file can't be removed: no lock is needed
     fcntl = None  # type: ignore[assignment]
 
 StrPath = str | os.PathLike[str]
-# The names of unfinished files: of this version, and of 0.1.0 (with the process that wrote them).
+# Names of unfinished files, of this version and of 0.1.0 (with the id of the process).
 _PART = re.compile(r"\.([0-9a-f]{32}|.+\.\d+)\.part(\.\w+)?")
 
 
 def open_regular(path: StrPath) -> BinaryIO:
-    """Opens a regular file for reading. A pipe would be waited for without end, and a device has no end.
+    """Opens a regular file for reading. A pipe could block forever, and a device may have no end.
 
     Raises:
         OSError: it is missing, may not be read, or is not a regular file.
     """
-    _check_regular(Path(path).stat(), path)  # first: opening alone may move a tape
+    _check_regular(Path(path).stat(), path)  # first: opening a device may have side effects
     file = open(path, "rb", opener=_open_at_once)  # noqa: SIM115
     try:
         _check_regular(os.fstat(file.fileno()), path)  # it may have been replaced since
@@ -50,19 +50,19 @@ def _check_regular(status: os.stat_result, path: StrPath) -> None:
 
 @contextlib.contextmanager
 def atomic_file(target: Path, *, sync: bool = False, backup: Path | None = None) -> Iterator[Path]:
-    """An empty temporary file beside `target`, with its ending, that takes its place if all goes well and vanishes if
-    not. It is locked as long as this process lives, so that `sweep` can tell what a killed process has left.
+    """Atomic write: an empty temporary file beside `target`, with its ending, which replaces `target` on success and is
+    removed on failure. It is locked while this process lives, so that `sweep` recognizes leftovers of killed processes.
 
     Args:
-        target: what is to be written; the folders above it are made.
-        sync: put it on the disk before it takes its place, so that no power cut leaves an empty file.
-        backup: where the file that it replaces is kept; None drops it.
+        target: the file to write; its folders are created.
+        sync: flush it to the disk before the rename, so that a power cut leaves no empty file.
+        backup: where the replaced file is kept; None drops it.
 
     Raises:
         OSError: the folder can't be written.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    # A name as long as a folder allows would not take an addition.
+    # Not derived from the name, which may have the maximum length.
     temporary = target.with_name(f".{uuid.uuid4().hex}.part{target.suffix}")
     lock = _create_locked(temporary)
     try:
@@ -81,21 +81,21 @@ def atomic_file(target: Path, *, sync: bool = False, backup: Path | None = None)
 
 
 def _create_locked(path: Path) -> int | None:
-    """Creates a file and locks it; the lock ends with the descriptor that is returned, or with the process."""
+    """Creates and locks a file; closing the returned descriptor, or the end of the process, releases the lock."""
     if fcntl is None:
         return None
     while True:
         descriptor = os.open(path, os.O_CREAT | os.O_RDWR, 0o666)
         if not _lock(descriptor):
             return descriptor
-        with contextlib.suppress(FileNotFoundError):  # another process has swept it between creation and lock
+        with contextlib.suppress(FileNotFoundError):  # another process may have removed it before the lock
             if path.stat().st_ino == os.fstat(descriptor).st_ino:
                 return descriptor
         os.close(descriptor)
 
 
 def _lock(descriptor: int) -> bool:
-    """Whether the file could be locked: not while another process has it, nor where the file system has no locks."""
+    """Locks a file; False if another process holds the lock, or if the file system has no locks."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
@@ -104,7 +104,7 @@ def _lock(descriptor: int) -> bool:
 
 
 def sweep(folder: Path) -> None:
-    """Removes what `atomic_file` has left in a folder where its process was killed. What can't be removed stays."""
+    """Removes leftovers of `atomic_file` in a folder, from killed processes. Files that can't be removed stay."""
     with contextlib.suppress(OSError):
         for entry in list(os.scandir(folder)):
             if _PART.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
@@ -125,19 +125,19 @@ def _remove_unlocked(path: Path) -> None:
 
 
 def write_text(path: Path, text: str, *, sync: bool = False) -> None:
-    """Writes a text file, atomically. Bytes of a file's name that are not UTF-8 survive."""
+    """Writes a text file atomically. Bytes of file names that are not UTF-8 survive."""
     with atomic_file(path, sync=sync) as temporary:
         temporary.write_text(text, encoding="utf-8", errors="surrogateescape")
 
 
 def write_csv(path: Path, header: Iterable[str], rows: Iterable[Iterable[object]], *, sync: bool = False) -> None:
-    """Writes a CSV file, atomically. Bytes of a file's name that are not UTF-8 survive."""
+    """Writes a CSV file atomically. Bytes of file names that are not UTF-8 survive."""
     with atomic_file(path, sync=sync) as temporary:
         append_csv(temporary, header, rows)
 
 
 def append_csv(path: Path, header: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
-    """Adds rows to a CSV file, which is begun with a header if it is not there, or empty."""
+    """Appends rows to a CSV file; writes the header first if the file is new or empty."""
     is_new = not path.exists() or path.stat().st_size == 0
     with path.open("a", newline="", encoding="utf-8", errors="surrogateescape") as file:
         writer = csv.writer(file)
@@ -146,14 +146,14 @@ def append_csv(path: Path, header: Iterable[str], rows: Iterable[Iterable[object
 
 
 def expand(name: str) -> Path:
-    """A path; a leading `~` means the home folder, unless a file is called so."""
+    """A path; a leading `~` means the home folder, unless a file has that name."""
     path = Path(name)
     try:
         return path if os.path.lexists(path) else path.expanduser()
-    except RuntimeError:  # there is no such user
+    except RuntimeError:  # unknown user
         return path
 
 
 def matching(pattern: str) -> list[str]:
-    """The names that match a pattern as a shell has it: `*`, `?`, `[abc]`, and `**` for folders at any depth."""
+    """The names that match a shell pattern: `*`, `?`, `[abc]`, and `**` for folders at any depth."""
     return sorted(glob.glob(str(expand(pattern)), recursive=True))  # noqa: PTH207 (pathlib's finds hidden files as well)

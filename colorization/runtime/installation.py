@@ -1,4 +1,4 @@
-"""How this package was installed and started, for messages that say what to type."""
+"""How this package was installed and started, for commands in messages."""
 
 import json
 import os
@@ -13,7 +13,7 @@ _ROOT = Path(__file__).parent.parent.parent
 
 
 def install_hint(extra: str) -> str:
-    """The command that adds an extra to this installation: to a checkout, or to what was installed from elsewhere."""
+    """The command that adds an extra to this installation: to a checkout, or to an installed package."""
     if (_ROOT / "pyproject.toml").is_file():
         return f"pip install -e {_quoted(f'{_ROOT}[{extra}]')}"
     origin = _origin()
@@ -21,7 +21,7 @@ def install_hint(extra: str) -> str:
 
 
 def _origin() -> str | None:
-    """The address that this package was installed from, in pip's terms; None if that is the package index.
+    """The URL that this package was installed from, in pip's syntax; None for the package index.
 
     Source: https://packaging.python.org/en/latest/specifications/direct-url/
     """
@@ -39,14 +39,14 @@ def _origin() -> str | None:
 
 
 def command_line(name: str) -> str:
-    """How a command is typed by somebody who started this program as they did.
+    """How to type a command, in the way this program was started.
 
     Args:
         name: of the command: train, evaluate, predict, export, audit or prepare.
 
     Returns:
-        `python train.py` from a checkout's scripts, `python -m colorization train` by way of the module, and the
-        installed `colorize-train` otherwise.
+        `python train.py` for a checkout's scripts, `python -m colorization train` for the module, otherwise the
+        installed `colorize-train`.
     """
     started = Path(sys.argv[0])
     if started.name == "__main__.py" and started.parent.name == "colorization":

@@ -5,7 +5,7 @@ import signal
 from dataclasses import dataclass
 from datetime import timedelta
 
-# What asks a program to stop and save: Ctrl-C, the system, and Slurm before the time is over, which Windows lacks.
+# Signals that ask a program to stop and save: Ctrl-C, termination, and Slurm's warning (SIGUSR1, not on Windows).
 STOP_SIGNALS: tuple[signal.Signals, ...] = tuple(
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1") if hasattr(signal, name)
 )

@@ -1,6 +1,6 @@
-"""When two runs are the same: what of a configuration decides what is learned, and from what.
+"""The identity of a run: the options that determine what is learned.
 
-`ckpt_path=auto` continues the same run only, and leaves a finished one alone.
+`ckpt_path=auto` resumes only the same run, and leaves a finished one alone.
 """
 
 from collections.abc import Mapping
@@ -8,29 +8,29 @@ from typing import Any
 
 # Groups that do not influence what is learned.
 _ASIDE = ("callbacks", "ckpt_path", "logger", "paths")
-# Options that may change between one start of a run and the next: where things are, and on how many devices.
+# Options that may change when a run is resumed: paths and devices.
 _MAY_CHANGE = (
     *(f"data.{key}" for key in ("root", "num_workers", "cache", "cache_gb", "skipped_file")),
     *(f"trainer.{key}" for key in ("accelerator", "default_root_dir", "devices", "enable_model_summary")),
     *(f"trainer.{key}" for key in ("enable_progress_bar", "log_every_n_steps", "num_nodes", "strategy")),
 )
-# A longer run continues a shorter one, but is not finished when that one is.
+# A longer run resumes a shorter one, but is not finished when that one is.
 LENGTH = "trainer.max_epochs"
-# Where weights began, and how distributions are decoded, does not matter to a resumed run.
+# Initial weights and decoding do not matter to a resumed run.
 _IRRELEVANT_NAMES = ("pretrained", "weights", "temperature", "vividness")
-# Options that were added later, with the values that mean what was before.
+# Options that were added later, with the values of the earlier behaviour.
 _DEFAULTS = {"objective.weight": 1.0}
 
 
 def difference(
     before: Mapping[str, Any], now: Mapping[str, Any], *, ignore: tuple[str, ...] = ()
 ) -> tuple[str, Any, Any] | None:
-    """The first option by which two runs differ in what they learn: its name and both values. None: they are the same.
+    """The first option by which two runs differ: its name and both values; None if they are the same run.
 
     Args:
         before: a run's resolved configuration.
-        now: another's.
-        ignore: options that do not count.
+        now: another run's.
+        ignore: options to ignore.
     """
     first, second = ({k: v for k, v in leaves(node).items() if _counts(k, ignore)} for node in (before, now))
     for key in sorted(first.keys() | second.keys()):
@@ -47,7 +47,7 @@ def _counts(key: str, ignore: tuple[str, ...]) -> bool:
 
 
 def leaves(value: Any, path: str = "") -> dict[str, Any]:
-    """All values of a configuration by their whole names; an option that is null counts as left out."""
+    """All values of a configuration by full name, without options that are null."""
     if not isinstance(value, Mapping):
         return {} if value is None else {path: value}
     dotted = f"{path}." if path else ""

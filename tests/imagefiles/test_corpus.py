@@ -210,7 +210,7 @@ def test_a_format_without_transparency_gets_white_and_says_so(tmp_path: Path) ->
     assert result.pixels[0].min() > 240
     (tmp_path / "deep.png").write_bytes(png(DEEP))
     result, notes = color_file(tmp_path / "deep.png", tmp_path / "deep.jpg")
-    assert notes == ["JPEG holds 8 of the 16 bits of a channel"]
+    assert notes == ["JPEG has 8 bits per channel, not 16"]
     assert np.abs(lab_of(result.pixels)[..., 0] - lab_of(DEEP)[..., 0]).mean() < 1
 
 

@@ -130,7 +130,7 @@ def test_one_picture_or_many_in_any_mixture() -> None:
     ids=str,
 )
 def test_what_is_no_picture_is_refused_in_a_sentence(wrong: object) -> None:
-    with pytest.raises(PictureError, match="no picture"):
+    with pytest.raises(PictureError, match="is not a picture"):
         painter()(wrong)
 
 
