@@ -76,7 +76,7 @@ def test_help_and_cfg(run_script: RunScript, capfd: pytest.CaptureFixture[str], 
         run_script(script, flag)
     printed = capfd.readouterr().out
     if flag == "--help":
-        assert f"python {script}.py" in printed
+        assert ("colorize" if script == "predict" else f"colorize-{script}") in printed
     else:
         assert "checkpoint: " in printed or "backbone:" in printed
 
