@@ -12,9 +12,23 @@ A new backbone is a subclass of `Backbone` with a `_features` method and `channe
 folder, and one file in `conf/backbone/`.
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from colorization.backbones.base import IMAGENET_MEAN, IMAGENET_STD, Backbone
-from colorization.backbones.efficientnet_lite import EfficientNetLite
-from colorization.backbones.timm import TimmBackbone
-from colorization.backbones.torchvision import TorchvisionBackbone
+
+if TYPE_CHECKING:
+    from colorization.backbones.efficientnet_lite import EfficientNetLite
+    from colorization.backbones.timm import TimmBackbone
+    from colorization.backbones.torchvision import TorchvisionBackbone
 
 __all__ = ["IMAGENET_MEAN", "IMAGENET_STD", "Backbone", "EfficientNetLite", "TimmBackbone", "TorchvisionBackbone"]
+
+_FILES = {"EfficientNetLite": "efficientnet_lite", "TimmBackbone": "timm", "TorchvisionBackbone": "torchvision"}
+
+
+def __getattr__(name: str) -> Any:
+    """Imports a backbone when it is named: torchvision takes as long to import as PyTorch itself."""
+    if name in _FILES:
+        return getattr(import_module(f"{__name__}.{_FILES[name]}"), name)
+    raise AttributeError(f"module {__name__} has no attribute {name}")

@@ -6,8 +6,14 @@ from typing import Any
 import torch.fx.experimental._config
 from torch.utils._python_dispatch import TorchDispatchMode
 
-# Base class of modes that intercept every operation on tensors.
-DispatchMode = TorchDispatchMode
+
+class DispatchMode(TorchDispatchMode):
+    """Base class of modes that intercept every operation on tensors."""
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        # Otherwise PyTorch wraps the mode for its compiler, whose import takes longer than loading a network.
+        return False
 
 
 def makes_tensors(operation: Any) -> bool:

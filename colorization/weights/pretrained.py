@@ -3,7 +3,6 @@
 import re
 from pathlib import Path
 
-import torchvision
 from torch import Tensor, nn
 
 from colorization.errors import ConfigError
@@ -72,6 +71,8 @@ def download_imagenet_weights(name: str, option: str, otherwise: str) -> Path:
     Raises:
         ConfigError: they can't be downloaded.
     """
+    import torchvision  # slow to import
+
     url = torchvision.models.get_model_weights(name).DEFAULT.url
     try:
         return download(url)
