@@ -146,7 +146,7 @@ def test_mistakes_end_in_one_sentence(tiny: Path, fails: Callable[..., str], mon
     tiny.with_suffix(".safetensors").write_text("mine")
     assert "overwrite=true" in fails(*run)
     assert tiny.with_suffix(".safetensors").read_text() == "mine"
-    assert "is damaged, or of another kind" in fails(
+    assert "is corrupt, or " in fails(
         "colorization.checkpoints.export", f"checkpoint={tiny.with_suffix('.safetensors')}", "output=other.safetensors"
     )
     assert "formt is not an option; did you mean format" in fails(*run, "formt=onnx")
