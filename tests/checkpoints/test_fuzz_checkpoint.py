@@ -93,6 +93,7 @@ def mutate(content: bytes, places: list[int], data: st.DataObject) -> bytes:
     return bytes(changed)
 
 
+@pytest.mark.slow
 @CASES
 @given(data=st.data())
 def test_archives_with_changed_bytes(
@@ -101,6 +102,7 @@ def test_archives_with_changed_bytes(
     load(mutate(archive, structure(archive), data), tmp_path_factory.getbasetemp() / "fuzz.ckpt")
 
 
+@pytest.mark.slow
 @CASES
 @given(data=st.data())
 def test_safetensors_with_changed_bytes(
@@ -148,6 +150,7 @@ KEYS = ["backbone", "decoder", "objective", "data"]
 OPTIONS = ["_target_", "_partial_", "name", "width", "channels", "loss", "delta", "size", "frozen", "weights", "new"]
 
 
+@pytest.mark.slow
 @CASES
 @given(changes=st.lists(st.tuples(st.sampled_from(KEYS), st.sampled_from([*OPTIONS, None]), VALUES), max_size=4))
 def test_configurations_with_changed_values(
