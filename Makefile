@@ -5,11 +5,11 @@ INSTALLED := .venv/installed
 DEMO := outputs/demo
 SOURCES := $(shell find colorization conf -name '*.py' -o -name '*.yaml') train.py evaluate.py predict.py
 
-.PHONY: help demo install test lint typecheck format clean
+.PHONY: help demo install test test-slow test-all lint typecheck format clean
 .DELETE_ON_ERROR:
 
 help:  ## list the targets
-	@grep -E '^[a-z]+:.*##' Makefile | awk -F ':.*## ' '{ printf "make %-10s %s\n", $$1, $$2 }'
+	@grep -E '^[a-z-]+:.*##' Makefile | awk -F ':.*## ' '{ printf "make %-10s %s\n", $$1, $$2 }'
 
 demo: $(DEMO)/gallery/panel.png  ## train a small network on sample photos, score it, and colour pictures with it
 	@echo
@@ -20,8 +20,13 @@ demo: $(DEMO)/gallery/panel.png  ## train a small network on sample photos, scor
 
 install: $(INSTALLED)  ## make the virtual environment .venv and install everything into it
 
-test: $(INSTALLED)  ## run the tests
-	$(BIN)/python -m pytest
+test: $(INSTALLED)  ## run the tests, but for the slow ones
+	$(BIN)/python -m pytest -m "not slow"
+
+test-slow: $(INSTALLED)  ## run the slow tests: signals and kills, several processes, fuzzing, ONNX, the wheel
+	$(BIN)/python -m pytest -m slow
+
+test-all: test test-slow  ## run all tests
 
 lint: $(INSTALLED)  ## check style
 	$(BIN)/ruff check .

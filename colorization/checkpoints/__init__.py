@@ -1,1 +1,1 @@
-"""Checkpoints: what they say of themselves, how a network is rebuilt from one, and other formats."""
+"""Checkpoints: their description, rebuilding a network from one, and export."""

@@ -1,4 +1,4 @@
-"""Model cards: what a model is, for people who find its file."""
+"""Model cards."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,10 +14,10 @@ tags:
 
 
 def generic_card(config: Mapping[str, Any]) -> str:
-    """The card of any model, from the configuration that it was trained with."""
+    """The model card of any model, from its configuration."""
     rows = [(part, _name(config.get(part))) for part in ("backbone", "decoder", "objective", "data", "optimizer")]
     data, trainer = config.get("data", {}), config.get("trainer", {})
-    rows += [("size of training cuts", f"{data.get('size')} px"), ("epochs", str(trainer.get("max_epochs")))]
+    rows += [("size of training crops", f"{data.get('size')} px"), ("epochs", str(trainer.get("max_epochs")))]
     table = "\n".join(f"| {key} | {value} |" for key, value in rows)
     return f"""{_HEADER}
 # A colorization model

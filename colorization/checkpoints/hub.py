@@ -1,4 +1,4 @@
-"""Models as folders, and on the Hugging Face Hub: weights with their configuration, and a model card."""
+"""Saving models in folders and on the Hugging Face Hub: weights with their configuration, and a model card."""
 
 import os
 import tempfile
@@ -27,13 +27,13 @@ def find(name: str | os.PathLike[str]) -> Path:
         name: a folder, or `user/name` on the Hub.
 
     Raises:
-        CheckpointError: there is none.
-        ConfigError: the extra `hub` is missing.
+        CheckpointError: it does not exist.
+        ConfigError: the extra `hub` is not installed.
     """
     folder = Path(name).expanduser()
     if folder.is_dir():
         if not (folder / WEIGHTS).is_file():
-            raise CheckpointError(f"{folder} holds no {WEIGHTS}: give a folder that save_pretrained wrote")
+            raise CheckpointError(f"{folder} has no {WEIGHTS}: give a folder that save_pretrained wrote")
         return folder / WEIGHTS
     if not _is_name_on_hub(str(name)):
         raise CheckpointError(f"{name} is neither a folder nor user/name on the Hugging Face Hub: give one of them")
@@ -81,7 +81,7 @@ def _is_name_on_hub(name: str) -> bool:
 
 @contextmanager
 def _in_words(name: str, kind: type[CheckpointError] | type[ConfigError]) -> Iterator[ModuleType]:
-    """Hands out the package huggingface_hub, and turns what it raises into one sentence."""
+    """Imports huggingface_hub, and turns its exceptions into one sentence."""
     try:
         import huggingface_hub
     except ImportError:
@@ -92,5 +92,5 @@ def _in_words(name: str, kind: type[CheckpointError] | type[ConfigError]) -> Ite
         yield huggingface_hub
     except (CheckpointError, ConfigError):
         raise
-    except Exception as error:  # of huggingface_hub, of its HTTP library, of the system
+    except Exception as error:  # of huggingface_hub, its HTTP library, or the system
         raise kind(f"{name} on the Hugging Face Hub is not available: {first_line(error)}") from error

@@ -1,4 +1,4 @@
-"""A limit on the memory that building a network may take, for configurations that come from strangers."""
+"""A limit on the memory for building a network, for configurations from strangers."""
 
 from typing import Any
 
@@ -7,21 +7,21 @@ import torch
 from colorization.compat.torch import DispatchMode, makes_tensors
 from colorization.errors import CheckpointError
 
-# No tensor counts for less, so that many small ones have a limit too: making one takes about 0.1 ms.
+# Minimum size that counts for a tensor, to limit the number of small ones, too: creating one takes about 0.1 ms.
 _LEAST = 2**16
 
 
 class Budget(DispatchMode):
-    """While it is entered, tensors can be made up to a number of bytes in all, and are counted before they are made.
+    """A context in which new tensors may have a total number of bytes, counted before they are allocated.
 
-    What counts is every operation that says on which device its result is to be: `empty`, `zeros`, `rand` and their
-    like, of which parameters and buffers are made. Tensors on the meta device take no memory and do not count.
+    It counts every operation with an argument `device`, such as `empty`, `zeros` and `rand`, which create parameters
+    and buffers. Tensors on the meta device use no memory and do not count.
 
     Args:
-        most: how many bytes.
+        most: the number of bytes.
 
     Raises:
-        CheckpointError: from within, when that is exceeded.
+        CheckpointError: from within the context, if the limit is exceeded.
     """
 
     def __init__(self, most: int) -> None:
@@ -43,7 +43,7 @@ class Budget(DispatchMode):
             self.left -= max(planned.numel() * planned.element_size(), _LEAST)
             if self.left < 0:
                 raise CheckpointError(
-                    f"its configuration asks for a network of more than the {self.most / 2**20:.0f} MB that go with "
-                    "the weights in it"
+                    f"its configuration builds a network of more than {self.most / 2**20:.0f} MB, the limit for its "
+                    "weights"
                 )
         return function(*args, **kwargs)

@@ -1,8 +1,8 @@
-"""Classes that were moved: checkpoints keep the names that they were written with."""
+"""Moved classes: checkpoints store the names of their time."""
 
 from typing import Any
 
-# Old to new names, of everything that a configuration named and that has moved since.
+# Old to new names of moved classes that configurations name.
 RENAMED = {
     "colorization.callbacks.PanelWriter": "colorization.training.callbacks.PanelWriter",
     "colorization.callbacks.Throughput": "colorization.training.callbacks.Throughput",
@@ -16,7 +16,7 @@ RENAMED = {
 
 
 def renamed(config: Any) -> Any:
-    """A plain configuration with today's names of what its nodes name."""
+    """A plain configuration with current names."""
     if isinstance(config, dict):
         values = {key: renamed(value) for key, value in config.items()}
         target = values.get("_target_")

@@ -1,8 +1,8 @@
-"""What of a configuration that comes with a file is built.
+"""Which nodes of a stored configuration are built.
 
-The file may be a stranger's. A user's own configuration builds whatever it names; of a stored one, a node is built
-only if it is a part of a network, of a package that may be named, at a place whose type is that of such a part. What a
-part would begin with (pretrained weights, a file) is left out at any depth, because its trained weights follow.
+A checkpoint may come from a stranger. A user's own configuration may build anything. A node of a stored one is built
+only if it is a part of a network, belongs to an allowed package, and is the value of an option of such a type.
+Pretrained weights and files are removed at any depth, because the trained weights replace them.
 """
 
 import os
@@ -17,39 +17,39 @@ from colorization.errors import ConfigError
 from colorization.objectives.base import Objective
 from colorization.objectives.terms.base import Term
 
-# Where our own networks and objectives are; any other module of ours has no parts of networks.
+# The modules with our networks and objectives.
 _OWN = ("colorization.backbones", "colorization.decoders", "colorization.objectives")
-# Options that say what weights begin with, wherever a part has them, and what they are set to.
+# Options for initial weights, and the values that turn them off.
 NO_BEGINNING = {"pretrained": False, "weights": None}
-# What objectives are given for training alone: further terms, which may need files of their own, and weights of terms.
+# Options of objectives for training only: further terms, which may need files, and their weights.
 _OF_TRAINING = ("terms", "weight")
 
-# Of a name, in characters: libraries search for what is similar to one that they do not know.
+# Maximum length of a string: libraries search for names similar to an unknown one.
 _LONGEST = 1000
 
 
 def packages_of(trusted: Sequence[str]) -> tuple[str, ...]:
-    """What a `_target_` in a file may begin with: our parts of networks, and packages that the user trusts."""
+    """Allowed prefixes of a `_target_` in a file: our parts of networks, and packages that the user trusts."""
     return (*_OWN, *([trusted] if isinstance(trusted, str) else trusted))
 
 
 def buildable(value: Any, expected: Any, path: str, packages: tuple[str, ...]) -> Any:
-    """A stored value as it is handed to `instantiate`.
+    """A stored value, prepared for `instantiate`.
 
     Args:
-        value: plain.
-        expected: the type of the option that it is for.
-        path: where it stands in the configuration, for messages.
-        packages: what a `_target_` in it may begin with, see `packages_of`.
+        value: a plain value.
+        expected: the type of its option.
+        path: its key in the configuration, for messages.
+        packages: allowed prefixes of a `_target_`, see `packages_of`.
 
     Raises:
-        ConfigError: it names something foreign, something of another kind than expected, or something at all where
-            the option takes no part of a network.
+        ConfigError: it names a class of another package or of another kind than expected, or the option takes no part
+            of a network.
     """
     if isinstance(value, list):
         return [buildable(item, expected, f"{path}.{index}", packages) for index, item in enumerate(value)]
     if isinstance(value, str) and len(value) > _LONGEST:
-        raise ConfigError(f"{path} is refused: it is longer than any name")
+        raise ConfigError(f"{path} is refused: it has more than {_LONGEST} characters")
     if not isinstance(value, Mapping):
         return value
     if "_target_" not in value:
@@ -62,7 +62,7 @@ def buildable(value: Any, expected: Any, path: str, packages: tuple[str, ...]) -
         names = " or ".join(kind.__name__ for kind in kinds)
         raise ConfigError(f"{path}._target_={value['_target_']} is not a {names}")
     if issubclass(target, Term):
-        raise ConfigError(f"{path}._target_={value['_target_']} is refused: terms of a loss are for training alone")
+        raise ConfigError(f"{path}._target_={value['_target_']} is refused: terms of a loss are for training only")
     left_out = _OF_TRAINING if issubclass(target, Objective) else ()
     accepted = parameters(target)  # type: ignore[arg-type]
     options = {
@@ -74,14 +74,14 @@ def buildable(value: Any, expected: Any, path: str, packages: tuple[str, ...]) -
 
 
 def _parts_in(expected: Any) -> tuple[type[nn.Module], ...]:
-    """The kinds of modules that a type names: itself, or what it is a collection, a choice or a maker of."""
+    """The classes of modules in a type annotation: the type itself, or the arguments of a generic type."""
     if isinstance(expected, type) and not typing.get_args(expected):
         return (expected,) if issubclass(expected, nn.Module) else ()
     return tuple(kind for inner in typing.get_args(expected) for kind in _parts_in(inner))
 
 
 def _is_path(expected: Any) -> bool:
-    """Whether a type is that of paths, or allows them."""
+    """Whether a type annotation is a path type, or includes one."""
     if isinstance(expected, type) and not typing.get_args(expected):
         return issubclass(expected, os.PathLike)
     return any(_is_path(inner) for inner in typing.get_args(expected))

@@ -27,26 +27,26 @@ Split = Literal["train", "val", "test", "all"]
 
 
 class PhotoDataModule(LightningDataModule, ABC):
-    """Base class of all sources of photos.
+    """Base class of data sources.
 
-    Loader processes hand over uint8 RGB; the trainer gets `lightness` `(B, 1, H, W)` in 0..100, `ab` `(B, 2, H, W)`,
-    `rgb` uint8 `(B, 3, H, W)`, `name` and `index`, converted once a batch on the batch's device. `seen` is the
-    lightness that networks are shown: the same, or a degraded copy of it.
+    Loader processes return uint8 RGB. The trainer gets `lightness` `(B, 1, H, W)` in 0..100, `ab` `(B, 2, H, W)`, `rgb`
+    uint8 `(B, 3, H, W)`, `name` and `index`, converted once per batch on the batch's device. `seen` is the input of
+    networks: the lightness, or a degraded copy of it.
 
     A new source is a subclass in a file of this folder, whose `__init__` takes its own options and `**loading`, with a
     method `list_photos`; and one file in `conf/data/`.
 
     Args:
-        size: the side of the square that is cut from a photo, in pixels.
-        batch_size: photos in a batch, on each device.
-        num_workers: loader processes, for each device.
-        crop_scale: the least and the largest share of a photo's area that a random training cut takes.
-        max_unreadable: the share of a split's photos that may be unreadable before the run stops, 0..1.
-        skipped_file: where the photos that were passed over are listed; None keeps no list.
+        size: side of the square crop, in pixels.
+        batch_size: photos per batch and device.
+        num_workers: loader processes per device.
+        crop_scale: range of a random training crop's area, as a share of the photo's.
+        max_unreadable: share of a split's photos that may be unreadable before the run stops, 0..1.
+        skipped_file: a CSV file that lists skipped photos; None for none.
         exclude: a CSV file whose column `name` lists photos to leave out of every split, see
             `colorization.data.exclusion`; None leaves out none.
-        degrade: `light` or `old` degrades the lightness that networks are shown, of half of the photos in training and
-            of all in scoring, but not in validation during training, see `colorization.data.degrade`. `none` does not.
+        degrade: `light` or `old` degrades the input of networks, for half of the photos in training and for all in
+            scoring, but not in validation during training, see `colorization.data.degrade`. `none` does not.
     """
 
     def __init__(
@@ -65,9 +65,9 @@ class PhotoDataModule(LightningDataModule, ABC):
             if value < least:
                 raise ConfigError(f"data.{key}={value} is too small: give {least} or more")
         if not 0 < crop_scale[0] <= crop_scale[1] <= 1:
-            raise ConfigError(f"data.crop_scale={list(crop_scale)} is no range of shares: give for instance [0.35,1]")
+            raise ConfigError(f"data.crop_scale={list(crop_scale)} is not a range of shares: give for example [0.35,1]")
         if not 0 <= max_unreadable <= 1:
-            raise ConfigError(f"data.max_unreadable={max_unreadable:g} is no share: give a number from 0 to 1")
+            raise ConfigError(f"data.max_unreadable={max_unreadable:g} is not a share: give a number from 0 to 1")
         if degrade not in ("none", *STRENGTHS):
             raise ConfigError(f"data.degrade={degrade} is not known: choose none, {', '.join(STRENGTHS)}")
         self.size = size
@@ -75,8 +75,8 @@ class PhotoDataModule(LightningDataModule, ABC):
         self.num_workers = num_workers
         self.crop_scale = crop_scale
         self.degrade = None if degrade == "none" else degrade
-        self.test_split: Split = "val"  # what is scored
-        self.test_protocol: Protocol | None = None  # how it is cut; None: as in validation
+        self.test_split: Split = "val"  # the split that is scored
+        self.test_protocol: Protocol | None = None  # None: as in validation
         self.skipped = SkippedPhotos(max_unreadable, None if skipped_file is None else Path(skipped_file))
         self._exclusion = None if exclude is None else Exclusion(Path(exclude).expanduser())
         self._datasets: dict[str, PhotoDataset] = {}
@@ -84,20 +84,20 @@ class PhotoDataModule(LightningDataModule, ABC):
 
     @abstractmethod
     def list_photos(self, split: Split) -> Photos | None:
-        """The photos of a split, in an order that is always the same; `all` is every photo there is.
+        """The photos of a split, always in the same order; `all` is every photo.
 
         Returns:
-            None where the source has no `test` photos of its own.
+            None for `test` if the source has no such split.
 
         Raises:
-            DataError: there is nothing where the source was told to look.
+            DataError: the source does not exist, or is empty.
         """
 
     def photos(self, split: Split) -> Photos | None:
-        """What `list_photos` lists, but for the photos that `exclude` names.
+        """The photos of `list_photos` without those of `exclude`.
 
         Raises:
-            DataError: as `list_photos`; or the list of names can't be read, or is one of other photos.
+            DataError: as `list_photos`; or the file of `exclude` can't be read, or matches no photo.
         """
         listed = self.list_photos(split)
         if self._exclusion is None or listed is None:
@@ -106,7 +106,7 @@ class PhotoDataModule(LightningDataModule, ABC):
         return self._exclusion.without(listed)
 
     def excluded_names(self) -> dict[str, str]:
-        """The names that `exclude` lists, and what lists them."""
+        """The names in `exclude`, with the option that lists them."""
         if self._exclusion is None:
             return {}
         return dict.fromkeys(sorted(self._exclusion.names), f"data.exclude={self._exclusion.path}")
@@ -118,11 +118,11 @@ class PhotoDataModule(LightningDataModule, ABC):
                 self._datasets[split] = self._open(split, stage)
 
     def own_test_split(self) -> Split | None:
-        """The photos that the source itself sets apart for scoring: `test`, or else `val`; None if it does not."""
+        """The split that the source itself holds out for scoring: `test`, or else `val`; None if it has neither."""
         return "test" if self.list_photos("test") is not None else "val"
 
     def scored(self, index: int) -> dict[str, Any]:
-        """The photo of this number among those that are scored, an item as `PhotoDataset` has it."""
+        """The scored photo of an index, as an item of `PhotoDataset`."""
         return self._datasets[self.test_split][index]
 
     def _open(self, split: Split, stage: str) -> PhotoDataset:
@@ -136,7 +136,7 @@ class PhotoDataModule(LightningDataModule, ABC):
         return PhotoDataset(photos, self.size, augment, self.crop_scale, self.test_protocol, degrade)
 
     def _check_usable(self, photos: Photos, split: str) -> None:
-        """Looks for one photo that can be used; usually it is the first."""
+        """Checks that there is a usable photo; usually it is the first."""
         reasons: dict[str, int] = {}
         for index in range(len(photos)):
             try:
@@ -156,8 +156,8 @@ class PhotoDataModule(LightningDataModule, ABC):
         self.skipped.gather()
 
     def train_dataloader(self) -> DataLoader[dict[str, Any]]:
-        dataset, processes, process = self._datasets["train"], *self._place()
-        sampler = TrainingSampler(dataset, self.batch_size, self._seed, self.position, processes, process)
+        dataset, world_size, rank = self._datasets["train"], *self._world_size_and_rank()
+        sampler = TrainingSampler(dataset, self.batch_size, self._seed, self.position, world_size, rank)
         return self._loader("train", sampler)
 
     def val_dataloader(self) -> DataLoader[dict[str, Any]]:
@@ -166,16 +166,15 @@ class PhotoDataModule(LightningDataModule, ABC):
     def test_dataloader(self) -> DataLoader[dict[str, Any]]:
         return self._loader(self.test_split, self._each_once(self.test_split))
 
-    def _place(self) -> tuple[int, int]:
-        """How many processes there are, and which one this is."""
+    def _world_size_and_rank(self) -> tuple[int, int]:
         return (1, 0) if self.trainer is None else (self.trainer.world_size, self.trainer.global_rank)
 
     def _each_once(self, split: str) -> EachOnceSampler | None:
-        processes, process = self._place()
-        return EachOnceSampler(self._datasets[split], processes, process) if processes > 1 else None
+        world_size, rank = self._world_size_and_rank()
+        return EachOnceSampler(self._datasets[split], world_size, rank) if world_size > 1 else None
 
     def begin_at(self, position: Position) -> None:
-        """Makes training go on from there."""
+        """Resumes training at a position."""
         self._begin = position
 
     def epoch_order(self) -> str:
@@ -186,17 +185,17 @@ class PhotoDataModule(LightningDataModule, ABC):
 
     @property
     def _seed(self) -> int:
-        return int(os.environ.get("PL_GLOBAL_SEED", 0))  # where Lightning's own samplers take theirs from
+        return int(os.environ.get("PL_GLOBAL_SEED", 0))  # as in Lightning's samplers
 
     def position(self) -> Position:
-        """Where the training run stands: behind its last batch."""
+        """The position of the training run, after its last batch."""
         if self.trainer is None:
             return self._begin
         loop = self.trainer.fit_loop
         epoch, batches = max(loop.epoch_progress.current.ready - 1, 0), loop.epoch_loop.batch_progress.current.ready
         if batches >= self.trainer.num_training_batches:
             epoch, batches = epoch + 1, 0
-        # A resumed run makes its first iterator before its loops know where they are.
+        # A resumed run creates its first iterator before its loops are restored.
         return max(Position(epoch, batches), self._begin)
 
     def _loader(self, split: str, sampler: Sampler[Any] | None) -> DataLoader[dict[str, Any]]:
@@ -207,7 +206,7 @@ class PhotoDataModule(LightningDataModule, ABC):
             collate_fn=collate,
             num_workers=self.num_workers,
             persistent_workers=self.num_workers > 0,
-            worker_init_fn=_leave_stopping_to_the_main_process,
+            worker_init_fn=_ignore_stop_signals,
             pin_memory=torch.cuda.is_available(),
         )
 
@@ -229,32 +228,31 @@ class PhotoDataModule(LightningDataModule, ABC):
         return self._datasets[split].photos
 
     def count(self, split: Split) -> int:
-        """How many photos a split has, usable or not; after `setup`."""
+        """The number of photos in a split, usable or not; after `setup`."""
         return len(self._datasets[split])
 
     def __str__(self) -> str:
-        """The option that the photos come from, as messages and tables name it."""
+        """The option that selects the photos, for messages and tables."""
         return type(self).__name__
 
 
-def _leave_stopping_to_the_main_process(_: int) -> None:
-    """Systems send the request to stop to all processes of a job, but the last batches are still wanted."""
+def _ignore_stop_signals(_: int) -> None:
+    """Systems send stop signals to all processes of a job, but the last batches are still needed."""
     for number in STOP_SIGNALS:
         signal.signal(number, signal.SIG_IGN)
 
 
 def absolute_root(root: str) -> str:
-    """A path or pattern that means the same from every folder, as an address does."""
+    """An absolute path or pattern; URLs stay the same."""
     return root if is_address(root) or is_command(root) else str(Path(root).expanduser().resolve())
 
 
 class SkippedPhotos:
-    """Counts and lists the photos that were passed over, each one once.
+    """Counts and lists skipped photos, without repetition.
 
     Args:
-        max_unreadable: the share of a split's photos that may be unreadable.
-        path: a CSV file that is created with the first one; None keeps no list. Of several processes, the first one
-            writes it.
+        max_unreadable: share of a split's photos that may be unreadable.
+        path: a CSV file, created with the first skipped photo; None for none. Rank 0 writes it.
     """
 
     def __init__(self, max_unreadable: float, path: Path | None) -> None:
@@ -271,19 +269,19 @@ class SkippedPhotos:
         return {name for name, skip in self.found.items() if not skip.unreadable}
 
     def add(self, skipped: Iterable[Skipped], photos: int) -> None:
-        """Takes note of photos that were passed over, out of `photos` in all.
+        """Adds skipped photos, of a total of `photos`.
 
         Raises:
-            DataError: more than the allowed share is unreadable.
+            DataError: too many are unreadable.
         """
         fresh = {skip.name: skip for skip in skipped if skip.name not in self.found}
         self.found |= fresh
         self._list(list(fresh.values()))
         unreadable = self.unreadable
         if len(unreadable) > self.max_unreadable * photos:
-            where = f", listed in {self.path}" if self.path else f", for instance {next(iter(unreadable))}"
+            where = f", listed in {self.path}" if self.path else f", for example {next(iter(unreadable))}"
             raise DataError(
-                f"{len(unreadable)} of {photos} pictures can't be read{where}: mend or remove them, or raise "
+                f"{len(unreadable)} of {photos} pictures can't be read{where}: repair or remove them, or raise "
                 f"data.max_unreadable={self.max_unreadable:g}"
             )
 
@@ -295,17 +293,17 @@ class SkippedPhotos:
         append_csv(self.path, ("name", "why"), ((skip.name, skip.reason) for skip in skipped))
 
     def gather(self) -> None:
-        """Brings together what several processes have passed over. To be called by all of them."""
+        """Gathers the skipped photos of all ranks. All ranks have to call it."""
         if not torch.distributed.is_available() or not torch.distributed.is_initialized():
             return
-        shares: list[Any] = [None] * torch.distributed.get_world_size()
-        torch.distributed.all_gather_object(shares, self.found)
-        everything = {name: skip for share in shares for name, skip in share.items()}
+        gathered: list[Any] = [None] * torch.distributed.get_world_size()
+        torch.distributed.all_gather_object(gathered, self.found)
+        everything = {name: skip for found in gathered for name, skip in found.items()}
         self._list([skip for name, skip in everything.items() if name not in self.found])
         self.found = everything
 
     def summary(self) -> str | None:
-        """One line for the end of a run; None if nothing was passed over."""
+        """One line for the end of a run; None if no photo was skipped."""
         if not self.found:
             return None
         where = f"; listed in {self.path}" if self.path else ""

@@ -1,4 +1,4 @@
-"""Predict two colours for each pixel, a safe and a vivid one, with everything in between at prediction."""
+"""Predicts a safe and a vivid colour for each pixel; prediction interpolates between them."""
 
 import math
 from typing import Any
@@ -14,22 +14,21 @@ from colorization.objectives.base import Objective
 
 
 class Vivid(Objective):
-    """The network's map are two times ab divided by 110, and `vividness` says where between them the colours lie.
+    """The network's output are two pairs of ab divided by 110; `vividness` interpolates between them.
 
-    The safe colours minimize the mean absolute error, which makes them the median of what the colours may be, and pale.
-    The vivid colours are to be as colourful as the photo is as well:
+    The safe colours minimize the mean absolute error, so that they are the median of the possible colours, which is
+    pale. The vivid colours must also be as colourful as the photo:
 
         safe     mean |ab - truth|
         vivid    mean |ab - truth| + pull * |C(ab) - C(truth)|,    C(ab) = sqrt(var a + var b) + 0.37 |mean ab|
 
-    C being the colourfulness of Hasler and Süsstrunk ("Measuring colourfulness in natural images", 2003) in its form
-    for CIE Lab. It is that of the whole photo, so that colour goes to where it costs the least error.
+    C is the colourfulness of Hasler and Süsstrunk ("Measuring colourfulness in natural images", 2003) for CIE Lab. It
+    is that of the whole photo, so that chroma is raised where it costs the least error.
 
     Args:
-        vividness: 0 is the safe end, 1 the vivid one. Can be set to another value at any time.
-        pull: what a difference in colourfulness weighs against a mean error, both in Lab units.
-        share: what the loss of the vivid colours is multiplied by. It is small, so that the features are learned for
-            the safe colours, and the vivid ones are made of the same.
+        vividness: 0 for the safe colours, 1 for the vivid ones. May be changed at any time.
+        pull: weight of the difference in colourfulness relative to the mean error, both in Lab units.
+        share: weight of the loss of the vivid colours: small, so that features are learned for the safe colours.
         summed: `weight` and `terms`, see `Objective`.
     """
 
@@ -39,7 +38,7 @@ class Vivid(Objective):
         super().__init__(**summed)
         for key, value in (("pull", pull), ("share", share)):
             if not 0 < value < math.inf:
-                raise ConfigError(f"objective.{key}={value:g} can't work: give a number above 0")
+                raise ConfigError(f"objective.{key}={value:g} is out of range: give a number above 0")
         self.vividness = vividness
         self.pull = pull
         self.share = share
@@ -66,9 +65,9 @@ class Vivid(Objective):
 
 
 def _colorfulness(ab: Tensor) -> Tensor:
-    """Of each picture, `(B,)`, in units of ab."""
+    """The colourfulness of each picture, `(B,)`, in units of ab."""
     pixels = ab.flatten(2)
     spread = pixels.var(dim=2, correction=0).sum(dim=1)
-    # The slope of the root is infinite at a uniform colour: a tenth of a Lab unit is next to none.
+    # A tenth of a Lab unit: the slope of the root is infinite at a uniform colour.
     nearly_none = (0.1 / AB_SCALE) ** 2
     return (spread + nearly_none).sqrt() + 0.37 * (pixels.mean(dim=2).square().sum(dim=1) + nearly_none).sqrt()

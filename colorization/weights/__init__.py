@@ -1,1 +1,1 @@
-"""Files of weights: of classifiers that others trained, and read without running code from them."""
+"""Files of weights: pretrained classifiers, and reading files safely, without running code from them."""

@@ -1,11 +1,11 @@
-"""Reads the pickles inside files of `torch.save`, without Python's unpickler.
+"""Reads the pickles in files of `torch.save` without Python's unpickler.
 
-A pickle is a program for a small stack machine. Here that machine knows only the instructions of which weights,
-optimizer states and plain Python values are made, and the few names in `_STORAGES` and `_CALLS`: nothing is imported,
-no object but those of the types below is made, and each instruction makes no more than the bytes that it takes up.
-What comes out is made of None, bool, int, float, str, list, tuple, dict, Counter and dense tensors alone.
+A pickle is a program for a small stack machine. This interpreter supports only the instructions of weights, optimizer
+states and plain Python values, and the few names in `_STORAGES` and `_CALLS`. It imports nothing, creates objects of
+the types below only, and no instruction allocates more than its size in bytes. The result consists of None, bool, int,
+float, str, list, tuple, dict, Counter and dense tensors only.
 
-What an instruction can't do by itself, many of them together could: `check_limits` bounds what comes out as a whole.
+Many harmless instructions together can still build a huge object: `check_limits` bounds the result as a whole.
 """
 
 import pickletools
@@ -16,27 +16,27 @@ from typing import Any, BinaryIO, NamedTuple
 import torch
 from torch import Tensor
 
-# Bounds on one file. A training checkpoint of ResNet-50 takes 30,000 instructions, and 10,000 values six levels deep.
+# Limits per file. A training checkpoint of ResNet-50 has 30,000 instructions, and 10,000 values up to six levels deep.
 MOST_INSTRUCTIONS = 1_000_000
 MOST_VALUES = 1_000_000
 DEEPEST = 64
-# Tensors may share memory, as tied weights do. Counted one by one they may hold so many times the file's bytes.
+# Tensors may share memory, like tied weights: maximum of their total size relative to the file's.
 SHARED_TIMES = 4
 _MOST_DIMENSIONS = 16
 
 
 class RefusedError(ValueError):
-    """A file that is not made as its kind is; says why."""
+    """A file is refused; the message says why."""
 
 
 class Stored(NamedTuple):
-    """The memory behind tensors, and the type of the numbers in it."""
+    """The memory of tensors, and its dtype."""
 
     memory: torch.UntypedStorage
     dtype: torch.dtype
 
 
-# Finds or makes the memory of a key, for this many numbers of a type.
+# Returns the memory of a key, given the dtype and the number of elements.
 OpenStorage = Callable[[str, torch.dtype, int], torch.UntypedStorage]
 
 _STORAGES = {
@@ -57,12 +57,12 @@ def read_pickle(stream: BinaryIO, open_storage: OpenStorage) -> Any:
     """Runs one pickle.
 
     Args:
-        stream: is read up to the pickle's end.
-        open_storage: gives the memory of tensors.
+        stream: read up to the end of the pickle.
+        open_storage: returns the memory of tensors.
 
     Raises:
-        RefusedError: it holds what weights and training states do not.
-        Exception: it is damaged; any other error.
+        RefusedError: it holds something other than weights and training states.
+        Exception: it is corrupt; any other error.
     """
     stack: list[Any] = []
     marks: list[int] = []
@@ -108,9 +108,9 @@ def read_pickle(stream: BinaryIO, open_storage: OpenStorage) -> Any:
             case "REDUCE":
                 _replace(stack, len(stack) - 2, lambda pair: _call(*pair))
             case "BUILD":
-                stack.pop()  # attributes of an OrderedDict, such as the versions of modules: nothing here reads them
+                stack.pop()  # attributes of an OrderedDict, such as versions of modules, are ignored
                 if type(stack[-1]) is not dict:
-                    raise RefusedError("it sets attributes of what has none")
+                    raise RefusedError("it sets attributes of a value without attributes")
             case "BINPERSID":
                 stack.append(_open(stack.pop(), open_storage))
             case "PROTO":
@@ -118,14 +118,14 @@ def read_pickle(stream: BinaryIO, open_storage: OpenStorage) -> Any:
             case "STOP":
                 return stack.pop()
             case other:
-                raise RefusedError(f"it has the pickle instruction {other}, of which weights are not made")
-    raise EOFError("the pickle has no end")
+                raise RefusedError(f"it has the pickle instruction {other}, which weights do not need")
+    raise EOFError("the pickle does not end")
 
 
 def _replace(stack: list[Any], start: int, make: Callable[[list[Any]], Any]) -> None:
-    """Puts what is made of the topmost values, from `start` on, in their place."""
+    """Replaces the top of the stack, from index `start`, by `make` of it."""
     if not 0 <= start <= len(stack):
-        raise EOFError("the pickle takes more than it has")
+        raise EOFError("the pickle's stack is too short")
     stack[start:] = [make(stack[start:])]
 
 
@@ -133,7 +133,7 @@ def _append(stack: list[Any], start: int) -> None:
     items = stack[start:]
     del stack[start:]
     if type(stack[-1]) is not list:
-        raise RefusedError("it appends to what is not a list")
+        raise RefusedError("it appends to a value that is not a list")
     stack[-1].extend(items)
 
 
@@ -141,54 +141,54 @@ def _set_items(stack: list[Any], start: int) -> None:
     items = stack[start:]
     del stack[start:]
     if type(stack[-1]) is not dict:
-        raise RefusedError("it sets items of what is not a dict")
+        raise RefusedError("it sets items of a value that is not a dict")
     for key, value in zip(items[::2], items[1::2], strict=True):
-        # Whole numbers beyond 32 bits can be chosen so that a dict of them takes a time that grows with its square.
+        # Large integers can be chosen to collide, so that a dict takes quadratic time.
         if type(key) is not str and not (type(key) is int and abs(key) < 2**32):
-            raise RefusedError("it has a dict whose keys are neither names nor small numbers")
+            raise RefusedError("it has a dict with keys other than strings and small integers")
         stack[-1][key] = value
 
 
 class _Name(str):
-    """A name that a pickle may use, which stands for what the interpreter makes of it."""
+    """A supported name in a pickle, which the interpreter replaces."""
 
 
 def _known(name: str) -> _Name:
     if name not in _STORAGES and name not in _CALLS:
         shown = name.replace(" ", ".")[:80]
-        raise RefusedError(f"it names {shown!r}, of which weights and training states are not made")
+        raise RefusedError(f"it names {shown!r}, which is not supported")
     return _Name(name)
 
 
 def _open(key: Any, open_storage: OpenStorage) -> Stored:
-    """What a persistent ID stands for: `("storage", type, key, device, numbers)`, in older files with a None behind."""
+    """Opens a persistent ID `("storage", type, key, device, size)`, in older files with a None at the end."""
     word, kind, name, _, numbers, *view = key
     if word != "storage" or type(kind) is not _Name or kind not in _STORAGES or view not in ([], [None]):
-        raise RefusedError("it names data of another kind than dense tensors")
+        raise RefusedError("it has data other than dense tensors")
     if type(name) is not str or type(numbers) is not int or numbers < 0:
-        raise RefusedError("it names data without saying how much")
+        raise RefusedError("it has data of unknown size")
     return Stored(open_storage(name, _STORAGES[kind], numbers), _STORAGES[kind])
 
 
 def _call(name: Any, arguments: Any) -> Any:
     if type(name) is not _Name or name not in _CALLS or type(arguments) is not tuple:
-        raise RefusedError("it calls what can't be called")
+        raise RefusedError("it calls a value that is not supported")
     return _CALLS[name](*arguments)
 
 
 def _tensor(stored: Any, offset: Any, size: Any, stride: Any, *_: Any) -> Tensor:
-    """A dense tensor in stored memory, within its bounds. Whether it is to have gradients is for its module to say."""
+    """A dense tensor in stored memory, within its bounds; `requires_grad` is ignored."""
     if type(stored) is not Stored or type(size) is not tuple or type(stride) is not tuple or len(size) != len(stride):
         raise RefusedError("it has a tensor without memory or shape")
     if len(size) > _MOST_DIMENSIONS or any(type(n) is not int or not 0 <= n < 2**62 for n in (offset, *size, *stride)):
-        raise RefusedError("it has a tensor whose shape is none")
+        raise RefusedError("it has a tensor with an invalid shape")
     held = len(stored.memory) // stored.dtype.itemsize
     numbers, last = 1, offset
     for side, step in zip(size, stride, strict=True):
         numbers *= side
         last += (side - 1) * step
     if numbers > held or (numbers and last >= held):
-        raise RefusedError("it has a tensor that claims more numbers than are stored")
+        raise RefusedError("it has a tensor that is larger than its stored data")
     return torch.empty(0, dtype=stored.dtype).set_(stored.memory, offset, size, stride)
 
 
@@ -199,7 +199,7 @@ def _parameter(tensor: Any, *_: Any) -> Tensor:
 
 
 def _ordered_dict(items: Any = ()) -> dict[Any, Any]:
-    """Files of Python 2 give the items as a list of pairs, newer ones set them afterwards."""
+    """Files of Python 2 pass the items as a list of pairs, newer ones set them afterwards."""
     made: list[Any] = [{}]
     for key, value in items:
         made += [key, value]
@@ -210,7 +210,7 @@ def _ordered_dict(items: Any = ()) -> dict[Any, Any]:
 def _counter(counts: Any = None) -> Counter[Any]:
     """The milestones of a learning-rate schedule."""
     if type(counts) is not dict or not all(type(count) is int for count in counts.values()):
-        raise RefusedError("it has a Counter that does not count")
+        raise RefusedError("it has an invalid Counter")
     return Counter(counts)
 
 
@@ -224,17 +224,17 @@ _CALLS: dict[str, Callable[..., Any]] = {
 
 
 def check_limits(value: Any, stored_bytes: int, most_values: int = MOST_VALUES, deepest: int = DEEPEST) -> None:
-    """Refuses what only looks small: lists that hold themselves, or one list many times, sixty levels deep.
+    """Refuses values that expand far beyond the file: lists that contain themselves, or one list many times.
 
     Args:
         value: what `read_pickle` returned.
-        stored_bytes: how many bytes the file has for tensors.
-        most_values: how many values there may be, each counted as often as it is reached.
-        deepest: how many levels they may lie deep.
+        stored_bytes: size of the file's tensor data.
+        most_values: maximum number of values, counted as often as they are reached.
+        deepest: maximum depth.
 
     Raises:
-        RefusedError: there are more, or tensors together hold more than `SHARED_TIMES` the stored bytes; or there is a
-            value of another type than `read_pickle` makes.
+        RefusedError: a limit is exceeded, or tensors together have more than `SHARED_TIMES` the stored bytes, or a
+            value is of another type than those of `read_pickle`.
     """
     values, most_bytes = 0, SHARED_TIMES * stored_bytes
     levels: list[Any] = [iter((value,))]
@@ -244,7 +244,7 @@ def check_limits(value: Any, stored_bytes: int, most_values: int = MOST_VALUES, 
             if isinstance(item, Tensor):
                 most_bytes -= item.nbytes
             if values > most_values or len(levels) > deepest or most_bytes < 0:
-                raise RefusedError("it repeats itself, to far more than is stored in it")
+                raise RefusedError("it expands to far more than its size")
             if below := _below(item):
                 levels.append(iter(below))
                 break
@@ -259,5 +259,5 @@ def _below(value: Any) -> Iterable[Any]:
     if kind is list or kind is tuple:
         return value
     if value is not None and kind not in (bool, int, float, str, Tensor):
-        raise RefusedError(f"it holds a {kind.__name__.strip('_')} that belongs to no tensor")
+        raise RefusedError(f"it holds a {kind.__name__.strip('_')} outside of a tensor")
     return ()

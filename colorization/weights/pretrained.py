@@ -1,4 +1,4 @@
-"""Trained weights of classifiers: from a local file, or downloaded once from torchvision."""
+"""Pretrained weights of classifiers: from a local file, or downloaded once from torchvision."""
 
 import re
 from pathlib import Path
@@ -11,7 +11,7 @@ from colorization.weights.safe_load import UnreadableError, load_state_dict
 
 
 def load_weights(layers: nn.Module, name: str, weights: str | Path, option: str) -> None:
-    """Loads a state dict into the first layers of a classifier; what belongs to its other layers is passed over.
+    """Loads a state dict into the first layers of a classifier; weights of other layers are ignored.
 
     Args:
         layers: the module to fill.
@@ -21,7 +21,7 @@ def load_weights(layers: nn.Module, name: str, weights: str | Path, option: str)
         option: the option that names the file, for messages.
 
     Raises:
-        ConfigError: the file is missing, can't be read, or lacks or mismatches a weight.
+        ConfigError: the file is missing or can't be read, or a weight is missing or has another shape.
     """
     state = read_state_dict(weights, name, option)
     what = f"{option}={weights}, the weights of {name}"
@@ -30,7 +30,7 @@ def load_weights(layers: nn.Module, name: str, weights: str | Path, option: str)
     spelled = {re.sub(r"^(\w+)_(\d+)\.", r"\1.\2.", key): key for key in wanted}
     found = {key.removeprefix("features."): value for key, value in state.items()}
     found = {spelled.get(key, key): value for key, value in found.items()}
-    # BatchNorm's counter of batches is missing from files older than PyTorch 0.4.1, and nothing reads it.
+    # Files older than PyTorch 0.4.1 lack BatchNorm's counter of batches, which is not used.
     missing = [key for key in wanted if key not in found and not key.endswith("num_batches_tracked")]
     wrong = [key for key in wanted if key in found and found[key].shape != wanted[key].shape]
     if missing or wrong:
@@ -48,12 +48,12 @@ def read_state_dict(weights: str | Path, name: str, option: str) -> dict[str, Te
         option: the option that names the file, for messages.
 
     Raises:
-        ConfigError: the file is missing, or holds no state dict.
+        ConfigError: the file is missing, or is not a state dict.
     """
     path = Path(weights).expanduser()
     what = f"{option}={path}, the weights of {name}"
     if not path.is_file():
-        raise ConfigError(f"{what}: there is no such file; give the path of a state dict")
+        raise ConfigError(f"{what}: the file does not exist; give the path of a state dict")
     try:
         return load_state_dict(path)
     except UnreadableError as error:
@@ -66,7 +66,7 @@ def download_imagenet_weights(name: str, option: str, otherwise: str) -> Path:
     Args:
         name: torchvision's name of the network.
         option: the option that takes a local file instead, for messages.
-        otherwise: how to do without these weights, for messages.
+        otherwise: the alternative to these weights, for messages.
 
     Raises:
         ConfigError: they can't be downloaded.
@@ -81,8 +81,8 @@ def download_imagenet_weights(name: str, option: str, otherwise: str) -> Path:
 
 
 def no_pretrained_weights(name: str, what: str, where: str, option: str, otherwise: str) -> ConfigError:
-    """What to say when weights can't be downloaded: what to fetch, where to put it, and what to do without."""
+    """The error for weights that can't be downloaded: what to fetch, where to put it, and the alternatives."""
     return ConfigError(
-        f"the pretrained weights of {name} could not be downloaded: fetch {what} and put it at {where}, "
+        f"the pretrained weights of {name} can't be downloaded: fetch {what} and put it at {where}, "
         f"or name a local file with {option}=FILE, or {otherwise}"
     )

@@ -1,5 +1,5 @@
-"""The two kinds of files that `torch.save` has written: ZIP archives, and the older ones, which torchvision's VGG
-weights still are. Both are read with `pickles`, and never take more memory than they have bytes.
+"""The two formats of `torch.save`: ZIP archives, and the legacy format, still used by torchvision's VGG weights. Both
+are read with `pickles`, and never use more memory than their size.
 """
 
 import io
@@ -12,10 +12,10 @@ import torch
 from colorization.weights.pickles import RefusedError, check_limits, read_pickle
 
 ZIP_START = b"PK\x03\x04"
-# The pickle in which older files begin: a whole number that stands for PyTorch.
+# Legacy files begin with this pickle, the magic number of PyTorch.
 LEGACY_START = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."
 _LEGACY_PROTOCOL = 1001
-# An archive's pickle and its directory; those of a ResNet-50 in training have 100 KB.
+# Maximum size of an archive's pickle, and of its directory; a ResNet-50 in training has 100 KB.
 _MOST_PICKLE = 16 * 2**20
 _LONGEST_READ = 4 * 2**20
 _CHUNK = 2**20
@@ -23,8 +23,8 @@ _LONGEST_LINE = 1024
 
 
 class _ShortReads(io.RawIOBase):
-    """A file that is read in pieces of some megabytes at most, because readers take memory for a piece before they see
-    whether there is so much.
+    """A file with reads of at most a few megabytes: readers allocate the memory of a read before they know whether the
+    file has as much.
     """
 
     def __init__(self, file: BinaryIO) -> None:
@@ -53,22 +53,23 @@ class _ShortReads(io.RawIOBase):
 
 
 def read_archive(path: Path) -> Any:
-    """Reads a ZIP archive of `torch.save`; its check sums are looked at.
+    """Reads a ZIP archive of `torch.save`, and verifies its checksums.
 
     Raises:
-        RefusedError: it is compressed, claims more than its size, or holds what weights and training states do not.
-        Exception: it is damaged; any other error.
+        RefusedError: it is compressed, claims more than its size, or holds something other than weights and training
+            states.
+        Exception: it is corrupt; any other error.
     """
     size = path.stat().st_size
     with path.open("rb") as file, zipfile.ZipFile(_ShortReads(file)) as archive:
         records = {record.filename: record for record in archive.infolist()}
         if any(record.compress_type != zipfile.ZIP_STORED for record in records.values()):
-            raise RefusedError("it is compressed, as no file of PyTorch is")
+            raise RefusedError("it is compressed, which PyTorch's files are not")
         if sum(record.file_size for record in archive.infolist()) > size:
             raise RefusedError("it claims to hold more than its size")
         folder = next(name.partition("/")[0] for name in records if name.endswith("/data.pkl") and name.count("/") == 1)
         if f"{folder}/byteorder" in records and archive.read(f"{folder}/byteorder") != b"little":
-            raise RefusedError("its numbers have their bytes in the order of another kind of machine")
+            raise RefusedError("it is not little-endian")
         if records[f"{folder}/data.pkl"].file_size > _MOST_PICKLE:
             raise RefusedError(f"its pickle has more than {_MOST_PICKLE // 2**20} MB")
         memory: dict[str, torch.UntypedStorage] = {}
@@ -76,7 +77,7 @@ def read_archive(path: Path) -> Any:
         def open_storage(key: str, dtype: torch.dtype, numbers: int) -> torch.UntypedStorage:
             record = records[f"{folder}/data/{key}"]
             if record.file_size != numbers * dtype.itemsize:
-                raise RefusedError("it has a tensor that claims more numbers than are stored")
+                raise RefusedError("it has a tensor that is larger than its stored data")
             if key not in memory:
                 with archive.open(record) as data:
                     memory[key] = _fill(torch.UntypedStorage(record.file_size), data)
@@ -88,11 +89,11 @@ def read_archive(path: Path) -> Any:
 
 
 def read_legacy(path: Path) -> Any:
-    """Reads a file of `torch.save` as it was before PyTorch 1.6: several pickles, and then the numbers.
+    """Reads a legacy file of `torch.save`, before PyTorch 1.6: several pickles, then the data.
 
     Raises:
-        RefusedError: it claims more than its size, or holds what weights and training states do not.
-        Exception: it is damaged; any other error.
+        RefusedError: it claims more than its size, or holds something other than weights and training states.
+        Exception: it is corrupt; any other error.
     """
     size = path.stat().st_size
     left = size
@@ -108,21 +109,21 @@ def read_legacy(path: Path) -> Any:
             memory[key] = torch.UntypedStorage(numbers * dtype.itemsize)
             itemsizes[key] = dtype.itemsize
         if len(memory[key]) != numbers * dtype.itemsize:
-            raise RefusedError("it contradicts itself about how many numbers are stored")
+            raise RefusedError("it has contradicting sizes of its data")
         return memory[key]
 
     def refuse(*_: Any) -> torch.UntypedStorage:
-        raise RefusedError("it names numbers where there are none")
+        raise RefusedError("it has tensors in the wrong place")
 
     with path.open("rb") as file:
         pickles = _ShortReads(file)
         file.seek(len(LEGACY_START))
         if read_pickle(pickles, refuse) != _LEGACY_PROTOCOL or not read_pickle(pickles, refuse)["little_endian"]:
-            raise RefusedError("it is of another kind of machine, or of a version of PyTorch that is not known")
+            raise RefusedError("it is not little-endian, or of an unknown version of PyTorch")
         value = read_pickle(pickles, open_storage)
         for key in read_pickle(pickles, refuse):
             if int.from_bytes(file.read(8), "little") * itemsizes[key] != len(memory[key]):
-                raise RefusedError("it contradicts itself about how many numbers are stored")
+                raise RefusedError("it has contradicting sizes of its data")
             _fill(memory[key], file)
     check_limits(value, size)
     return value
@@ -132,13 +133,13 @@ def _fill(memory: torch.UntypedStorage, file: BinaryIO) -> torch.UntypedStorage:
     """Fills memory with the next bytes of a file.
 
     Raises:
-        EOFError: there are not so many.
+        EOFError: the file is too short.
     """
     view = memoryview(torch.empty(0, dtype=torch.uint8).set_(memory).numpy())
     filled = 0
     while filled < len(view):
         count = file.readinto(view[filled : filled + _CHUNK])
         if not count:
-            raise EOFError("it ends before its numbers do")
+            raise EOFError("the file is truncated")
         filled += count
     return memory

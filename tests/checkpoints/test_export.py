@@ -61,6 +61,7 @@ def test_a_run_of_train_exports_and_predicts(trained: Path, tmp_path: Path, run_
     assert before.tobytes() == after.tobytes()
 
 
+@pytest.mark.slow
 def test_onnx_file(tmp_path: Path, run_script: RunScript, capsys: pytest.CaptureFixture[str]) -> None:
     """Run by onnxruntime at sizes that the export did not try, and held against PyTorch."""
     import onnxruntime
@@ -81,6 +82,7 @@ def test_onnx_file(tmp_path: Path, run_script: RunScript, capsys: pytest.Capture
     check_sizes(model, lambda x: torch.from_numpy(session.run(None, {"lightness": x.numpy()})[0]), within=1e-2)
 
 
+@pytest.mark.slow
 def test_torch_export_file(tmp_path: Path) -> None:
     source = write_tiny(tmp_path / "tiny.ckpt", "test_efficientnet", "unet")
     assert export(source, tmp_path / "tiny.pt2", "torch_export") < 1e-2
@@ -101,6 +103,7 @@ def check_sizes(model: LightnessToAb, run: Callable[[Tensor], Tensor], within: f
         torch.testing.assert_close(found, expected, atol=within, rtol=0)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     tuple(map(int, torch.__version__.split(".")[:2])) < (2, 15), reason="PyTorch 2.11 can't export a classifier's head"
 )
@@ -146,7 +149,7 @@ def test_mistakes_end_in_one_sentence(tiny: Path, fails: Callable[..., str], mon
     tiny.with_suffix(".safetensors").write_text("mine")
     assert "overwrite=true" in fails(*run)
     assert tiny.with_suffix(".safetensors").read_text() == "mine"
-    assert "is damaged, or of another kind" in fails(
+    assert "is corrupt, or " in fails(
         "colorization.checkpoints.export", f"checkpoint={tiny.with_suffix('.safetensors')}", "output=other.safetensors"
     )
     assert "formt is not an option; did you mean format" in fails(*run, "formt=onnx")

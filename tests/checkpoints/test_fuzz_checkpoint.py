@@ -93,6 +93,7 @@ def mutate(content: bytes, places: list[int], data: st.DataObject) -> bytes:
     return bytes(changed)
 
 
+@pytest.mark.slow
 @CASES
 @given(data=st.data())
 def test_archives_with_changed_bytes(
@@ -101,6 +102,7 @@ def test_archives_with_changed_bytes(
     load(mutate(archive, structure(archive), data), tmp_path_factory.getbasetemp() / "fuzz.ckpt")
 
 
+@pytest.mark.slow
 @CASES
 @given(data=st.data())
 def test_safetensors_with_changed_bytes(
@@ -148,6 +150,7 @@ KEYS = ["backbone", "decoder", "objective", "data"]
 OPTIONS = ["_target_", "_partial_", "name", "width", "channels", "loss", "delta", "size", "frozen", "weights", "new"]
 
 
+@pytest.mark.slow
 @CASES
 @given(changes=st.lists(st.tuples(st.sampled_from(KEYS), st.sampled_from([*OPTIONS, None]), VALUES), max_size=4))
 def test_configurations_with_changed_values(
@@ -172,9 +175,9 @@ def changed_copy(checkpoint: dict[str, Any]) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda c: c[ENTRY]["config"]["decoder"].update(width=10**5), "a network of more than the 513 MB"),
-        (lambda c: c[ENTRY]["config"]["decoder"].update(width=10**9), "a network of more than the 513 MB"),
-        (lambda c: c[ENTRY]["config"]["backbone"].update(name="vit_giant_patch14_dinov2"), "more than the 513 MB"),
+        (lambda c: c[ENTRY]["config"]["decoder"].update(width=10**5), "a network of more than 513 MB"),
+        (lambda c: c[ENTRY]["config"]["decoder"].update(width=10**9), "a network of more than 513 MB"),
+        (lambda c: c[ENTRY]["config"]["backbone"].update(name="vit_giant_patch14_dinov2"), "more than 513 MB"),
         (lambda c: c[ENTRY]["config"]["data"].update(size=10**9), r"its data\.size is not within"),
         (lambda c: c[ENTRY]["config"]["data"].update(size=-1), r"its data\.size is not within"),
         (lambda c: c["state_dict"].update({7: torch.zeros(1)}), "not names with tensors"),
@@ -207,7 +210,7 @@ def test_weights_that_claim_more_than_is_stored_are_refused(checkpoint: dict[str
     changed["state_dict"]["network.decoder.convolutions.0.weight"] = torch.zeros(1).expand(2**13, 2**14, 3, 3)
     torch.save(changed, tmp_path / "thin.ckpt")
     assert (tmp_path / "thin.ckpt").stat().st_size < 2**20
-    with pytest.raises(CheckpointError, match="a tensor that claims more numbers than are stored"):
+    with pytest.raises(CheckpointError, match="a tensor that is larger than its stored data"):
         Colorizer.from_checkpoint(tmp_path / "thin.ckpt", device="cpu")
 
 
@@ -240,7 +243,7 @@ def test_budget_counts_before_it_makes() -> None:
     with Budget(2**20):
         torch.zeros(2**17)
         torch.nn.Linear(10**5, 10**6, device="meta")
-        with pytest.raises(CheckpointError, match="more than the 1 MB"):
+        with pytest.raises(CheckpointError, match="more than 1 MB"):
             torch.nn.Linear(10**5, 10**6)
     with Budget(2**20), pytest.raises(CheckpointError):
         [torch.empty(0) for _ in range(1000)]

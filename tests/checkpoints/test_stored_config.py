@@ -241,5 +241,5 @@ def test_a_checkpoint_of_many_queries_takes_no_longer_than_its_weights_justify(
     torch.save(changed, path)
     outcome = limited(lambda: Colorizer.from_checkpoint(path, device="cpu"))
     assert outcome.ended == "raised CheckpointError", outcome
-    assert "asks for a network of more than" in outcome.said
+    assert "builds a network of more than" in outcome.said
     assert read_checkpoint(path)[ENTRY]["config"]["decoder"]["layers"] == 10**6

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageEnhance, ImageOps
 
+from colorization.audit.audit import Audit, audit_photos
 from colorization.audit.findings import FINDINGS, judge_color
 from colorization.color import ab_bins
-from colorization.commands.audit import Audit, look_over
 from colorization.config.schemas import AuditThresholds
 from colorization.data.datamodule import Split
 from colorization.data.folder import FolderPhotos
@@ -57,7 +57,7 @@ def named(audit: Audit, kind: str) -> set[str]:
 
 
 def look(folder: Path, exclude: tuple[str, ...] = FINDINGS, num_workers: int = 0) -> Audit:
-    return look_over(FolderPhotos(folder, find_pictures(folder)), AuditThresholds(), exclude, num_workers)
+    return audit_photos(FolderPhotos(folder, find_pictures(folder)), AuditThresholds(), exclude, num_workers)
 
 
 def table(path: Path) -> list[dict[str, str]]:
@@ -276,7 +276,7 @@ def test_every_source(tmp_path: Path, run_script: RunScript, source: str) -> Non
 def test_the_sample_s_repeats_are_no_duplicates() -> None:
     photos = SampleDataModule(repeats=2, size=32, batch_size=2).photos("train")
     assert photos is not None
-    assert not named(look_over(photos, AuditThresholds(), FINDINGS, 0), "duplicate")
+    assert not named(audit_photos(photos, AuditThresholds(), FINDINGS, 0), "duplicate")
 
 
 @pytest.mark.parametrize(

@@ -249,6 +249,7 @@ def test_room_is_looked_for_before_anything_is_coloured(tmp_path: Path) -> None:
     assert files(tmp_path) == set()
 
 
+@pytest.mark.slow
 def test_standard_input_to_standard_output(checkpoint: str, tmp_path: Path) -> None:
     """Nothing but a picture comes out, and neither Lightning nor wandb is loaded for it."""
     data = io.BytesIO()
@@ -276,6 +277,7 @@ def test_a_bad_picture_on_standard_input(
     assert capfd.readouterr().out == ""
 
 
+@pytest.mark.slow
 def test_two_processes_share_the_pictures(checkpoint: str, photos: Path, tmp_path: Path) -> None:
     started = [
         subprocess.Popen(
@@ -305,6 +307,7 @@ def test_batches_are_bounded_in_number_and_pixels(tmp_path: Path, monkeypatch: p
     assert found == [[0, 1, 2], [3], [4], [5, 6, 7], [8, 9], [10]]
 
 
+@pytest.mark.slow
 def test_ctrl_c_leaves_nothing_half_written(checkpoint: str, tmp_path: Path) -> None:
     folder = tmp_path / "in"
     folder.mkdir()

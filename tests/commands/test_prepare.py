@@ -161,6 +161,7 @@ def stop_after_two_shards(how: str, *arguments: str) -> "subprocess.CompletedPro
     return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120, check=False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["SIGINT", "SIGKILL"])
 def test_a_stopped_run_goes_on_where_it_was(many: Path, tmp_path: Path, run_script: RunScript, how: str) -> None:
     run_script(PREPARE, str(many), "whole", "photos_per_shard=5", "num_workers=0")
@@ -212,6 +213,7 @@ prepare()
 """
 
 
+@pytest.mark.slow
 def test_a_full_disk_leaves_nothing_half_written(many: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-c", FULL, str(many), str(tmp_path / "out"), "num_workers=0"]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}

@@ -78,6 +78,7 @@ class Killed(writing.PackedPhotos):
         raise AssertionError
 
 
+@pytest.mark.slow
 def test_a_loader_process_that_is_killed(
     many: Path, tmp_path: Path, run_script: RunScript, fails: Fails, monkeypatch: pytest.MonkeyPatch
 ) -> None:

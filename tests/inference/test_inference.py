@@ -291,6 +291,7 @@ def test_what_is_read_from_a_file_stays_on_the_colored_picture() -> None:
     assert (colored.dpi, colored.format, colored.quality) == (picture.dpi, "JPEG", 97)
 
 
+@pytest.mark.slow
 def test_inference_imports_neither_lightning_nor_wandb() -> None:
     code = (
         "import sys, colorization; print([m for m in ('pytorch_lightning', 'lightning', 'wandb') if m in sys.modules])"

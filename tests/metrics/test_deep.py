@@ -102,8 +102,8 @@ def test_files_that_can_t_be_used(tmp_path: Path, alexnet: Path) -> None:
     torch.save({**state, "features.0.bias": torch.zeros(3)}, tmp_path / "shape.pth")
     for name, message in (
         ("nowhere.pth", "does not exist"),
-        ("text.pth", "is damaged, or of another kind"),
-        ("list.pth", "holds no state dict"),
+        ("text.pth", "is corrupt, or "),
+        ("list.pth", "is not a state dict"),
         ("part.pth", "lacks features.6.weight"),
         ("shape.pth", "another shape of features.0.bias"),
     ):

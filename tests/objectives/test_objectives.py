@@ -79,7 +79,7 @@ def test_a_perceptual_term_that_can_t_be_built_says_why(
         ({"weights": str(vgg_file), "layers": ["relu4_4"]}, r"does not fit, 19\.weight is missing"),
         ({"weights": str(vgg_file), "layers": ["relu9_1"]}, r"relu9_1.*valid are"),
         ({"weights": str(vgg_file), "layers": []}, "nothing to compare"),
-        ({"weights": str(tmp_path / "nowhere.pth")}, "no such file"),
+        ({"weights": str(tmp_path / "nowhere.pth")}, "does not exist"),
     ]
     for options, message in cases:
         with pytest.raises(ConfigError, match=message):

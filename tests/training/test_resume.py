@@ -161,9 +161,10 @@ def wait_for(run: Path, steps: int, process: subprocess.Popen[str]) -> None:
     raise AssertionError(process.communicate(timeout=10)[0])
 
 
+@pytest.mark.slow
 def test_kill_9_at_three_moments(tmp_path: Path, ten_photos: Path, whole: Callable[..., Path]) -> None:
     run = tmp_path / "run"
-    generator = torch.Generator().manual_seed(int(time.time()))
+    generator = torch.Generator().manual_seed(0)
     for steps in sorted(torch.randperm(10, generator=generator)[:3].tolist()):
         process = start(run, ten_photos, *LITTLE, "data.num_workers=1", "ckpt_path=auto")
         wait_for(run, steps, process)
@@ -174,6 +175,7 @@ def test_kill_9_at_three_moments(tmp_path: Path, ten_photos: Path, whole: Callab
     assert_same(whole(*LITTLE), run)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGUSR1, 143)])
 def test_asked_to_stop_it_saves_and_says_how_to_go_on(
     tmp_path: Path, ten_photos: Path, whole: Callable[..., Path], number: int, code: int
@@ -201,7 +203,7 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(
     last.write_bytes(last.read_bytes()[:-1000])
     train_in(run, ten_photos, *OPTIONS, *LITTLE, "ckpt_path=last")
     said = " ".join(capsys.readouterr().out.split())
-    assert "last.ckpt is damaged, or of another kind" in said
+    assert "last.ckpt is corrupt, or " in said
     assert f"going on from {run}/checkpoints/previous.ckpt" in said
     assert_same(whole(*LITTLE), run)
 
@@ -229,6 +231,7 @@ def test_without_a_whole_checkpoint_it_says_so(tmp_path: Path, fails: Fails) -> 
         assert f"no checkpoint in {folder} is whole" in message
 
 
+@pytest.mark.slow
 def test_a_full_disk_leaves_the_checkpoint_before_whole(tmp_path: Path, ten_photos: Path) -> None:
     """A limit on the size of files stands in for the disk."""
     run = tmp_path / "run"

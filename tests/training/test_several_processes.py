@@ -27,6 +27,7 @@ def run(script: str, *options: str) -> None:
     subprocess.run([sys.executable, SCRIPTS / script, *options], check=True, timeout=300)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("objective", "tolerance"),
     [
@@ -53,6 +54,7 @@ def test_two_processes_train_as_one(tmp_path: Path, objective: tuple[str, ...], 
         assert len(values[0]) >= 2
 
 
+@pytest.mark.slow
 def test_two_processes_stop_together_and_go_on(tmp_path: Path) -> None:
     """Asked to stop, all processes stop behind the same step; the resumed run ends bit for bit as the whole one."""
     photos = make_folder(tmp_path / "photos", 50)
@@ -101,6 +103,7 @@ def test_what_processes_started_from_outside_need(
     assert part in fails("train", *SMALL, *options)
 
 
+@pytest.mark.slow
 def test_two_processes_train_and_score_every_photo_exactly_once(tmp_path: Path) -> None:
     """Five photos on two processes: PyTorch's own sampler would count one of them twice."""
     photos = make_folder(tmp_path / "photos", 5)

@@ -116,7 +116,7 @@ def test_many_views_of_the_same_numbers_count_each_time(tmp_path: Path) -> None:
     assert len(load(tmp_path / "tied")) == 4
     for copies in ([numbers] * 9, [numbers.view(256, 256) for _ in range(9)]):
         torch.save(copies, tmp_path / "tied")
-        with pytest.raises(UnreadableError, match="repeats itself"):
+        with pytest.raises(UnreadableError, match="expands to far more"):
             load(tmp_path / "tied")
 
 
@@ -125,7 +125,7 @@ def test_a_changed_bit_of_the_numbers_is_noticed(tmp_path: Path) -> None:
     contents = bytearray((tmp_path / "file").read_bytes())
     contents[contents.index(bytes(100)) + 50] ^= 1
     (tmp_path / "file").write_bytes(contents)
-    with pytest.raises(UnreadableError, match=r"is damaged.*\(BadZipFile\)"):
+    with pytest.raises(UnreadableError, match=r"is corrupt.*\(BadZipFile\)"):
         load(tmp_path / "file")
 
 
@@ -172,7 +172,7 @@ def test_a_safetensors_header_without_end(tmp_path: Path) -> None:
 @pytest.mark.parametrize("value", [[torch.zeros(1)], {"a": 1}, {1: torch.zeros(1)}, torch.zeros(1), None])
 def test_what_is_no_state_dict(tmp_path: Path, value: Any) -> None:
     torch.save(value, tmp_path / "file")
-    with pytest.raises(UnreadableError, match="holds no state dict"):
+    with pytest.raises(UnreadableError, match="is not a state dict"):
         load_state_dict(tmp_path / "file")
 
 

@@ -65,6 +65,7 @@ for dtype in (np.uint8, np.uint16):
 """
 
 
+@pytest.mark.slow
 def test_a_full_disk_leaves_nothing_behind(tmp_path: Path) -> None:
     command = [sys.executable, "-c", FILL, str(tmp_path)]
     output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
@@ -86,6 +87,7 @@ for number in range(100_000):
 """
 
 
+@pytest.mark.slow
 def test_kill_leaves_only_whole_pictures_under_their_names(tmp_path: Path) -> None:
     process = subprocess.Popen([sys.executable, "-c", KILL, str(tmp_path)], stdout=subprocess.PIPE)
     assert process.stdout is not None
