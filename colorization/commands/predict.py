@@ -99,6 +99,7 @@ def load(config: dict[str, Any], device: str) -> Colorizer:
         saturation=config["saturation"],
         temperature=config["temperature"],
         vividness=config["vividness"],
+        trusted=config["trust"],
     )
 
 
