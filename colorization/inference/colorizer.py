@@ -155,9 +155,7 @@ class Colorizer:
 
     def _description(self) -> Mapping[str, Any]:
         if self.config is None:
-            raise ConfigError(
-                "this Colorizer was not loaded from a file, so its configuration is unknown: load a checkpoint"
-            )
+            raise ConfigError("this Colorizer has no configuration, because it was not loaded from a file: load a file")
         return self.config
 
     def __call__(self, image: Any) -> Any:
