@@ -195,7 +195,7 @@ def test_a_comparison_of_a_long_name(colors: Predict, tmp_path: Path, length: in
 def test_a_comparison_that_can_t_be_written_is_said(colors: Predict, tmp_path: Path) -> None:
     make_photo(9000, 4).save(tmp_path / "wide.webp")
     printed = colors("wide.webp", "compare=true")
-    assert "before and after side by side are left out: has 18000 x 4 pixels, and WEBP ends at 16383" in printed
+    assert "before and after side by side are left out: has 18000 x 4 pixels, but WEBP allows 16383" in printed
     assert counts(printed) == {"coloured": 1}
     assert files(tmp_path / "colorized") == {"wide.webp"}
 
