@@ -10,7 +10,7 @@ Whatever is written is read back first and held against the network that it was 
 
 import json
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -56,7 +56,7 @@ class LightnessToAb(nn.Module):
         return self.objective.decode(self.network(normalize_lightness(lightness)))
 
 
-def export(source: StrPath, output: StrPath, kind: str, half: bool = False) -> float:
+def export(source: StrPath, output: StrPath, kind: str, half: bool = False, trusted: Sequence[str] = ()) -> float:
     """Writes a checkpoint's network in another format.
 
     Args:
@@ -64,6 +64,7 @@ def export(source: StrPath, output: StrPath, kind: str, half: bool = False) -> f
         output: what is written, whole or not at all.
         kind: a key of `FORMATS`.
         half: whether weights are stored as float16, for `safetensors` only. Loading makes them float32 again.
+        trusted: packages whose networks and objectives the checkpoint may name besides ours.
 
     Returns:
         The largest difference of the file's ab to the checkpoint's, in Lab units, over random lightness of several
@@ -82,13 +83,13 @@ def export(source: StrPath, output: StrPath, kind: str, half: bool = False) -> f
     if half and kind != "safetensors":
         raise ConfigError(f"half=true is for format=safetensors only: leave it out with format={kind}")
     checkpoint = read_checkpoint(source)
-    model = LightnessToAb(*rebuild(checkpoint, source)).eval().requires_grad_(False)
+    model = LightnessToAb(*rebuild(checkpoint, source, trusted)).eval().requires_grad_(False)
     config, size = checkpoint[ENTRY]["config"], trained_size(checkpoint)
     with atomic_file(Path(output)) as part:
         if kind == "safetensors":
             state = _halved(model.state_dict()) if half else model.state_dict()
             save_safetensors(state, describe(shareable(config)), part)
-            run: Callable[[Tensor], Tensor] = LightnessToAb(*rebuild(read_checkpoint(part), part))
+            run: Callable[[Tensor], Tensor] = LightnessToAb(*rebuild(read_checkpoint(part), part, trusted))
         else:
             groups = {key: config[key] for key in ("backbone", "decoder", "objective")}
             metadata = json.dumps(describe({**groups, "data": {"size": size}}))

@@ -18,7 +18,7 @@ from colorization.backbones import Backbone
 from colorization.checkpoints.memory_budget import Budget
 from colorization.checkpoints.renamed import renamed
 from colorization.checkpoints.stored_config import NO_BEGINNING, buildable, packages_of
-from colorization.config.instantiate import TRUSTED_PACKAGES, instantiate, locate, parameters
+from colorization.config.instantiate import Packages, instantiate, locate, packages_named, parameters
 from colorization.decoders.base import Decoder
 from colorization.errors import CheckpointError, ConfigError
 from colorization.network import ColorizationNetwork
@@ -41,7 +41,7 @@ _BUDGET_TIMES, _BUDGET_BYTES = 3, 512 * 2**20
 # A configuration has some 150 values, four levels deep; lists of roots and of layers may be longer.
 _MOST_OF_CONFIG, _DEEPEST_CONFIG = 10_000, 24
 
-_PARTS: dict[str, type[nn.Module]] = {"backbone": Backbone, "decoder": Decoder, "objective": Objective}
+PARTS: dict[str, type[nn.Module]] = {"backbone": Backbone, "decoder": Decoder, "objective": Objective}
 
 
 def describe(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -110,13 +110,11 @@ def trained_size(checkpoint: Mapping[str, Any]) -> int:
 def without_download(config: Mapping[str, Any]) -> dict[str, Any]:
     """A configuration whose network starts from random weights, because trained ones follow."""
     backbone = config["backbone"]
-    accepted = parameters(locate(backbone["_target_"], "backbone._target_", TRUSTED_PACKAGES))
+    accepted = parameters(locate(backbone["_target_"], "backbone._target_"))
     return {**config, "backbone": {**backbone, **{key: off for key, off in NO_BEGINNING.items() if key in accepted}}}
 
 
-def build_network(
-    config: Mapping[str, Any], packages: tuple[str, ...] = TRUSTED_PACKAGES
-) -> tuple[ColorizationNetwork, Objective]:
+def build_network(config: Mapping[str, Any], packages: Packages = None) -> tuple[ColorizationNetwork, Objective]:
     """Network and objective from a resolved configuration's `backbone`, `decoder` and `objective`.
 
     Raises:
@@ -136,9 +134,7 @@ def build_network(
     return ColorizationNetwork(backbone, decoder), objective
 
 
-def _build(
-    config: Mapping[str, Any], group: str, kind: type[nn.Module], packages: tuple[str, ...], **arguments: Any
-) -> Any:
+def _build(config: Mapping[str, Any], group: str, kind: type[nn.Module], packages: Packages, **arguments: Any) -> Any:
     node = config.get(group)
     if not isinstance(node, Mapping):
         raise ConfigError(f"{group} is missing from the configuration; choose one with {group}=NAME")
@@ -161,18 +157,48 @@ def rebuild(
     Raises:
         CheckpointError: it names something foreign, or its weights do not fit its configuration.
     """
-    config, weights = checkpoint[ENTRY]["config"], checkpoint["state_dict"]
-    packages = packages_of(trusted)
     try:
-        parts = {group: buildable(config.get(group), kind, group, packages) for group, kind in _PARTS.items()}
-        with Budget(_BUDGET_TIMES * safe_load.stored_bytes(weights) + _BUDGET_BYTES):
-            network, objective = build_network(parts, packages)
-        _load(network, weights, "network.")
-        _load(objective, weights, "objective.")
+        return _rebuild(checkpoint[ENTRY]["config"], checkpoint["state_dict"], trusted)
     except Exception as error:  # a stranger's configuration can go wrong in any way
-        reason = textwrap.shorten(" ".join(str(error)[:1000].splitlines()[:2]) or type(error).__name__, 400)
-        raise CheckpointError(f"checkpoint {path} can't be rebuilt: {reason}") from error
+        raise CheckpointError(f"checkpoint {path} can't be rebuilt: {_reason(error)}") from error
+
+
+def packages_needed(config: Mapping[str, Any]) -> tuple[str, ...]:
+    """The packages but ours whose networks and objectives a configuration names: a checkpoint needs their trust."""
+    return packages_named([config.get(group) for group in PARTS])
+
+
+def check_rebuilds(network: ColorizationNetwork, objective: Objective, config: Mapping[str, Any]) -> None:
+    """Makes sure, before anything is learned, that the checkpoints of a run will load: builds its network again from
+    its own description. Takes the time and the memory of a second network, for a moment, and draws random numbers.
+
+    Raises:
+        ConfigError: they would not.
+    """
+    weights = {f"network.{key}": value for key, value in network.state_dict().items()}
+    weights |= {f"objective.{key}": value for key, value in objective.state_dict().items()}
+    try:
+        _rebuild(config, weights, packages_needed(config))
+    except Exception as error:  # whatever a user's own classes raise
+        raise ConfigError(
+            f"checkpoints of this network could not be loaded: built again from its options, it fails: {_reason(error)}"
+        ) from error
+
+
+def _rebuild(
+    config: Mapping[str, Any], weights: Mapping[str, Any], trusted: Sequence[str]
+) -> tuple[ColorizationNetwork, Objective]:
+    packages = packages_of(trusted)
+    parts = {group: buildable(config.get(group), kind, group, packages) for group, kind in PARTS.items()}
+    with Budget(_BUDGET_TIMES * safe_load.stored_bytes(weights) + _BUDGET_BYTES):
+        network, objective = build_network(parts, packages)
+    _load(network, weights, "network.")
+    _load(objective, weights, "objective.")
     return network.eval(), objective.eval()
+
+
+def _reason(error: Exception) -> str:
+    return textwrap.shorten(" ".join(str(error)[:1000].splitlines()[:2]) or type(error).__name__, 400)
 
 
 def _load(module: nn.Module, weights: Mapping[str, Any], prefix: str) -> None:

@@ -48,7 +48,7 @@ def run(composed: DictConfig) -> None:
     labels = distinct_labels(paths) if len(paths) > 1 else ["model"]
     metrics, lpips, fid, left_out = choose_metrics(config, protocol, [GRAY, *labels])
     candidates = [
-        Candidate(label, path, *rebuild(checkpoint, path), resolution)
+        Candidate(label, path, *rebuild(checkpoint, path, config["trust"]), resolution)
         for label, path, checkpoint, resolution in zip(labels, paths, checkpoints, resolutions, strict=True)
     ]
     for knob in ("temperature", "vividness"):

@@ -5,12 +5,12 @@ import os
 import sys
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from omegaconf import DictConfig
@@ -18,21 +18,25 @@ from PIL import Image
 from rich.progress import Progress
 
 from colorization.checkpoints.shipped import located
+from colorization.commands.outstanding import find_outstanding
 from colorization.config.instantiate import resolve
 from colorization.config.schemas import PredictConfig
 from colorization.errors import ColorizationError, ConfigError, PictureError, did_you_mean
 from colorization.film import color_film
 from colorization.imagefiles import is_film, read_picture, save_picture
+from colorization.imagefiles.opening import FORMATS as READ_FORMATS
+from colorization.imagefiles.opening import opened, own_limit
 from colorization.imagefiles.picture import Picture
 from colorization.inference.colorizer import Colorizer, check_resolution, find_device
 from colorization.inference.jobs import FORMATS, Job, expand, list_jobs
-from colorization.inference.tally import Tally
+from colorization.inference.provenance import Maker
+from colorization.inference.tally import Tally, attempting
 from colorization.runtime.console import progress_bar
+from colorization.runtime.files import sweep
 from colorization.runtime.processes import Process, this_process, usable_cores, wait_for_all
 
 # Pictures are read, coloured and written together up to so many pixels; a larger one is a batch of its own.
 _BATCH_PIXELS = 25_000_000
-_Result = TypeVar("_Result")
 
 
 def run(composed: DictConfig) -> None:
@@ -99,6 +103,7 @@ def load(config: dict[str, Any], device: str) -> Colorizer:
         saturation=config["saturation"],
         temperature=config["temperature"],
         vividness=config["vividness"],
+        trusted=config["trust"],
     )
 
 
@@ -118,26 +123,30 @@ def color_files(jobs: Sequence[Job], config: dict[str, Any], process: Process, t
     Raises:
         ColorizationError: the checkpoint can't be used, or nothing can be written.
     """
-    left = [job for job in jobs if config["overwrite"] or not job.target.is_file()]
-    tally.skipped = len(jobs) - len(left)
+    colorizer = load(config, process.device(config["device"]))
+    maker = Maker(colorizer, config["quality"])
+    for folder in {job.target.parent for job in jobs}:
+        sweep(folder)  # what a killed process has left
+    left = find_outstanding(jobs, maker, config, tally)
     if not left:
         return
-    colorizer = load(config, process.device(config["device"]))
     folder = Path(os.path.commonpath([job.target.parent for job in left]))
     make_writable(folder)
 
     films = [job for job in left if is_film(job.source)]
     with progress_bar() as progress:
         task = progress.add_task("Colouring", total=len(left))
-        for done in color_pictures([job for job in left if job not in films], colorizer, config, tally):
+        for done in color_pictures([job for job in left if job not in films], colorizer, maker, config, tally):
             progress.advance(task, done)
         for job in films:
-            result = attempting(color_one_film)(colorizer, job, config, progress)
+            result = attempting(color_one_film)(colorizer, maker, job, config, progress)
             tally.count(tally.sift([job], [result]))
             progress.advance(task)
 
 
-def color_pictures(jobs: Sequence[Job], colorizer: Colorizer, config: dict[str, Any], tally: Tally) -> Iterator[int]:
+def color_pictures(
+    jobs: Sequence[Job], colorizer: Colorizer, maker: Maker, config: dict[str, Any], tally: Tally
+) -> Iterator[int]:
     """Colours pictures in batches, and returns how many are done after each. While one batch is coloured, the next is
     read and the one before is written; not beside large pictures, so that memory does not have to hold several.
 
@@ -146,12 +155,17 @@ def color_pictures(jobs: Sequence[Job], colorizer: Colorizer, config: dict[str, 
     """
 
     def read(job: Job) -> Picture:
-        return read_picture(job.source, config["max_pixels"])
+        provenance = str(maker.provenance(job.source))
+        return replace(read_picture(job.source, config["max_pixels"]), provenance=provenance)
 
     def write(job: Job, before: Picture, after: Picture) -> list[str]:
-        if config["compare"]:  # before the picture itself, whose being there says that all is done
-            save_picture(side_by_side(before, after), job.comparison, quality=config["quality"])
-        return save_picture(after, job.target, quality=config["quality"])
+        notes: list[str] = []
+        if config["compare"]:
+            try:
+                save_picture(side_by_side(before, after), job.comparison, quality=config["quality"])
+            except PictureError as error:
+                notes.append(f"before and after side by side are left out: {error}")
+        return notes + save_picture(after, job.target, quality=config["quality"])
 
     upcoming = batches(jobs, config["batch_size"])
     writing: dict[Job, Future[list[str] | Exception]] = {}
@@ -187,7 +201,9 @@ def color_pictures(jobs: Sequence[Job], colorizer: Colorizer, config: dict[str, 
             finish_writing()
 
 
-def color_one_film(colorizer: Colorizer, job: Job, config: dict[str, Any], progress: Progress) -> list[str]:
+def color_one_film(
+    colorizer: Colorizer, maker: Maker, job: Job, config: dict[str, Any], progress: Progress
+) -> list[str]:
     """Colours a film, with a bar of its own for the frames, and returns what is to be said about it."""
     frames = progress.add_task("Frames", total=None)
     try:
@@ -197,6 +213,7 @@ def color_one_film(colorizer: Colorizer, job: Job, config: dict[str, Any], progr
             job.target,
             config["batch_size"],
             lambda done, total: progress.update(frames, completed=done, total=total),
+            str(maker.provenance(job.source)),
         )
     finally:
         progress.remove_task(frames)
@@ -214,18 +231,6 @@ def color_batch(colorizer: Colorizer, pictures: list[Picture]) -> list[Picture |
     if isinstance(colored, Exception):
         return [attempting(colorizer.color)(picture) for picture in pictures]
     return [*colored]
-
-
-def attempting(function: Callable[..., _Result]) -> Callable[..., _Result | Exception]:
-    """The function, with what it raises about a picture as a result."""
-
-    def attempt(*arguments: Any) -> _Result | Exception:
-        try:
-            return function(*arguments)
-        except (PictureError, OSError, RuntimeError, MemoryError) as error:  # PyTorch's are RuntimeErrors
-            return error
-
-    return attempt
 
 
 def batches(jobs: Sequence[Job], size: int) -> Iterator[list[Job]]:
@@ -248,7 +253,8 @@ def count_pixels(path: Path) -> int:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            with Image.open(path) as image:
+            with opened(path) as file, own_limit():
+                image = Image.open(file, formats=READ_FORMATS)
                 return image.width * image.height
         except Exception:  # Pillow raises what it likes on damaged files, and reading will say so
             return _BATCH_PIXELS

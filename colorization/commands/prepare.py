@@ -1,4 +1,4 @@
-"""Turns a folder of photos into shards: `colorize-prepare SRC DST size=256`. `--help` tells more."""
+"""Packs a folder of photos into shards: `colorize-prepare SRC DST size=256`. `--help` lists the options."""
 
 import re
 import shlex
@@ -22,14 +22,14 @@ _PLACES = ("source", "target")
 
 
 def run(composed: DictConfig) -> None:
-    """Writes shards, a manifest of them, and a list of the photos that are not in them."""
+    """Writes shards, their manifest, and a list of the photos that were left out."""
     config = resolve(composed)
     recipe = check(config)
     source, target = (Path(config[key]).expanduser() for key in _PLACES)
     check_places(source, target)
     plan = Plan(listed(source), recipe)
     if manifest := prepared(plan, target):
-        console.print("Everything is there already.")
+        console.print("The shards are complete.")
     else:
         manifest = prepare(plan, target, config["num_workers"])
     left_out = f", {manifest.left_out} left out: {target / LEFT_OUT}" if manifest.left_out else ""
@@ -39,27 +39,27 @@ def run(composed: DictConfig) -> None:
 
 
 def check(config: dict[str, Any]) -> Recipe:
-    """The recipe that is asked for.
+    """Checks the options.
 
     Raises:
-        ConfigError: a value can't work.
+        ConfigError: a value is out of range.
     """
     least = {"size": 16, "quality": 1, "photos_per_shard": 1, "num_workers": 0}
     for key, value in least.items():
         if config[key] < value:
             raise ConfigError(f"{key}={config[key]} is too small: give {value} or more")
     if config["quality"] > 100:
-        raise ConfigError(f"quality={config['quality']} is too large: give 100 at the most")
+        raise ConfigError(f"quality={config['quality']} is too large: give at most 100")
     if not 0 < config["val_share"] < 1:
-        raise ConfigError(f"val_share={config['val_share']:g} is no share: give a number between 0 and 1, such as 0.1")
+        raise ConfigError(f"val_share={config['val_share']:g} is not a share: give a number between 0 and 1, as 0.1")
     return Recipe(config["size"], config["quality"], config["photos_per_shard"], config["val_share"])
 
 
 def check_places(source: Path, target: Path) -> None:
-    """Makes sure that there is something to read, and a folder for nothing but shards.
+    """Checks the source and target folders.
 
     Raises:
-        ConfigError: the folders are not what they should be.
+        ConfigError: a folder can't be used.
     """
     if not source.is_dir():
         what = "is a file" if source.exists() else "does not exist"
@@ -67,22 +67,22 @@ def check_places(source: Path, target: Path) -> None:
     here, there = source.resolve(), target.resolve()
     if here == there or here in there.parents or there in here.parents:
         raise ConfigError(
-            f"target={target} and source={source} lie in each other: give a folder elsewhere for the shards"
+            f"target={target} and source={source} must not contain each other: give another folder for the shards"
         )
     if target.is_symlink() and not target.exists():
-        raise ConfigError(f"target={target} is a link to nowhere: remove it, or give another folder for the shards")
+        raise ConfigError(f"target={target} is a broken link: remove it, or give another folder for the shards")
     if target.exists() and not target.is_dir():
         raise ConfigError(f"target={target} is a file: give a folder for the shards")
     known = any((target / name).exists() for name in (MANIFEST, UNFINISHED))
     if target.is_dir() and not known and any(target.iterdir()):
-        raise ConfigError(f"target={target} holds other things: give a folder that is empty, or not there yet")
+        raise ConfigError(f"target={target} holds other files: give an empty or a new folder")
 
 
 def listed(source: Path) -> FolderPhotos:
-    """The photos below a folder.
+    """The photos in a folder and its sub-folders.
 
     Raises:
-        DataError: there are none, or not all can be listed.
+        DataError: there are none, or the folder can't be listed.
     """
     try:
         photos = FolderPhotos(source, walk_pictures(source))

@@ -5,8 +5,10 @@ A new backbone or decoder brings its own schema along.
 """
 
 import functools
+import importlib.util
 import inspect
 import pydoc
+import sys
 import typing
 from collections.abc import Callable, Mapping
 from functools import cache
@@ -19,8 +21,9 @@ from omegaconf import DictConfig, OmegaConf
 from colorization.config.mistakes import what_was_meant
 from colorization.errors import ColorizationError, ConfigError, first_line
 
-# What a `_target_` may name. What a checkpoint may name, see `colorization.checkpoints.stored_config`.
-TRUSTED_PACKAGES = ("colorization", "torch", "torchvision", "torchmetrics", "pytorch_lightning")
+# What a `_target_` may begin with. Your own YAML may name anything that can be imported (None); for a checkpoint, see
+# `colorization.checkpoints.stored_config`.
+Packages = tuple[str, ...] | None
 
 _OWN_KEYS = {"_target_", "_partial_"}
 
@@ -35,7 +38,7 @@ def resolve(config: DictConfig) -> dict[str, Any]:
     plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     assert isinstance(plain, dict)
     _refuse_empty(plain, "")
-    return {str(key): _check(value, str(key), TRUSTED_PACKAGES) for key, value in plain.items()}
+    return {str(key): _check(value, str(key), None) for key, value in plain.items()}
 
 
 def _refuse_empty(value: Any, path: str) -> None:
@@ -47,9 +50,7 @@ def _refuse_empty(value: Any, path: str) -> None:
         _refuse_empty(item, f"{path}.{key}".removeprefix("."))
 
 
-def instantiate(
-    node: Mapping[str, Any], path: str, packages: tuple[str, ...] = TRUSTED_PACKAGES, **arguments: Any
-) -> Any:
+def instantiate(node: Mapping[str, Any], path: str, packages: Packages = None, **arguments: Any) -> Any:
     """Builds what a node's `_target_` names, and what the nodes below it name. The only place where a configuration
     turns into objects. Strings are taken as they are: Hydra's own `instantiate` would resolve interpolations in them,
     and so run what a stranger's checkpoint says.
@@ -57,7 +58,7 @@ def instantiate(
     Args:
         node: a plain node with `_target_`; with `_partial_: true`, the result waits for more arguments.
         path: where it stands in the configuration, for messages.
-        packages: the packages that a `_target_` may name.
+        packages: what a `_target_` may begin with; None: anything, because the user wrote it.
         arguments: passed on besides the node's own.
 
     Raises:
@@ -68,7 +69,7 @@ def instantiate(
     return _build(_check(node, path, packages), path, packages, arguments)
 
 
-def _build(value: Any, path: str, packages: tuple[str, ...], arguments: Mapping[str, Any] | None = None) -> Any:
+def _build(value: Any, path: str, packages: Packages, arguments: Mapping[str, Any] | None = None) -> Any:
     if isinstance(value, list):
         return [_build(item, f"{path}.{index}", packages) for index, item in enumerate(value)]
     if not isinstance(value, Mapping):
@@ -87,7 +88,7 @@ def _build(value: Any, path: str, packages: tuple[str, ...], arguments: Mapping[
         raise ConfigError(f"{path} can't be built as configured: {first_line(error)}") from error
 
 
-def _check(value: Any, path: str, packages: tuple[str, ...]) -> Any:
+def _check(value: Any, path: str, packages: Packages) -> Any:
     """`value` with every node below it held against the signature of its `_target_`, and converted to its types."""
     if isinstance(value, list):
         return [_check(item, f"{path}.{index}", packages) for index, item in enumerate(value)]
@@ -98,7 +99,9 @@ def _check(value: Any, path: str, packages: tuple[str, ...]) -> Any:
         return checked
     target = locate(checked["_target_"], f"{path}._target_", packages)
     accepted = parameters(target)
-    for key in checked.keys() - _OWN_KEYS:
+    for key in checked:
+        if key in _OWN_KEYS or (key not in accepted and takes_anything(target)):
+            continue
         if key not in accepted:
             raise ConfigError(
                 f"{path}.{key} is not an option of {target.__name__}{what_was_meant(key, accepted, accepted)}"
@@ -108,30 +111,61 @@ def _check(value: Any, path: str, packages: tuple[str, ...]) -> Any:
     return checked
 
 
-def locate(name: Any, path: str, packages: tuple[str, ...]) -> Callable[..., Any]:
-    """The class or function that `name` names, if it belongs to one of `packages`.
+def locate(name: Any, path: str, packages: Packages = None) -> Callable[..., Any]:
+    """The class or function that `name` names.
+
+    Args:
+        name: its module and name.
+        path: where it stands in the configuration, for messages.
+        packages: what it has to begin with, also after imports from elsewhere; None: anything.
 
     Raises:
-        ConfigError: it belongs elsewhere (also by way of an import in one of the packages), or does not exist.
+        ConfigError: it belongs elsewhere, can't be imported or does not exist.
     """
-    refusal = ConfigError(f"{path}={name} is refused: only {', '.join(packages)} may be named here")
     if not isinstance(name, str) or not _is_within(name, packages):
-        raise refusal
+        raise _refusal(name, path, packages)
     try:
         found = pydoc.locate(name)
     except pydoc.ErrorDuringImport as error:
         raise ConfigError(f"{path}={name} can't be imported: {first_line(error)}") from error
     if found is None:
+        package = name.partition(".")[0]
+        if package.isidentifier() and importlib.util.find_spec(package) is None:
+            raise ConfigError(
+                f"{path}={name}: there is no package {package}: install it, or give the folder that it is in with "
+                "PYTHONPATH=FOLDER before the command"
+            )
         raise ConfigError(f"{path}={name} does not exist")
     if not callable(found):
         raise ConfigError(f"{path}={name} is neither a class nor a function")
     if not _is_within(str(getattr(found, "__module__", "")), packages):
-        raise refusal
+        raise _refusal(name, path, packages)
     return found
 
 
-def _is_within(name: str, packages: tuple[str, ...]) -> bool:
-    return any(name == package or name.startswith(f"{package}.") for package in packages)
+def _is_within(name: str, packages: Packages) -> bool:
+    return packages is None or any(name == package or name.startswith(f"{package}.") for package in packages)
+
+
+def _refusal(name: Any, path: str, packages: Packages) -> ConfigError:
+    if packages is None:
+        return ConfigError(f"{path}={name} names nothing: give PACKAGE.MODULE.NAME")
+    package = str(name).partition(".")[0]
+    is_others = package.isidentifier() and package not in {*sys.stdlib_module_names, __name__.partition(".")[0]}
+    trust = f"; if you trust the package {package} and this file, give trust=[{package}]" if is_others else ""
+    return ConfigError(f"{path}={name} is refused: only {', '.join(packages)} may be named here{trust}")
+
+
+def packages_named(value: Any) -> tuple[str, ...]:
+    """The packages but ours that a plain configuration names, sorted."""
+    if isinstance(value, list):
+        found = {name for item in value for name in packages_named(item)}
+    elif isinstance(value, Mapping):
+        found = {name for item in value.values() for name in packages_named(item)}
+        found.add(str(value.get("_target_", "")).partition(".")[0])
+    else:
+        found = set()
+    return tuple(sorted(found - {"", __name__.partition(".")[0]}))
 
 
 @cache
@@ -143,11 +177,11 @@ def parameters(target: Callable[..., Any]) -> dict[str, Any]:
     function = target.__init__ if inspect.isclass(target) else target
     try:
         hints = typing.get_type_hints(function)
-    except (NameError, TypeError):
+    except (NameError, TypeError, AttributeError):
         hints = {}
     accepted: dict[str, Any] = {}
     takes_more = False
-    for parameter in inspect.signature(function).parameters.values():
+    for parameter in _signature(target):
         if parameter.kind is parameter.VAR_KEYWORD:
             takes_more = True
         elif parameter.kind is not parameter.VAR_POSITIONAL and parameter.name != "self":
@@ -155,6 +189,22 @@ def parameters(target: Callable[..., Any]) -> dict[str, Any]:
     if takes_more and inspect.isclass(target) and target.__mro__[1] is not object:
         accepted = parameters(target.__mro__[1]) | accepted
     return accepted
+
+
+def _signature(target: Callable[..., Any]) -> list[inspect.Parameter]:
+    """Its parameters; those of a function of C that tells nothing count as `**options`."""
+    try:
+        return list(inspect.signature(target.__init__ if inspect.isclass(target) else target).parameters.values())
+    except (ValueError, TypeError):
+        return [inspect.Parameter("options", inspect.Parameter.VAR_KEYWORD)]
+
+
+@cache
+def takes_anything(target: Callable[..., Any]) -> bool:
+    """Whether it takes `**options` that it does not hand to a base class with options of its own."""
+    if all(parameter.kind is not parameter.VAR_KEYWORD for parameter in _signature(target)):
+        return False
+    return not inspect.isclass(target) or target.__mro__[1] is object or takes_anything(target.__mro__[1])
 
 
 def _converted(value: Any, annotation: Any, path: str) -> Any:

@@ -123,10 +123,10 @@ def explain(error: BaseException) -> str:
 
 def _is_accepted(key: str, node: DictConfig) -> bool:
     try:
-        from colorization.config.instantiate import TRUSTED_PACKAGES, locate, parameters
+        from colorization.config.instantiate import locate, parameters
 
         target = node.get("_target_")
-        return target is not None and key in parameters(locate(target, "_target_", TRUSTED_PACKAGES))
+        return target is not None and key in parameters(locate(target, "_target_"))
     except ConfigError:  # Hydra's own parts
         return False
 

@@ -3,9 +3,11 @@
 import os
 
 from hydra.core.config_store import ConfigStore
+from hydra.core.plugins import Plugins
 from omegaconf import OmegaConf
 
 from colorization.config import schemas
+from colorization.config.installed import InstalledConfigs
 from colorization.errors import ConfigError
 from colorization.runtime.installation import command_line
 from colorization.runtime.processes import usable_cores
@@ -14,7 +16,8 @@ _HIGHER_IS_BETTER = {"psnr", "ssim", "auc", "auc_rebalanced", "colorfulness", "c
 
 
 def register() -> None:
-    """Registers schemas and resolvers. Call it before composing."""
+    """Registers schemas, resolvers and the YAML of other packages. Call it before composing."""
+    Plugins.instance().register(InstalledConfigs)
     store = ConfigStore.instance()
     for name, schema in schemas.ROOTS.items():
         store.store(name=f"{name}_schema", node=schema)

@@ -41,6 +41,7 @@ class EvaluateConfig:
 
     checkpoint: str | None = None
     compare: list[str] | None = None
+    trust: list[str] = field(default_factory=list)
     protocol: _Node = _group()
     resolution: int | None = None
     vividness: float | None = None
@@ -61,6 +62,7 @@ class PredictConfig:
     """The root of `predict.py`."""
 
     checkpoint: str = "default"
+    trust: list[str] = field(default_factory=list)
     input: list[str] = MISSING
     output: str = "colorized"
     recursive: bool = True
@@ -117,6 +119,7 @@ class ExportConfig:
     """The root of `colorize-export`."""
 
     checkpoint: str = MISSING
+    trust: list[str] = field(default_factory=list)
     format: str = "safetensors"
     half: bool = False
     output: str | None = None

@@ -1,5 +1,5 @@
 """Films: coloured frame by frame without flicker, with their sound and timing."""
 
-from colorization.film.recolor import FilmReport, color_film
+from colorization.film.recolor import WITHOUT_PROVENANCE, FilmReport, color_film, film_provenance
 
-__all__ = ["FilmReport", "color_film"]
+__all__ = ["WITHOUT_PROVENANCE", "FilmReport", "color_film", "film_provenance"]

@@ -17,7 +17,7 @@ from colorization.color import lab_to_mapped_rgb, merge_lab, rgb_to_lightness, t
 from colorization.errors import ConfigError, PictureError, first_line
 from colorization.film.stabilize import Flicker, Stabilizer
 from colorization.inference.colorizer import Colorizer, is_out_of_memory
-from colorization.runtime.files import StrPath, atomic_file
+from colorization.runtime.files import StrPath, atomic_file, open_regular
 from colorization.runtime.installation import install_hint
 
 # Encoders and options by codec, in order of preference if the container supports several. The quality is visually
@@ -26,6 +26,10 @@ _ENCODERS = {
     "h264": ("libx264", {"crf": "17", "preset": "medium"}),
     "vp9": ("libvpx-vp9", {"crf": "20", "b:v": "0", "row-mt": "1"}),
 }
+# Containers without a place for a comment.
+WITHOUT_PROVENANCE = frozenset({".ts", ".mts", ".3gp"})
+# A film is a single file in one of FFmpeg's formats for these containers. Playlists, which name others, are not films.
+_READING = {"format_whitelist": "mov,matroska,avi,mpeg,mpegts,asf", "protocol_whitelist": "file"}
 # Maximum number of pixels in a batch of frames, about 1.5 GB.
 _PIXELS_TOGETHER = 2**24
 _BT709 = 1  # code of colour space, primaries and transfer in the H.264 standard, annex E
@@ -56,7 +60,12 @@ class FilmReport:
 
 
 def color_film(
-    colorizer: Colorizer, source: StrPath, target: StrPath, batch_size: int = 8, progress: Progress | None = None
+    colorizer: Colorizer,
+    source: StrPath,
+    target: StrPath,
+    batch_size: int = 8,
+    progress: Progress | None = None,
+    provenance: str | None = None,
 ) -> FilmReport:
     """Colours a film.
 
@@ -69,6 +78,7 @@ def color_film(
         target: the output; its ending selects the container, best the original's.
         batch_size: frames per batch, fewer if they are large.
         progress: called after each batch with the number of frames so far, and the total if it is known.
+        provenance: a line that says what made the film, added to its comment; None: none.
 
     Raises:
         ConfigError: PyAV is not installed.
@@ -81,13 +91,33 @@ def color_film(
         raise ConfigError(f"films need the package av: {install_hint('film')}") from None
     target = Path(target)
     try:
-        with atomic_file(target) as part, av.open(source) as reader:
+        open_regular(source).close()  # FFmpeg would wait for a pipe
+        with atomic_file(target) as part, av.open(source, options=_READING) as reader:
             with av.open(part, "w") as writer:
                 work = _Recolor(colorizer, reader, writer, target)
+                if provenance is not None:
+                    writer.metadata["comment"] = "; ".join(filter(None, (_comment(reader), provenance)))
                 work.run(batch_size, progress)
             return work.report()
     except (av.error.FFmpegError, OSError) as error:
         raise PictureError(f"can't be coloured as a film: {first_line(error)}") from error
+
+
+def film_provenance(path: StrPath) -> str | None:
+    """The comment of a film, which ends in the line that says what made it; None if it has none or can't be read."""
+    try:
+        import av
+
+        open_regular(path).close()
+        with av.open(path, options=_READING) as reader:
+            return _comment(reader)
+    except (ImportError, OSError, ValueError):  # FFmpeg's errors are of these
+        return None
+
+
+def _comment(reader: Any) -> str | None:
+    found = {key.lower(): value for key, value in reader.metadata.items()}
+    return found.get("comment")
 
 
 class _Recolor:

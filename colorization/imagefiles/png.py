@@ -5,6 +5,7 @@ import zlib
 from typing import BinaryIO
 
 import imagecodecs
+import numpy as np
 from PIL import Image
 from PIL.PngImagePlugin import PngImageFile
 
@@ -37,7 +38,7 @@ def read_png(file: BinaryIO) -> Decoded:
 
 def write_png(picture: Picture, file: BinaryIO) -> None:
     """Writes 16 bits a channel, with profile, resolution and EXIF."""
-    encoded = imagecodecs.png_encode(joined(picture), level=6)
+    encoded = imagecodecs.png_encode(np.ascontiguousarray(joined(picture)), level=6)
     after_header = 8 + 25  # signature and IHDR
     file.write(encoded[:after_header])
     if picture.has_profile:

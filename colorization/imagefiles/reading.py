@@ -97,11 +97,11 @@ def open_picture(source: StrPath | BinaryIO) -> Image.Image:
 
 def from_pil(image: Image.Image) -> Picture:
     """A Pillow picture of any mode as upright sRGB. Raises Pillow's exceptions on a corrupt file."""
+    mend_transparency(image)  # first: asking a PNG for its EXIF decodes it
     return _converted(image, _Head.of(image))
 
 
 def _converted(image: Image.Image, head: "_Head") -> Picture:
-    mend_transparency(image)
     image.load()
     head = head._replace(orientation=orientation(exif_of(image)))  # Pillow turns TIFFs upright
     if image.mode == "F" or image.mode.startswith("I"):

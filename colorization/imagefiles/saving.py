@@ -29,8 +29,9 @@ _OPTIONS: dict[str, dict[str, Any]] = {
     "BMP": {},
     "PPM": {},
 }
-# Maximum side in pixels, and maximum size of EXIF in bytes (the length of a JPEG segment has 16 bits).
-_MOST_PIXELS = {"JPEG": 65500, "WEBP": 16383, "AVIF": 65536}
+# Maximum side in pixels (AVIF: that of its decoders), and maximum size of EXIF in bytes (a JPEG segment's length has
+# 16 bits).
+_MOST_PIXELS = {"JPEG": 65500, "WEBP": 16383, "AVIF": 32768}
 _MOST_EXIF = {"JPEG": 65533}
 _WITH_ALPHA = frozenset({"PNG", "TIFF", "WEBP", "AVIF", "JPEG2000"})
 _WITH_16_BITS = frozenset({"PNG", "TIFF"})

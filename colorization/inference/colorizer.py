@@ -1,4 +1,4 @@
-"""The public Python API: colour pictures with a trained network. Imports neither Lightning nor wandb."""
+"""The public Python API: colours pictures with a trained network. Imports neither Lightning nor wandb."""
 
 import dataclasses
 import logging
@@ -26,24 +26,24 @@ from colorization.runtime.files import StrPath
 
 log = logging.getLogger(__name__)
 
-# The network pads a picture to at least this many pixels a side, so one that is thin may not be as long as it likes.
+# The network pads a picture to at least this side, px; it limits the length of narrow pictures.
 _LEAST_SIDE = 32
 
 
-# How many pictures of a list the network sees together.
+# Batch size for a list of pictures.
 _TOGETHER = 8
 
 
 class Colorizer:
-    """Colours pictures of any size; the lightness stays that of the picture, at its full resolution.
+    """Colours pictures of any size, and keeps their lightness at full resolution.
 
     Args:
         network: lightness to the objective's map.
         objective: the map to ab.
         resolution: the network sees a picture at about `resolution * resolution` pixels, whatever its shape.
-        device: where the network runs. If its memory does not suffice even for a single picture, the CPU takes over,
-            and the log of this module says so.
-        saturation: what chroma is multiplied by; 1 leaves it as the network sees it, 0 is gray.
+        device: the device of the network. If it runs out of memory even for a single picture, the CPU takes over, with
+            a warning in this module's log.
+        saturation: factor on chroma; 1 is the network's prediction, 0 is gray.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Colorizer:
         saturation: float = 1.0,
     ) -> None:
         if not (math.isfinite(saturation) and saturation >= 0):
-            raise ConfigError(f"saturation={saturation:g} makes no colours: give 0 or more, 1 for those of the network")
+            raise ConfigError(f"saturation={saturation:g} is out of range: give 0 or more, 1 for chroma as predicted")
         self.network = network.eval()
         self.objective = objective.eval()
         self.resolution = resolution
@@ -74,21 +74,21 @@ class Colorizer:
         vividness: float | None = None,
         trusted: Sequence[str] = (),
     ) -> "Colorizer":
-        """Loads what `train.py` wrote. Needs nothing besides the file.
+        """Loads a checkpoint of `train.py`. Needs nothing but the file.
 
         Args:
             path: a checkpoint.
             device: `auto` (a GPU if there is one), `cpu`, `cuda` or `mps`.
             resolution: see the class; None means the size that the network was trained at.
             saturation: see the class.
-            temperature: in place of the objective's own, if it has one.
-            vividness: from 0 (safe) to 1 (vivid), in place of the objective's own, if it has one.
-            trusted: packages of yours whose networks and objectives the checkpoint may name; without them only those of
-                `colorization`. Their code is imported and run.
+            temperature: replaces the objective's, if it has one.
+            vividness: from 0 (safe) to 1 (vivid); replaces the objective's, if it has one.
+            trusted: your packages whose networks and objectives the checkpoint may name, besides `colorization`. Their
+                code is imported and run.
 
         Raises:
-            CheckpointError: the checkpoint is missing, damaged, too new, or names foreign code.
-            ConfigError: the device is not there, the resolution is too small, or the objective has no such knob.
+            CheckpointError: the checkpoint is missing, corrupt, too new, or names foreign code.
+            ConfigError: the device is not available, the resolution is too small, or the objective has no such option.
         """
         checkpoint = read_checkpoint(path)
         network, objective = rebuild(checkpoint, path, trusted)
@@ -101,14 +101,14 @@ class Colorizer:
 
     @classmethod
     def default(cls, device: str = "auto", vividness: float | None = None) -> "Colorizer":
-        """The model that comes with this package. Needs no file and no network connection.
+        """The default model of this package. Needs no file and no network connection.
 
         Args:
             device: see `from_checkpoint`.
-            vividness: from 0 (safe) to 1 (vivid); None means what looks best on most photos.
+            vividness: from 0 (safe) to 1 (vivid); None for the model's default.
 
         Raises:
-            ConfigError: the device is not there, or the vividness is out of range.
+            ConfigError: the device is not available, or the vividness is out of range.
         """
         return cls.from_checkpoint(DEFAULT_MODEL, device, vividness=vividness)
 
@@ -119,11 +119,11 @@ class Colorizer:
         Args:
             name: a folder, or `user/name` on the Hub (extra `hub`), fetched once into the Hub's cache.
             device: see `from_checkpoint`.
-            options: further ones of `from_checkpoint`.
+            options: further options of `from_checkpoint`.
 
         Raises:
-            CheckpointError: there is no such model, or it is refused.
-            ConfigError: an option can't work, or the extra is missing.
+            CheckpointError: the model does not exist, or is refused.
+            ConfigError: an option is out of range, or the extra is not installed.
         """
         return cls.from_checkpoint(hub.find(name), device, **options)
 
@@ -131,38 +131,38 @@ class Colorizer:
         """Writes the model for `from_pretrained`: `model.safetensors`, and a model card as `README.md`.
 
         Args:
-            folder: where to; made if it is missing.
+            folder: the output folder, created if necessary.
             card: Markdown; None generates one from the configuration.
 
         Raises:
-            ConfigError: the colorizer was not loaded from a file, so that nothing describes its network.
+            ConfigError: the colorizer was not loaded from a file, so that its configuration is unknown.
         """
         hub.save(self.network, self.objective, self._description(), Path(folder), card)
 
     def push_to_hub(self, name: str, card: str | None = None, private: bool = False, token: str | None = None) -> str:
-        """Uploads what `save_pretrained` writes to the Hugging Face Hub (extra `hub`). Returns its address.
+        """Uploads what `save_pretrained` writes to the Hugging Face Hub (extra `hub`). Returns its URL.
 
         Args:
             name: `user/name`; the repository is created if it is missing.
             card: see `save_pretrained`.
             private: whether a new repository is private.
-            token: of the Hub; None: that of `hf auth login`, or the variable HF_TOKEN.
+            token: of the Hub; None for the one of `hf auth login`, or of the variable HF_TOKEN.
 
         Raises:
-            ConfigError: the extra is missing, or the Hub refuses.
+            ConfigError: the extra is not installed, or the Hub refuses.
         """
         return hub.push(self.network, self.objective, self._description(), name, card, private=private, token=token)
 
     def _description(self) -> Mapping[str, Any]:
         if self.config is None:
-            raise ConfigError("this Colorizer was not loaded from a file: save a checkpoint that train.py wrote")
+            raise ConfigError("this Colorizer has no configuration, because it was not loaded from a file: load a file")
         return self.config
 
     def __call__(self, image: Any) -> Any:
         """Colours one picture or several.
 
         Args:
-            image: a picture, or a list or tuple of them. Colours it has are not looked at. It may be
+            image: a picture, or a list or tuple of pictures. Their colours are ignored. A picture may be
 
                 - a path, as a string or `os.PathLike`;
                 - a PIL picture of any mode;
@@ -171,9 +171,9 @@ class Colorizer:
                 - a tensor `(1, H, W)`, `(3, H, W)` or `(4, H, W)`, or a batch of such, of uint8 or floats in 0..1.
 
         Returns:
-            What was given, coloured, of the same kind, type, size and device: mode `RGB`, arrays `(H, W, 3)`, tensors
+            The coloured input, of the same kind, type, size and device: mode `RGB`, arrays `(H, W, 3)`, tensors
             `(..., 3, H, W)`, a list for a list; for a path, a PIL picture. Alpha is kept (mode `RGBA`, a fourth
-            channel). A PIL picture comes back upright, in sRGB and with 8 bits.
+            channel). A PIL picture becomes upright sRGB with 8 bits.
 
         Raises:
             PictureError: it is of another type or shape.
@@ -189,32 +189,32 @@ class Colorizer:
         return colored
 
     def color(self, picture: Picture) -> Picture:
-        """Colours a picture that was read from a file; what else is known of it stays.
+        """Colours a picture that was read from a file, and keeps its metadata.
 
         Raises:
-            PictureError: there is not enough memory, on the CPU either.
+            PictureError: out of memory, also on the CPU.
         """
         return self.color_many([picture])[0]
 
     def color_many(self, pictures: Sequence[Picture]) -> list[Picture]:
-        """Colours several pictures; those that the network sees at the same size, it sees together.
+        """Colours several pictures; those with the same input size are one batch.
 
         Raises:
-            PictureError: there is not enough memory for a single one, on the CPU either.
+            PictureError: out of memory for a single picture, also on the CPU.
         """
         try:
             return self._color_many(pictures)
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
-        # Outside of the handler, where the error no longer holds what filled the memory.
+        # Outside of the handler: the exception would keep the tensors alive.
         if len(pictures) > 1:
-            log.warning("%s has not enough memory for %d pictures at once: trying fewer", self.device, len(pictures))
+            log.warning("%s is out of memory for a batch of %d pictures: trying fewer", self.device, len(pictures))
             middle = len(pictures) // 2
             return [*self.color_many(pictures[:middle]), *self.color_many(pictures[middle:])]
         if self.device.type == "cpu":
             raise PictureError(
-                f"there is not enough memory to colour it at resolution={self.resolution}: give a smaller one"
+                f"is too large for the memory at resolution={self.resolution}: give a smaller resolution"
             )
         self.fall_back()
         return self.color_many(pictures)
@@ -230,7 +230,7 @@ class Colorizer:
             lightness = torch.stack([shrink_lightness(pictures[index].pixels, size, self.device) for index in members])
             ab = self.objective.decode(self.network(normalize_lightness(lightness)))
             if not torch.isfinite(ab).all():
-                raise PictureError("gets colours that are no numbers: the checkpoint is spoiled, take an earlier one")
+                raise PictureError("gets colours that are not finite: the checkpoint is damaged, use an earlier one")
             for index, guide in zip(members, guide_colors(lightness, ab), strict=True):
                 pixels = paint(pictures[index].pixels, guide, self.saturation)
                 colored[index] = dataclasses.replace(pictures[index], pixels=pixels)
@@ -241,8 +241,8 @@ class Colorizer:
         return self.saturation * predict_ab(self.network, self.objective, lightness, self.resolution)
 
     def fall_back(self) -> None:
-        """Goes on with the CPU, and says so in the log."""
-        log.warning("%s has not enough memory: going on with the CPU", self.device)
+        """Falls back to the CPU, with a warning in the log."""
+        log.warning("%s is out of memory: falling back to the CPU", self.device)
         self._move(torch.device("cpu"))
 
     def _move(self, device: torch.device) -> None:
@@ -253,7 +253,7 @@ class Colorizer:
 
 @torch.inference_mode()
 def predict_ab(network: ColorizationNetwork, objective: Objective, lightness: Tensor, resolution: int) -> Tensor:
-    """Shows pictures to a network at the size it is used to, and brings the colours back to the pictures' size.
+    """Runs a network at its own resolution, and upsamples the colours to the pictures' size.
 
     Args:
         network: lightness to the objective's map.
@@ -273,7 +273,7 @@ def predict_ab(network: ColorizationNetwork, objective: Objective, lightness: Te
 
 
 def seen_size(height: int, width: int, resolution: int) -> tuple[int, int]:
-    """Height and width at which a network sees a picture: its shape, with about `resolution * resolution` pixels."""
+    """Height and width of a network's input: the picture's shape, with about `resolution * resolution` pixels."""
     scale = resolution / math.sqrt(height * width)
     longest = max(resolution**2 // _LEAST_SIDE, resolution)
     tall, wide = (min(max(round(side * scale), 1), longest) for side in (height, width))
@@ -281,18 +281,18 @@ def seen_size(height: int, width: int, resolution: int) -> tuple[int, int]:
 
 
 def set_knob(objective: Objective, name: str, value: float) -> None:
-    """Sets how an objective decodes: its `temperature` or `vividness`.
+    """Sets a decoding option of an objective: its `temperature` or `vividness`.
 
     Raises:
         ConfigError: it has no such knob, or the value is out of range.
     """
     if getattr(objective, name) is None:
-        raise ConfigError(f"{name}={value:g}: this checkpoint's objective has no {name}, leave the option out")
+        raise ConfigError(f"{name}={value:g}: this checkpoint's objective has no {name}: leave the option out")
     setattr(objective, name, value)
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that a device has not enough memory."""
+    """Whether an exception means that a device is out of memory."""
     # MPS and the CPU's allocator raise plain RuntimeErrors.
     said = str(error).lower()
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or (
@@ -301,7 +301,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def seen_resolution(checkpoint: Mapping[str, Any], wanted: int | None) -> int:
-    """The resolution at which a network sees pictures: what is wanted, or None for the size it was trained at.
+    """The input resolution of a network: `wanted`, or for None the size that it was trained at.
 
     Raises:
         ConfigError: it is too small.
@@ -311,20 +311,20 @@ def seen_resolution(checkpoint: Mapping[str, Any], wanted: int | None) -> int:
 
 
 def check_resolution(wanted: int | None) -> None:
-    """Refuses what is too small.
+    """Checks a resolution.
 
     Raises:
-        ConfigError: it is.
+        ConfigError: it is too small.
     """
     if wanted is not None and wanted < 16:
-        raise ConfigError(f"resolution={wanted} is too small to see anything: give 16 or more")
+        raise ConfigError(f"resolution={wanted} is too small: give 16 or more")
 
 
 def find_device(name: str) -> torch.device:
-    """`auto`, `cpu`, `cuda` or `mps` (with an index, if wanted) to a device that is there.
+    """The device of a name `auto`, `cpu`, `cuda` or `mps`, optionally with an index.
 
     Raises:
-        ConfigError: it is not there.
+        ConfigError: it is not available.
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
@@ -332,5 +332,5 @@ def find_device(name: str) -> torch.device:
         device = torch.device(name)
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
-        raise ConfigError(f"device={name} is not to be had on this machine: give auto, cpu, cuda or mps") from error
+        raise ConfigError(f"device={name} is not available on this machine: give auto, cpu, cuda or mps") from error
     return device

@@ -18,6 +18,8 @@ from colorization.runtime.files import expand, matching
 
 # Formats with good colour quality; each is also the ending of a converted picture.
 FORMATS = ("jpg", "jpeg", "png", "webp", "avif", "tif", "tiff", "bmp")
+# Of a file, in bytes, on nearly all file systems.
+_LONGEST_NAME = 255
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,16 @@ class Job:
 
     @property
     def comparison(self) -> Path:
-        return self.target.with_name(f"{self.target.stem}_compare{self.target.suffix}")
+        return self.target.with_name(_shortened(self.target.stem, f"_compare{self.target.suffix}"))
+
+
+def _shortened(stem: str, ending: str) -> str:
+    """A name that file systems allow: a stem that is too long is cut, and a hash tells it from others."""
+    whole, room = os.fsencode(stem), _LONGEST_NAME - len(os.fsencode(ending))
+    if len(whole) <= room:
+        return stem + ending
+    digest = hashlib.sha256(whole).hexdigest()[:8]
+    return f"{whole[: room - 9].decode(errors='ignore')}~{digest}{ending}"
 
 
 @dataclass(frozen=True)

@@ -1,15 +1,15 @@
 """The summary of a prediction."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
-from colorization.errors import first_line, shown
+from colorization.errors import PictureError, first_line, shown
 from colorization.inference.jobs import Job, Remark
 from colorization.runtime.console import console
 
@@ -57,10 +57,22 @@ class Tally:
         table.add_column("")
         table.add_row("coloured", str(self.colored), f"into {escape(shown(str(self.output)))}")
         if self.skipped:
-            table.add_row("skipped", str(self.skipped), "they exist; overwrite=true colours them again")
+            table.add_row("skipped", str(self.skipped), "the same exist; overwrite=true colours them again")
         if self.failed:
             table.add_row("failed", str(len(self.failed)), "see below")
         console.print(table)
         for word, lines in (("note", self.notes), ("failed", self.failed)):
             for line in lines:
                 console.print(f"{word}: {shown(line.name)}: {shown(line.text)}", markup=False)
+
+
+def attempting(function: Callable[..., _Result]) -> Callable[..., _Result | Exception]:
+    """The function, with what it raises about a picture as a result."""
+
+    def attempt(*arguments: Any) -> _Result | Exception:
+        try:
+            return function(*arguments)
+        except (PictureError, OSError, RuntimeError, MemoryError) as error:  # PyTorch's are RuntimeErrors
+            return error
+
+    return attempt

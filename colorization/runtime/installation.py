@@ -4,6 +4,7 @@ import json
 import os
 import shlex
 import sys
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
@@ -55,6 +56,17 @@ def command_line(name: str) -> str:
     if started.suffix == ".py" and script.is_file() and script.resolve().parent == _ROOT:
         return f"python {shlex.quote(str(script))}"
     return "colorize" if name == "predict" else f"colorize-{name}"
+
+
+def predict_command(checkpoint: Path, packages: Sequence[str] = ()) -> str:
+    """How a checkpoint is used to colour pictures.
+
+    Args:
+        checkpoint: its file.
+        packages: whose networks it names besides ours.
+    """
+    options = [f"checkpoint={checkpoint}", *([f"trust=[{','.join(packages)}]"] if packages else [])]
+    return f"{command_line('predict')} {shlex.join(options)} PICTURE_OR_FOLDER"
 
 
 def _quoted(text: str) -> str:

@@ -14,10 +14,12 @@ def main() -> None:
     with one_sentence():
         parser = argparse.ArgumentParser(prog="python -m colorization.sweeps", description=__doc__)
         parser.add_argument("folder", type=Path, help="the folder of a multirun, or any folder that contains runs")
-        folder = parser.parse_args().folder
+        parser.add_argument("--trust", action="append", default=[], metavar="PACKAGE", help="its networks may be built")
+        arguments = parser.parse_args()
+        folder = arguments.folder
         if not find_jobs(folder):
             raise ConfigError(f"{folder} contains no training runs: give the folder of a sweep")
-        close_sweep(folder)
+        close_sweep(folder, arguments.trust)
 
 
 if __name__ == "__main__":

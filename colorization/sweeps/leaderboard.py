@@ -1,17 +1,18 @@
 """The leaderboard of a sweep: its runs in one table, the best first."""
 
-import shlex
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from colorization.checkpoints.network import PARTS, packages_needed
+from colorization.config.instantiate import packages_named
 from colorization.config.resolvers import better
 from colorization.imagefiles import write_picture
 from colorization.metrics.scores import CHEAP, METRICS
 from colorization.runtime.console import Cells, console, markdown_table, print_table
 from colorization.runtime.files import write_csv, write_text
-from colorization.runtime.installation import command_line
+from colorization.runtime.installation import predict_command
 from colorization.sweeps.jobs import refuse_failures
 from colorization.sweeps.results import Job, differing_keys, find_jobs
 from colorization.sweeps.sheet import make_sheet
@@ -121,9 +122,14 @@ class Leaderboard:
         return [f"job {job.name} failed: {job.error}" for job in self.jobs if job.error is not None]
 
 
-def close_sweep(folder: Path) -> None:
+def close_sweep(folder: Path, trusted: Sequence[str] | None = None) -> None:
     """Prints the leaderboard of all runs in a folder, and writes `leaderboard.csv`, `leaderboard.md` and, if any job
     has a checkpoint, `contact_sheet.png` into it.
+
+    Args:
+        folder: what the runs are in.
+        trusted: packages whose networks and data the runs may name besides ours; None: what they name, because their
+            configurations have just been written by the user's own command.
 
     Raises:
         SweepError: jobs failed. Everything has been written.
@@ -143,11 +149,14 @@ def close_sweep(folder: Path) -> None:
         console.print(line, markup=False)
     console.print(f"leaderboard    {folder / 'leaderboard.md'}", markup=False)
     if shown:
-        write_picture(make_sheet(shown, [board.column_title(job) for job in shown]), folder / "contact_sheet.png")
+        needed = {job.name: packages_needed(job.config()) for job in shown}
+        if trusted is None:
+            trusted = packages_named([job.config()[group] for job in shown for group in ("data", *PARTS)])
+        sheet = make_sheet(shown, [board.column_title(job) for job in shown], trusted)
+        write_picture(sheet, folder / "contact_sheet.png")
         console.print(f"contact sheet  {folder / 'contact_sheet.png'}", markup=False)
         console.print("colour pictures with the best network:")
-        checkpoint = shlex.quote(f"checkpoint={shown[0].checkpoint}")
-        console.print(f"  {command_line('predict')} {checkpoint} PICTURE_OR_FOLDER", markup=False)
+        console.print(f"  {predict_command(shown[0].checkpoint, needed[shown[0].name])}", markup=False)
     refuse_failures(jobs, folder / "leaderboard.md")
 
 

@@ -9,9 +9,10 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from pytorch_lightning import Trainer
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
+from pytorch_lightning.utilities.seed import isolate_rng
 from torch.optim import Optimizer
 
-from colorization.checkpoints.network import build_network, without_download
+from colorization.checkpoints.network import build_network, check_rebuilds, without_download
 from colorization.compat.lightning import relaunches_script
 from colorization.config.instantiate import instantiate
 from colorization.data.datamodule import PhotoDataModule, absolute_root
@@ -83,6 +84,8 @@ def build(config: dict[str, Any], start: Start) -> tuple[Trainer, ColorizationMo
     data = instantiate(config["data"], "data")
     open_photos(data)
     network, objective = build_network(without_download(config) if start.path else config)
+    with isolate_rng():
+        check_rebuilds(network, objective, config)
     return trainer, ColorizationModule(network, objective, config, optimizer, scheduler), data
 
 

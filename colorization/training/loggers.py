@@ -1,4 +1,4 @@
-"""What this project asks of a logger beyond Lightning's interface, and the file `metrics.csv`."""
+"""The interface of loggers beyond Lightning's, and the logger of `metrics.csv`."""
 
 import csv
 from collections.abc import Mapping
@@ -10,36 +10,36 @@ from colorization.runtime.files import write_csv
 
 
 class RunLogger:
-    """A logger that takes part in how a run begins, is saved, resumed and ends. By default it does nothing."""
+    """A logger with hooks for the begin, checkpoints, resuming and the end of a run. By default they do nothing."""
 
     def resume(self, checkpoint: Mapping[str, Any], path: Path) -> None:
-        """Continues what was logged by the run that wrote a checkpoint. Called before anything is logged.
+        """Continues the log of the run that wrote a checkpoint. Called before anything is logged.
 
         Args:
-            checkpoint: what it holds.
-            path: where it is.
+            checkpoint: its contents.
+            path: its path.
         """
 
     def state(self) -> Mapping[str, Any]:
-        """Entries that a checkpoint needs so that `resume` can continue."""
+        """Entries of a checkpoint for `resume`."""
         return {}
 
     def log_summary(self, values: Mapping[str, Any]) -> None:
-        """Values that belong to the run as a whole."""
+        """Logs values of the run as a whole."""
 
     def note_best(self, checkpoint: str, score: float) -> None:
-        """Takes note of the best checkpoint, and of its value of `monitor`."""
+        """Records the best checkpoint, and its value of `monitor`."""
 
     def where(self) -> str | None:
-        """One line that says where the run can be seen; None if there is nothing to say."""
+        """One line about where to see the run; None for nothing."""
         return None
 
     def end(self, succeeded: bool) -> None:
-        """Ends what was logged: the next job of a multirun begins its own."""
+        """Ends the log: the next job of a multirun begins its own."""
 
 
 class MetricsFile(ContinuingCSVLogger, RunLogger):
-    """`metrics.csv` in the run's folder. A run that is resumed in its folder goes on in the same file.
+    """Writes `metrics.csv` in the run's folder. A run resumed in its folder continues the same file.
 
     Args:
         folder: the run's folder.
@@ -49,7 +49,7 @@ class MetricsFile(ContinuingCSVLogger, RunLogger):
         super().__init__(save_dir=folder, name="", version="")
 
     def resume(self, checkpoint: Mapping[str, Any], path: Path) -> None:
-        """Removes what was logged after the checkpoint's step, because the resumed run logs it again."""
+        """Removes rows after the checkpoint's step, because the resumed run logs them again."""
         step = checkpoint["global_step"]
         file = Path(self.experiment.metrics_file_path)
         if not self.experiment.metrics_keys:
@@ -59,11 +59,11 @@ class MetricsFile(ContinuingCSVLogger, RunLogger):
         write_csv(file, keys, ([row[key] for key in keys] for row in rows))
 
     def log_hyperparams(self, params: Any = None, *args: Any, **kwargs: Any) -> None:
-        """Nothing: `config.yaml` has them."""
+        """Does nothing: they are in `config.yaml`."""
 
 
 def _whole_rows(file: Path) -> list[dict[str, str]]:
-    """The rows of a `metrics.csv`, without what a kill in the middle of a line has left."""
+    """The complete rows of a `metrics.csv`; a killed run may leave half a line."""
     with file.open(newline="", encoding="utf-8") as lines:
         rows = list(csv.DictReader(lines))
     return [row for row in rows if None not in row and None not in row.values() and row["step"].isdecimal()]

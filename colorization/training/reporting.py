@@ -1,17 +1,17 @@
 """What a run prints and leaves behind when it is over."""
 
 import os
-import shlex
 from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from pytorch_lightning import Trainer
 
+from colorization.checkpoints.network import packages_needed
 from colorization.data.datamodule import PhotoDataModule
 from colorization.metrics.tables import score_table
 from colorization.runtime.console import console, print_table
-from colorization.runtime.installation import command_line
+from colorization.runtime.installation import predict_command
 from colorization.training.loggers import RunLogger
 from colorization.training.module import ColorizationModule
 from colorization.training.result import Result
@@ -45,8 +45,7 @@ def report(trainer: Trainer, module: ColorizationModule, data: PhotoDataModule, 
                 logger.log_summary({f"best/{name.removeprefix('val/')}": value for name, value in scores.items()})
                 console.print(where)
         console.print("colour pictures with this command:")
-        checkpoint = shlex.quote(f"checkpoint={best}")
-        console.print(f"  {command_line('predict')} {checkpoint} PICTURE_OR_FOLDER", markup=False)
+        console.print(f"  {predict_command(best, packages_needed(module.config))}", markup=False)
     return scores
 
 

@@ -8,7 +8,7 @@ import torch
 
 from colorization.checkpoints.network import ENTRY, read_checkpoint
 from colorization.checkpoints.renamed import RENAMED, renamed
-from colorization.config.instantiate import TRUSTED_PACKAGES, locate
+from colorization.config.instantiate import locate
 from colorization.inference.colorizer import Colorizer
 from colorization.training.resume import check_resumable
 from tests.helpers.runs import Compose
@@ -41,5 +41,5 @@ def test_a_run_of_version_0_1_0_is_resumed_by_its_own_command(earlier: Path, com
 
 def test_every_renamed_class_is_where_the_table_says() -> None:
     for old, new in RENAMED.items():
-        assert locate(new, "_target_", TRUSTED_PACKAGES).__name__ == old.rpartition(".")[2]
+        assert locate(new, "_target_", ("colorization",)).__name__ == old.rpartition(".")[2]
         assert renamed({"a": [{"_target_": old}]}) == {"a": [{"_target_": new}]}

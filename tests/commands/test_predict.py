@@ -3,6 +3,7 @@
 import io
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -25,6 +26,7 @@ from colorization.inference.jobs import Job
 from tests.helpers.names import ODD_NAMES
 from tests.helpers.photos import make_photo
 from tests.helpers.runs import CONF, RunScript
+from tests.helpers.tiny import write_tiny
 
 Fails = Callable[..., str]
 Predict = Callable[..., str]
@@ -109,19 +111,112 @@ def test_a_picture_that_the_network_fails_on_does_not_take_its_batch_along(
     assert "photo 2.png: this one is too much\n" in printed
 
 
-def test_what_is_there_is_left_alone(
-    colors: Predict, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_is_the_same_is_skipped(colors: Predict, photos: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert counts(colors(str(photos), f"output={out}")) == {"coloured": 6}
+    before = {path: path.stat().st_mtime_ns for path in out.rglob("*.png")}
+    assert counts(colors(str(photos), f"output={out}")) == {"coloured": 0, "skipped": 6}
+    assert {path: path.stat().st_mtime_ns for path in out.rglob("*.png")} == before
+    out.rename(tmp_path / "moved")
+    shutil.copytree(photos, tmp_path / "copied")
+    assert counts(colors(str(tmp_path / "copied"), f"output={tmp_path}/moved")) == {"coloured": 0, "skipped": 6}
+    assert counts(colors(str(photos), f"output={tmp_path}/moved", "overwrite=true")) == {"coloured": 6}
+
+
+def test_what_is_not_the_same_is_left_alone_and_said(colors: Predict, photos: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     out.mkdir()
     (out / "photo 0.png").write_text("mine")
-    assert counts(colors(str(photos), f"output={out}")) == {"coloured": 5, "skipped": 1}
+    printed = colors(str(photos), f"output={out}", code=1)
+    assert counts(printed) == {"coloured": 5, "failed": 1}
+    assert f"{out}/photo 0.png is there already and does not say what it was made from: give another output" in printed
     assert (out / "photo 0.png").read_text() == "mine"
-    with monkeypatch.context() as patch:
-        patch.setattr(Colorizer, "from_checkpoint", None)  # not needed for nothing
-        assert counts(colors(str(photos), f"output={out}")) == {"coloured": 0, "skipped": 6}
     assert counts(colors(str(photos), f"output={out}", "overwrite=true")) == {"coloured": 6}
     assert Image.open(out / "photo 0.png").size == (48, 40)
+
+
+def test_another_picture_that_gets_the_same_name(colors: Predict, tmp_path: Path) -> None:
+    make_photo(30, 20, seed=1).save(tmp_path / "a.jpg")
+    make_photo(31, 21, seed=2).save(tmp_path / "a.png")
+    colors("a.jpg", "format=png")
+    printed = colors("a.png", "format=png", code=1)
+    assert "a.png: colorized/a.png is there already and was made from another picture" in printed
+    assert Image.open(tmp_path / "colorized" / "a.png").size == (30, 20)
+    colors("a.png", "format=png", "overwrite=true")
+    assert Image.open(tmp_path / "colorized" / "a.png").size == (31, 21)
+
+
+@pytest.mark.parametrize("ending", ["png", "jpg", "tif", "webp", "avif", "bmp", "jp2", "ppm"])
+def test_another_network_or_option_is_noticed(
+    colors: Predict, run_script: RunScript, capsys: pytest.CaptureFixture[str], tmp_path: Path, ending: str
+) -> None:
+    make_photo(30, 20).save(tmp_path / f"a.{ending}")
+    colors(f"a.{ending}")
+    assert counts(colors(f"a.{ending}")) == {"coloured": 0, "skipped": 1}
+    before = (tmp_path / "colorized" / f"a.{ending}").read_bytes()
+    assert "was made with saturation=1 instead of 2" in colors(f"a.{ending}", "saturation=2", code=1)
+    assert "was made with quality=null instead of 50" in colors(f"a.{ending}", "quality=50", code=1)
+    write_tiny(tmp_path / "other.ckpt")
+    with pytest.raises(SystemExit) as stop:
+        run_script("predict", "other.ckpt", "device=cpu", "resolution=32", f"a.{ending}")
+    assert stop.value.code == 1
+    assert "was made by another network" in capsys.readouterr().out
+    assert (tmp_path / "colorized" / f"a.{ending}").read_bytes() == before
+
+
+def test_the_checkpoint_is_opened_although_nothing_is_left_to_do(
+    colors: Predict, run_script: RunScript, photos: Path
+) -> None:
+    colors(str(photos))
+    with pytest.raises(SystemExit, match=r"typo\.ckpt: there is no such file"):
+        run_script("predict", "checkpoint=typo.ckpt", str(photos))
+
+
+def test_a_missing_comparison_is_made_up_for(colors: Predict, tmp_path: Path) -> None:
+    make_photo(30, 20).save(tmp_path / "x.png")
+    colors("x.png")
+    assert counts(colors("x.png", "compare=true")) == {"coloured": 1}
+    assert files(tmp_path / "colorized") == {"x.png", "x_compare.png"}
+    assert counts(colors("x.png", "compare=true")) == {"coloured": 0, "skipped": 1}
+
+
+@pytest.mark.parametrize("length", [244, 251])
+def test_a_comparison_of_a_long_name(colors: Predict, tmp_path: Path, length: int) -> None:
+    name = "é" * 10 + "x" * (length - 20) + ".png"
+    make_photo(30, 20).save(tmp_path / name)
+    colors(name, "compare=true")
+    written = files(tmp_path / "colorized")
+    assert name in written
+    (comparison,) = written - {name}
+    assert comparison.endswith("_compare.png")
+    assert Image.open(tmp_path / "colorized" / comparison).size == (60, 20)
+
+
+def test_a_comparison_that_can_t_be_written_is_said(colors: Predict, tmp_path: Path) -> None:
+    make_photo(9000, 4).save(tmp_path / "wide.webp")
+    printed = colors("wide.webp", "compare=true")
+    assert "before and after side by side are left out: has 18000 x 4 pixels, but WEBP allows 16383" in printed
+    assert counts(printed) == {"coloured": 1}
+    assert files(tmp_path / "colorized") == {"wide.webp"}
+
+
+def test_pipes_and_devices_are_failures(colors: Predict, photos: Path, tmp_path: Path) -> None:
+    os.mkfifo(photos / "pipe.jpg")
+    os.mkfifo(photos / "pipe.mp4")
+    (photos / "device.png").symlink_to("/dev/zero")
+    printed = colors(str(photos), str(photos / "pipe.mp4"), code=1)
+    assert counts(printed) == {"coloured": 6, "failed": 3}
+    assert printed.count("is not a regular file, but a pipe or a device") == 3
+
+
+def test_what_a_killed_prediction_left_is_swept(colors: Predict, photos: Path, tmp_path: Path) -> None:
+    left = [tmp_path / "colorized" / folder / f".{'0123456789abcdef' * 2}.part.png" for folder in ("", "nested")]
+    for path in left:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"half")
+    (tmp_path / "colorized" / ".mine.part").touch()
+    colors(str(photos))
+    assert files(tmp_path / "colorized") == files(photos) | {".mine.part"}
 
 
 def test_it_goes_on_where_it_was_interrupted(

@@ -1,6 +1,7 @@
 """Films: made here with sound and uneven timing, and held against what comes out."""
 
 import itertools
+import os
 import re
 import sys
 from collections.abc import Callable
@@ -296,3 +297,32 @@ def test_saturation_counts_in_films_as_well(colorizer: Colorizer, tmp_path: Path
         _, rgb = frames_of(tmp_path / f"{name}.mp4")[-1]
         spread[name] = float((rgb.max(axis=-1).astype(int) - rgb.min(axis=-1)).mean())
     assert spread["pale"] < 3 < spread["full"]
+
+
+def test_a_film_that_is_there_is_skipped_if_it_is_the_same(
+    trained: Path, tmp_path: Path, run_script: RunScript, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = [f"checkpoint={trained}/checkpoints/best.ckpt", "device=cpu", "clip.mp4"]
+    make_film(tmp_path / "clip.mp4", stamps=UNEVEN[:3])
+    run_script("predict", *arguments)
+    colored = (tmp_path / "colorized" / "clip.mp4").read_bytes()
+    run_script("predict", *arguments)
+    assert "skipped" in capsys.readouterr().out
+    make_film(tmp_path / "clip.mp4", stamps=UNEVEN[:4])
+    with pytest.raises(SystemExit):
+        run_script("predict", *arguments)
+    assert "colorized/clip.mp4 is there already and was made from another picture" in capsys.readouterr().out
+    assert (tmp_path / "colorized" / "clip.mp4").read_bytes() == colored
+
+
+def test_a_playlist_is_not_a_film(colorizer: Colorizer, tmp_path: Path) -> None:
+    """FFmpeg would open what it names."""
+    make_film(tmp_path / "other.ts", sound=False, stamps=[0, 20, 40])
+    lines = ["#EXTM3U", "#EXT-X-TARGETDURATION:1", "#EXTINF:1,", "other.ts", "#EXT-X-ENDLIST", ""]
+    for ending in ("mp4", "ts"):
+        (tmp_path / f"list.{ending}").write_text("\n".join(lines))
+        with pytest.raises(PictureError, match="can't be coloured as a film"):
+            color_film(colorizer, tmp_path / f"list.{ending}", tmp_path / f"out.{ending}")
+    os.mkfifo(tmp_path / "pipe.mp4")
+    with pytest.raises(PictureError, match="is not a regular file"):
+        color_film(colorizer, tmp_path / "pipe.mp4", tmp_path / "out.mp4")

@@ -1,5 +1,6 @@
 """Pictures as people have them: made here, coloured, written, and looked at again."""
 
+import dataclasses
 import io
 import os
 import struct
@@ -16,9 +17,10 @@ from PIL.JpegImagePlugin import JpegImageFile, get_sampling
 
 from colorization.color.conversion import WHITE_D65
 from colorization.errors import PictureError
-from colorization.imagefiles import find_pictures, output_name, read_picture, save_picture
+from colorization.imagefiles import find_pictures, open_picture, output_name, read_picture, save_picture, to_rgb
 from colorization.imagefiles.picture import Picture
 from colorization.imagefiles.profiles import profile_space
+from colorization.imagefiles.provenance import read_provenance
 from tests.helpers.photos import make_photo
 from tests.helpers.pictures import (
     ADOBE_RGB,
@@ -436,3 +438,164 @@ def test_standard_input_and_output_need_no_seeking() -> None:
         sink = Sink()
         save_picture(painter().color(picture), sink, format=file_format)  # type: ignore[arg-type]
         assert sink.content.startswith(head)
+
+
+@pytest.mark.parametrize("ending", ["jpg", "png", "tif", "webp", "avif", "bmp", "jp2", "ppm"])
+@pytest.mark.parametrize("deep", [False, True])
+def test_what_made_a_picture_is_written_with_it(ending: str, deep: bool, tmp_path: Path) -> None:
+    target, line = tmp_path / f"out.{ending}", "colorization 1 source=ab"
+    save_picture(Picture(DEEP if deep else RGB, exif=oriented(1).tobytes(), dpi=(300.0, 200.0)), tmp_path / "in.tif")
+    picture = read_picture(tmp_path / "in.tif")
+    save_picture(dataclasses.replace(picture, provenance=line), target)
+    assert read_provenance(target) == line
+    again = read_picture(target)
+    before, after = (each.pixels / np.iinfo(each.pixels.dtype).max for each in (picture, again))
+    assert np.abs(after - before).mean() < 0.012
+    if ending not in ("bmp", "jp2", "ppm"):
+        assert_exif_kept(target)
+    # A picture that is made from this one is made by something else.
+    save_picture(again, target)
+    assert read_provenance(target) != line
+
+
+def test_exif_that_is_too_long_for_jpeg_is_shortened_and_said(tmp_path: Path) -> None:
+    exif = oriented(1)
+    exif.get_ifd(0x8769).update({0x927C: bytes(60_000), 0x9286: bytes(9_000)})
+    make_photo(90, 60).save(tmp_path / "in.png", exif=exif.tobytes())
+    _, notes = color_file(tmp_path / "in.png", tmp_path / "out.jpg")
+    assert notes == ["its EXIF is too long for JPEG: left out MakerNote"]
+    assert_exif_kept(tmp_path / "out.jpg")
+    _, notes = color_file(tmp_path / "in.png", tmp_path / "out.png")
+    assert notes == []
+
+
+@pytest.mark.parametrize(("ending", "most"), [("jpg", 65500), ("webp", 16383), ("avif", 32768)])
+def test_a_picture_that_is_too_large_for_its_format(ending: str, most: int, tmp_path: Path) -> None:
+    with pytest.raises(
+        PictureError, match=rf"has {most + 1} x 1 pixels, but \w+ allows {most} per side: give format=png"
+    ):
+        save_picture(Picture(np.zeros((1, most + 1, 3), np.uint8)), tmp_path / f"out.{ending}")
+    assert listed(tmp_path) == []
+    save_picture(Picture(np.zeros((1, most, 3), np.uint8)), tmp_path / f"out.{ending}")
+    assert read_picture(tmp_path / f"out.{ending}").size == (most, 1)
+
+
+RAMP = np.linspace(0, 1, 64 * 48).reshape(48, 64)
+
+
+def levels(bits: int) -> np.ndarray:
+    return (RAMP * (2**bits - 1)).round().astype(np.uint8 if bits <= 8 else np.uint16 if bits <= 16 else np.uint32)
+
+
+# Numbers of many kinds that all mean the same ramp from black to white.
+RAMPS: dict[str, bytes] = {
+    **{f"{bits} bits.tif": tiff(levels(bits), bitspersample=bits) for bits in (2, 4, 6, 8, 10, 12, 14, 16)},
+    **{
+        f"{bits} bits of colour.tif": tiff(np.dstack([levels(bits)] * 3), bitspersample=bits, photometric="rgb")
+        for bits in (4, 6, 10, 12, 14)
+    },
+    **{f"float {dtype}.tif": tiff(RAMP.astype(dtype)) for dtype in ("f2", "f4", "f8")},
+    "float colour.tif": tiff(np.dstack([RAMP] * 3).astype("f4"), photometric="rgb"),
+    "float 0 to 255.tif": tiff((RAMP * 255).astype("f4")),
+    "float 0 to 65535.tif": tiff((RAMP * 65535).astype("f4")),
+    "float, white is zero.tif": tiff((1 - RAMP).astype("f4"), photometric="miniswhite"),
+    "16 bits, white is zero.tif": tiff(65535 - levels(16), photometric="miniswhite"),
+    "12 bits, white is zero.tif": tiff(4095 - levels(12), photometric="miniswhite", bitspersample=12),
+    "32 bits.tif": tiff(levels(32)),
+    "64 bits.tif": tiff((RAMP * (2.0**64 - 2**12)).astype(np.uint64)),
+    "float.pfm.ppm": b"Pf\n64 48\n-1.0\n" + RAMP[::-1].astype("<f4").tobytes(),
+    "10 bits.pgm": b"P5\n64 48\n1023\n" + levels(10).astype(">u2").tobytes(),
+    "10 bits.jp2": bytes(imagecodecs.jpeg2k_encode(levels(10), bitspersample=10, level=0)),
+    "12 bits.jp2": bytes(imagecodecs.jpeg2k_encode(levels(12), bitspersample=12, level=0)),
+}
+
+
+@pytest.mark.parametrize("name", RAMPS)
+def test_numbers_of_any_kind_mean_the_same_brightness(name: str) -> None:
+    step = 1 / (2 ** int(name.split()[0]) - 1) if name[0].isdigit() else 0
+    rounding = 1 / 510 if step > 1 / 255 else 1 / 255 if "0 to 255" in name else 1 / 1023 if "f2" in name else 0
+    allowed = step / 2 + rounding + 0.0011
+    picture = read_picture(io.BytesIO(RAMPS[name]))
+    gray = picture.pixels.reshape(48, 64, -1)[..., 0] / np.iinfo(picture.pixels.dtype).max
+    assert np.abs(gray - RAMP).max() < allowed
+    trained = np.asarray(to_rgb(open_picture(io.BytesIO(RAMPS[name]))))[..., 0] / 255
+    assert np.abs(trained - RAMP).max() < allowed + 1 / 255
+    assert bool(picture.notes) == ("0 to" in name)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (tiff((RAMP * 3 - 1).astype("f4")), "holds floats from -1 to 2, whose black and white"),
+        (tiff((RAMP * 90).astype("f4")), "holds floats from 0 to 90, whose"),
+        (tiff((RAMP * 1e6).astype("f4")), "holds floats from 0 to 1e\\+06"),
+        (tiff(np.where(RAMP > 0.5, np.nan, RAMP).astype("f4")), "holds values that are not finite"),
+        (tiff(np.where(RAMP > 0.5, np.inf, RAMP).astype("f4")), "holds values that are not finite"),
+        (tiff((RAMP * 32767).astype("i2")), "holds signed integers"),
+        (tiff((RAMP * 127).astype("i1")), "holds signed integers"),
+        (tiff((RAMP * 2**30).astype("i4")), "holds signed integers"),
+        (tiff(np.dstack([RAMP * 32767] * 3).astype("i2"), photometric="rgb"), "holds signed integers"),
+        (
+            tiff((RAMP * 65535).astype("u4")),
+            "holds integers up to 65535 only, of 32 bits",
+        ),
+        (tiff((RAMP * 9).astype("c8")), "holds values of type complex64"),
+    ],
+)
+def test_numbers_that_do_not_say_how_bright_they_are_are_refused(content: bytes, message: str) -> None:
+    for read in (read_picture, open_picture):
+        with pytest.raises(PictureError, match=message):
+            read(io.BytesIO(content))
+
+
+def raw_png(depth: int, kind: int, rows: list[bytes], transparent: bytes) -> bytes:
+    """A PNG 64 pixels wide that calls a level transparent."""
+
+    def chunk(name: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+
+    head = struct.pack(">IIBBBBB", 64, len(rows), depth, kind, 0, 0, 0)
+    pixels = zlib.compress(b"".join(b"\0" + row for row in rows))
+    parts = [chunk(b"IHDR", head), chunk(b"tRNS", transparent), chunk(b"IDAT", pixels), chunk(b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
+@pytest.mark.parametrize("depth", [1, 2, 4, 8, 16])
+@pytest.mark.parametrize("kind", ["gray", "rgb"])
+def test_the_level_that_a_png_calls_transparent_is_so(depth: int, kind: str, tmp_path: Path) -> None:
+    if kind == "rgb" and depth < 8:
+        pytest.skip("there is none")
+    numbers = levels(depth)
+    level = int(numbers[30, 30])
+    channels = 3 if kind == "rgb" else 1
+    wide = np.repeat(numbers, channels, axis=1)
+    if depth < 8:
+        rows = [np.packbits(np.unpackbits(row[:, None], axis=1)[:, 8 - depth :].ravel()).tobytes() for row in wide]
+    else:
+        rows = [row.astype(f">u{depth // 8}").tobytes() for row in wide]
+    content = raw_png(depth, 2 if channels == 3 else 0, rows, struct.pack(">H", level) * channels)
+    picture = read_picture(io.BytesIO(content))
+    assert picture.alpha is not None
+    assert np.array_equal(picture.alpha == 0, numbers == level)
+    assert set(np.unique(picture.alpha)) == {0, np.iinfo(picture.alpha.dtype).max}
+    white = np.asarray(to_rgb(open_picture(io.BytesIO(content))))[numbers == level]
+    assert white.min() == 255
+
+
+def test_a_tiff_that_pillow_does_not_know_keeps_orientation_resolution_and_profile(tmp_path: Path) -> None:
+    content = tiff(
+        np.dstack([levels(10)] * 3),
+        bitspersample=10,
+        photometric="rgb",
+        resolution=(300, 200),
+        resolutionunit="INCH",
+        iccprofile=icc_profile(ADOBE_RGB, 2.2),
+        extratags=[(274, 3, 1, 6, True), (271, 2, 0, "Maker", True)],
+    )
+    picture = read_picture(io.BytesIO(content))
+    assert picture.size == (48, 64)
+    assert picture.dpi == (200, 300)
+    assert picture.has_profile
+    assert picture.exif is not None
+    assert b"Maker" in picture.exif
+    assert open_picture(io.BytesIO(content)).size == (48, 64)

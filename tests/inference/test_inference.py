@@ -231,7 +231,7 @@ def test_out_of_memory_tries_fewer_and_then_says_so(
     assert all(np.array_equal(each, expected) for each in results)
     assert "trying fewer" in caplog.text
     enough = 0
-    with pytest.raises(PictureError, match="not enough memory to colour it at resolution=64: give a smaller one"):
+    with pytest.raises(PictureError, match="too large for the memory at resolution=64"):
         colorize(PHOTO)
 
 
@@ -253,7 +253,7 @@ def test_out_of_memory_on_a_device_goes_on_with_the_cpu(
     with caplog.at_level(logging.WARNING):
         assert np.array_equal(colorize(PHOTO), painter()(PHOTO))
     assert calls == ["meta", "cpu"]
-    assert "meta has not enough memory: going on with the CPU" in caplog.text
+    assert "meta is out of memory: falling back to the CPU" in caplog.text
 
 
 def test_other_errors_of_the_network_are_not_taken_for_a_lack_of_memory(monkeypatch: pytest.MonkeyPatch) -> None:

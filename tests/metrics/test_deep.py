@@ -112,7 +112,7 @@ def test_files_that_can_t_be_used(tmp_path: Path, alexnet: Path) -> None:
         assert not isinstance(error.value, UnavailableError)
     for name, message in (
         ("nowhere.pth", "does not exist"),
-        ("text.pth", "can't be read"),
+        ("text.pth", "is corrupt"),
         ("part.pth", "does not fit"),
     ):
         with pytest.raises(ConfigError, match=f"fid_weights={tmp_path / name}.*{message}") as error:

@@ -1,0 +1,113 @@
+"""What made a coloured picture: the hash of its source, the hash of the network, and the options that have a say.
+
+It is one line inside the file (see `colorization.imagefiles.provenance`), so that it comes along when files are moved,
+is there exactly when the picture is, and needs no agreement between processes that write into one folder.
+"""
+
+import hashlib
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+import colorization
+from colorization.errors import PictureError
+from colorization.inference.colorizer import Colorizer
+from colorization.runtime.files import open_regular
+
+# A longer hash would only make lines longer: two of a billion files have the same one with a chance of 10^-21.
+_DIGITS = 32
+_LINE = re.compile(r"colorization \S+ source=([0-9a-f]+) network=([0-9a-f]+)((?: \w+=\S+)*)")
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """What a picture was made from, and by what.
+
+    Attributes:
+        source: hash of the file that was coloured.
+        network: hash of the network.
+        options: those that change pixels, by name, as text.
+    """
+
+    source: str
+    network: str
+    options: dict[str, str]
+
+    def __str__(self) -> str:
+        """The line that goes into the picture."""
+        options = "".join(f" {key}={value}" for key, value in self.options.items())
+        return f"colorization {colorization.__version__} source={self.source} network={self.network}{options}"
+
+    @classmethod
+    def parse(cls, line: str | None) -> "Provenance | None":
+        """What a line says; None if it is none of this project."""
+        found = _LINE.search(line or "")
+        if found is None:
+            return None
+        options = dict(pair.split("=", 1) for pair in found[3].split())
+        return cls(found[1], found[2], options)
+
+    def difference(self, other: "Provenance | None") -> str | None:
+        """How a picture that is there, with `other` in it, was made in another way than with this; None: it was not."""
+        if other is None:
+            return "does not say what it was made from"
+        if self.source != other.source:
+            return "was made from another picture"
+        if self.network != other.network:
+            return "was made by another network"
+        for key in self.options | other.options:
+            now, before = self.options.get(key, "null"), other.options.get(key, "null")
+            if now != before:
+                return f"was made with {key}={before} instead of {now}"
+        return None
+
+
+class Maker:
+    """Makes the provenance of what a colorizer colours.
+
+    Args:
+        colorizer: what colours.
+        quality: of lossy formats, if it is not their default.
+    """
+
+    def __init__(self, colorizer: Colorizer, quality: int | None = None) -> None:
+        self.network = network_hash(colorizer)
+        objective = colorizer.objective
+        options = {
+            "resolution": colorizer.resolution,
+            "saturation": float(colorizer.saturation),
+            "temperature": objective.temperature,
+            "vividness": objective.vividness,
+            "quality": quality,
+        }
+        self.options = {key: f"{value:g}" for key, value in options.items() if value is not None}
+
+    def provenance(self, source: Path) -> Provenance:
+        """What is to be said of a picture that is made from this file.
+
+        Raises:
+            PictureError: it can't be read.
+        """
+        try:
+            with open_regular(source) as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            raise PictureError(f"can't be read: {error.strerror or error}") from error
+        return Provenance(digest[:_DIGITS], self.network, self.options)
+
+
+@torch.inference_mode()
+def network_hash(colorizer: Colorizer) -> str:
+    """A hash of a network and its objective: of their classes and all weights, whatever file they came from."""
+    digest = hashlib.sha256()
+    parts: list[nn.Module] = [colorizer.network, colorizer.objective]
+    for module in parts:
+        digest.update(f"{type(module).__qualname__}\n".encode())
+        for name, tensor in sorted(module.state_dict().items()):
+            digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+            if tensor.numel():
+                digest.update(tensor.cpu().reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()[:_DIGITS]

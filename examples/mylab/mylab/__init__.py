@@ -1,0 +1,1 @@
+"""Networks of my lab for colorization."""
