@@ -71,7 +71,7 @@ def test_what_is_not_there_gets_one_sentence(colorizer: Colorizer, hub: StandIn,
     with pytest.raises(CheckpointError, match="neither a folder nor user/name"):
         Colorizer.from_pretrained("nothing")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(CheckpointError, match=r"holds no model\.safetensors"):
+    with pytest.raises(CheckpointError, match=r"has no model\.safetensors"):
         Colorizer.from_pretrained(tmp_path / "empty")
     with pytest.raises(ConfigError, match="give user/name"):
         colorizer.push_to_hub("mine")

@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from colorization.data import prepare
 from colorization.data.folder import FolderDataModule
 from colorization.data.tars.index import Manifest, file_sha256
 from colorization.data.tars.photos import ShardsDataModule
+from colorization.errors import DataError
 from colorization.imagefiles import to_rgb
 from tests.helpers.photos import make_folder, make_photo
 from tests.helpers.pictures import TURNS
@@ -120,7 +120,7 @@ def test_train_val_and_test_folders_stay_the_splits(tmp_path: Path, run_script: 
     lengths = [len(data.photos(split) or ()) for split in ("train", "val", "test", "all")]
     assert lengths == [4, 3, 2, 9]
     assert data.own_test_split() == "test"
-    assert 'elsewhere/photo 0.png,"lies in none of the folders' in Path("out/left_out.csv").read_text()
+    assert 'elsewhere/photo 0.png,"is in none of the folders' in Path("out/left_out.csv").read_text()
 
 
 def test_names_that_would_be_the_same_and_odd_ones(tmp_path: Path, run_script: RunScript) -> None:
@@ -174,7 +174,7 @@ def test_a_stopped_run_goes_on_where_it_was(many: Path, tmp_path: Path, run_scri
     kept = {path: path.stat().st_mtime_ns for path in out.glob("[!.]*.tar")}
     assert len(kept) == 2
     assert all(path.read_bytes() == (tmp_path / "whole" / path.name).read_bytes() for path in kept)
-    with pytest.raises(prepare.DataError, match="is not finished"):
+    with pytest.raises(DataError, match="is not finished"):
         ShardsDataModule(str(out), size=32, batch_size=2).photos("all")
     run_script(PREPARE, str(many), "out", "photos_per_shard=5", "num_workers=0")
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
