@@ -6,10 +6,10 @@ import resource
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 
@@ -26,8 +26,8 @@ class Outcome:
     Attributes:
         ended: `returned`, `raised NAME`, `killed by SIGNAL`, or `out of memory`.
         said: what it returned or raised, as text.
-        seconds: how long it took.
-        memory: the bytes that its memory grew by at most.
+        seconds: of the processor that it took.
+        memory: the bytes that the process had grown by at most, since its first case.
         touched: files that were opened and other things outside of the process, by the names of Python's audit events.
     """
 
@@ -44,36 +44,65 @@ def limited(action: Callable[[], Any], memory: int = MEMORY, seconds: int = SECO
     Args:
         action: returns anything; its text is what counts.
         memory: the bytes that it may take.
-        seconds: how long it may take.
+        seconds: of the processor that it may take.
     """
+    return next(limited_each(lambda _: action(), [0], memory, seconds))[1]
+
+
+def limited_each(
+    action: Callable[[int], Any], cases: Sequence[int], memory: int = MEMORY, seconds: int = SECONDS
+) -> Iterator[tuple[int, Outcome]]:
+    """Does something with each case in a copy of this process; a case that ends the copy does not end the others.
+
+    Args:
+        action: is given a case, and returns anything; its text is what counts.
+        cases: any numbers.
+        memory: the bytes that the copy may take.
+        seconds: of the processor that each case may take.
+    """
+    left = list(cases)
+    while left:
+        for case, outcome in _copy(action, tuple(left), memory, seconds):
+            yield case, outcome
+            left.remove(case)
+
+
+def _copy(
+    action: Callable[[int], Any], cases: Sequence[int], memory: int, seconds: int
+) -> Iterator[tuple[int, Outcome]]:
+    """The outcomes of cases in one process, up to the first that ends it."""
     reader, writer = os.pipe()
-    began = time.monotonic()
     child = os.fork()
     if child == 0:
         try:
             os.close(reader)
-            outcome = _inside(action, memory, seconds)
             with os.fdopen(writer, "wb") as pipe:
-                pickle.dump(outcome, pipe)
+                _work(action, cases, memory, seconds, pipe)
         finally:
             os._exit(0)
     os.close(writer)
+    done = 0
     with os.fdopen(reader, "rb") as pipe:
-        sent = pipe.read()
+        for case in cases:
+            try:
+                outcome = pickle.load(pipe)
+            except EOFError:
+                break
+            assert isinstance(outcome, Outcome)
+            yield case, outcome
+            done += 1
     _, status = os.waitpid(child, 0)
-    if not sent:
-        return Outcome(f"killed by {signal.Signals(os.WTERMSIG(status)).name}", "", time.monotonic() - began)
-    outcome = pickle.loads(sent)
-    assert isinstance(outcome, Outcome)
-    return outcome
+    if done < len(cases):
+        ended = f"killed by {signal.Signals(os.WTERMSIG(status)).name}" if os.WIFSIGNALED(status) else "vanished"
+        yield cases[done], Outcome(ended, "")
 
 
-def _inside(action: Callable[[], Any], memory: int, seconds: int) -> Outcome:
+def _work(action: Callable[[int], Any], cases: Sequence[int], memory: int, seconds: int, pipe: BinaryIO) -> None:
     torch.set_num_threads(1)  # threads of the parent are not here
     before = _now("VmSize")
     resource.setrlimit(resource.RLIMIT_AS, (before + memory, before + memory))
-    signal.signal(signal.SIGALRM, signal.SIG_DFL)
-    signal.alarm(seconds)
+    for number in (signal.SIGALRM, signal.SIGPROF):
+        signal.signal(number, signal.SIG_DFL)
     touched: list[tuple[str, str]] = []
 
     def note(event: str, arguments: tuple[Any, ...]) -> None:
@@ -81,17 +110,23 @@ def _inside(action: Callable[[], Any], memory: int, seconds: int) -> Outcome:
             touched.append((event, str(arguments[0] if arguments else "")))
 
     sys.addaudithook(note)
-    began = time.monotonic()
-    try:
-        ended, said = "returned", str(action())
-    except BaseException as error:
-        ended, said = f"raised {type(error).__name__}", str(error)
-    took = time.monotonic() - began
-    signal.alarm(0)
-    if any(word in f"{ended} {said}" for word in _REFUSED_MEMORY):
-        ended = "out of memory"
-    grown = _now("VmPeak") - before
-    return Outcome(ended, said, took, grown, touched[:])
+    for case in cases:
+        touched.clear()
+        # Seconds of the processor, because other programs may want it as well; a case that only waits ends, too.
+        signal.setitimer(signal.ITIMER_PROF, seconds)
+        signal.alarm(20 * seconds)
+        began = time.process_time()
+        try:
+            ended, said = "returned", str(action(case))
+        except BaseException as error:
+            ended, said = f"raised {type(error).__name__}", str(error)
+        took = time.process_time() - began
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.alarm(0)
+        if any(word in f"{ended} {said}" for word in _REFUSED_MEMORY):
+            ended = "out of memory"
+        pickle.dump(Outcome(ended, said, took, _now("VmPeak") - before, touched[:]), pipe)
+        pipe.flush()
 
 
 # Audit events of files that are opened, changed or removed, and of programs that are run.
