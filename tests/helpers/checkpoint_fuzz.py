@@ -207,7 +207,7 @@ def _other_program(chance: random.Random) -> bytes:
             case "move":
                 moved = program[at : at + 30]
                 del program[at : at + 30]
-                place = chance.randrange(1, len(program))
+                place = chance.randrange(len(program) + 1)
                 program[place:place] = moved
         if len(program) < 3:
             break
@@ -263,8 +263,9 @@ def _other_values(chance: random.Random) -> bytes:
         changed[key] = copy.deepcopy(changed[key])
     deepest = 0
     for _ in range(chance.choice([1, 1, 2, 4])):
-        root: Any = changed if chance.random() < 0.15 else changed[ENTRY]["config"]
-        places = list(_places(root))
+        entry = changed.get(ENTRY)
+        config = entry.get("config") if isinstance(entry, dict) else None
+        places = list(_places(changed if chance.random() < 0.15 else config)) or list(_places(changed))
         within, key = chance.choice(places)
         value = copy.deepcopy(chance.choice(_VALUES))
         levels = chance.choice([0, 0, 0, 0, 1, 2, 40])
@@ -274,8 +275,8 @@ def _other_values(chance: random.Random) -> bytes:
         options = ["_target_", "_partial_", "weights", "pretrained", "terms", "new", "width", "name", 7]
         if isinstance(within, dict) and chance.random() < 0.3:
             key = chance.choice(options)
-        if chance.random() < 0.1:
-            del within[key if key in within or isinstance(within, list) else next(iter(within))]
+        if chance.random() < 0.1 and isinstance(within, dict):
+            within.pop(key, None)
         else:
             within[key] = value
     if chance.random() < 0.2 and deepest < 40:  # JSON would write what is shared again and again
@@ -285,12 +286,13 @@ def _other_values(chance: random.Random) -> bytes:
     return buffer.getvalue()
 
 
-def _places(value: Any) -> Iterator[tuple[Any, Any]]:
-    """All containers with their keys, down to the leaves; tensors are left alone."""
+def _places(value: Any, deepest: int = 8) -> Iterator[tuple[Any, Any]]:
+    """Containers with their keys, down to the leaves of what was not made deep; tensors are left alone."""
     for key, below in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
         if key != "state_dict":
             yield value, key
-            yield from _places(below)
+            if deepest:
+                yield from _places(below, deepest - 1)
 
 
 def _as_safetensors(checkpoint: dict[str, Any]) -> bytes:

@@ -25,6 +25,9 @@ _KEY_LENGTH = 32
 _SHARD = re.compile(rf"[0-9a-f]{{{_KEY_LENGTH}}}\.tar")
 _PART = re.compile(rf"([0-9a-f]{{{_KEY_LENGTH}}})\.([0-9]+)\.part")
 
+# How much room a shard of unknown size takes at a time.
+_STEP = 64 * 2**20
+
 _T = TypeVar("_T")
 
 
@@ -51,7 +54,7 @@ class RemoteShard:
 
 
 class _Part(NamedTuple):
-    """A shard that is being fetched, and its final size in bytes."""
+    """A shard that is being fetched, and its final size in bytes; if that is unknown, its size so far."""
 
     key: str
     size: int
@@ -113,15 +116,39 @@ class ShardCache:
             ) from error
 
     def _fetch(self, shard: RemoteShard, path: Path) -> None:
+        if shard.size is not None:
+            self._check_fits(shard, shard.size)
         part = self._make_room(shard)
+        reserved = 0
+
+        def grow(size: int) -> None:
+            """Reserves room for a shard of unknown size while it comes."""
+            nonlocal reserved
+            if shard.size is not None:
+                if size > shard.size:
+                    raise DamagedError(f"more than its {shard.size} bytes came")
+                return
+            self._check_fits(shard, size)
+            if size > reserved:
+                reserved = size + _STEP
+                with self._lock("room"):
+                    self._evict(reserved - part.stat().st_size)
+
         try:
-            remote.fetch(shard.address, part, lambda file: _check(file, shard))
+            remote.fetch(shard.address, part, lambda file: _check(file, shard), grow)
             _note_use(part)
             part.replace(path)
         except FileNotFoundError as error:
             raise missing(shard.address) from error
         finally:
             part.unlink(missing_ok=True)
+
+    def _check_fits(self, shard: RemoteShard, size: int) -> None:
+        if size > self.most_bytes:
+            raise DataError(
+                f"{shard.address} has {'' if shard.size else 'more than '}{size / 1e9:.3g} GB, and "
+                f"data.cache_gb={self.most_bytes / 1e9:g}: give data.cache_gb more than that"
+            )
 
     def knows(self, shard: RemoteShard) -> bool:
         """Whether `kept` has a cached result for this shard."""
@@ -172,15 +199,19 @@ class ShardCache:
         size = shard.size or 0
         with self._lock("room"):
             self._remove_stale(shard.key)
-            kept = sorted(((status.st_mtime_ns, status.st_size, path) for path, status in self._shards()), reverse=True)
-            total = size + sum(bytes_ for _, bytes_, _ in kept) + sum(part.size for part in self._parts())
-            while kept and total > self.most_bytes:
-                _, bytes_, path = kept.pop()
-                path.unlink(missing_ok=True)
-                total -= bytes_
+            self._evict(size)
             path = self.folder / f"{shard.key}.{size}.part"
             path.touch()
             return path
+
+    def _evict(self, size: int) -> None:
+        """Evicts shards, the least recently used first, until there is room for so many bytes more."""
+        kept = sorted(((status.st_mtime_ns, status.st_size, path) for path, status in self._shards()), reverse=True)
+        total = size + sum(bytes_ for _, bytes_, _ in kept) + sum(part.size for part in self._parts())
+        while kept and total > self.most_bytes:
+            _, bytes_, path = kept.pop()
+            path.unlink(missing_ok=True)
+            total -= bytes_
 
     def _shards(self) -> Iterator[tuple[Path, os.stat_result]]:
         for path in self.folder.iterdir():
@@ -191,7 +222,8 @@ class ShardCache:
     def _parts(self) -> Iterator[_Part]:
         for path in self.folder.iterdir():
             if match := _PART.fullmatch(path.name):
-                yield _Part(match[1], int(match[2]), path)
+                with suppress(FileNotFoundError):
+                    yield _Part(match[1], max(int(match[2]), path.stat().st_size), path)
 
     def _remove_stale(self, own: str) -> None:
         """Removes leftovers of killed processes."""

@@ -20,6 +20,8 @@ from colorization.runtime.console import tracked
 
 # Concurrent requests while shards are listed.
 _REQUESTS = 8
+# How large a manifest and its index may be in a store: enough for 50,000 shards, and for 20 million photos.
+_MOST_BYTES = {MANIFEST: 16 * 2**20, INDEX: 2**30}
 # Stores' keys for the version of a file, the most reliable first.
 _VERSIONS = ("ETag", "etag", "md5Hash", "content_md5", "Last-Modified", "LastModified", "updated", "mtime", "created")
 
@@ -175,7 +177,7 @@ def _described(folder: str) -> tuple[Manifest, ShardIndex] | None:
 
 def _contents(folder: str, name: str) -> bytes:
     if is_address(folder):
-        return remote.read(joined(folder, name))
+        return remote.read(joined(folder, name), _MOST_BYTES[name])
     try:
         return Path(folder, name).read_bytes()
     except (FileNotFoundError, NotADirectoryError):

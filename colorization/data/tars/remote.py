@@ -1,24 +1,29 @@
 """Shards at URLs: on a web server, or in any store that fsspec supports."""
 
 import errno
+import html
 import re
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urljoin
 
 import aiohttp
 import fsspec
+from fsspec.callbacks import Callback
 
+from colorization.data.tars.transfer import ANSWER, TIMEOUTS, CompressedError, is_web, receive
 from colorization.errors import DataError, first_line
 
 # Delays between retries, in seconds.
 WAITS = (1.0, 4.0)
-# Timeouts of a silent server, in seconds. The total time of a download is not limited.
-_PATIENCE = aiohttp.ClientTimeout(total=None, sock_connect=15, sock_read=60)
+# The largest directory listing of a web server, in bytes: some 100,000 names.
+_MOST_LISTING = 16 * 2**20
 
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+(://|::)")
 _SCHEMES = re.compile(r"^[A-Za-z0-9+.:-]+://")
+_LINK = re.compile(r"""href\s*=\s*["']?([^"'\s>]+)""", re.IGNORECASE)
 _T = TypeVar("_T")
 
 
@@ -46,14 +51,30 @@ def joined(folder: str, name: str) -> str:
     return f"{folder.rstrip('/')}/{name}"
 
 
-def read(address: str) -> bytes:
+def read(address: str, most: int) -> bytes:
     """The contents of a small file.
+
+    Args:
+        address: its URL.
+        most: how many bytes it may have.
 
     Raises:
         FileNotFoundError: it does not exist, or is not public.
-        DataError: the store can't be reached.
+        DataError: the store can't be reached, or the file is larger.
     """
-    return _persist(address, lambda store, path: store.cat_file(path))
+    return _persist(address, lambda store, path: _contents(store, path, most))
+
+
+def _contents(store: fsspec.AbstractFileSystem, path: str, most: int) -> bytes:
+    whole = bytearray()
+
+    def write(piece: bytes) -> None:
+        whole.extend(piece)
+        if len(whole) > most:
+            raise DataError(f"{path} is refused: it has more than {most / 2**20:.3g} MB")
+
+    receive(store, path, write)
+    return bytes(whole)
 
 
 def details(address: str) -> dict[str, Any]:
@@ -63,7 +84,7 @@ def details(address: str) -> dict[str, Any]:
         FileNotFoundError: there is no such file.
         DataError: the store can't be reached.
     """
-    return _persist(address, lambda store, path: store.info(path))
+    return _persist(address, lambda store, path: store.info(path, **({"timeout": ANSWER} if is_web(store) else {})))
 
 
 def list_tars(folder: str) -> list[str]:
@@ -75,7 +96,13 @@ def list_tars(folder: str) -> list[str]:
     """
 
     def names(store: fsspec.AbstractFileSystem, path: str) -> list[str]:
-        listed = store.ls(path, detail=False, refresh=True)
+        if is_web(store):
+            page = _contents(store, path, _MOST_LISTING).decode(errors="replace")
+            listed = [
+                urljoin(f"{path.rstrip('/')}/", html.unescape(link)) for link in dict.fromkeys(_LINK.findall(page))
+            ]
+        else:
+            listed = store.ls(path, detail=False, refresh=True)
         # A web page may link to other folders. A store may have several names, but lists only one of them.
         here = (name.rpartition("/") for name in listed if name.endswith(".tar"))
         return sorted(joined(folder, name) for where, _, name in here if where == path.rstrip("/"))
@@ -83,13 +110,14 @@ def list_tars(folder: str) -> list[str]:
     return _persist(folder, names)
 
 
-def fetch(address: str, target: Path, check: Callable[[Path], None]) -> None:
+def fetch(address: str, target: Path, check: Callable[[Path], None], grow: Callable[[int], None]) -> None:
     """Copies a file from a store to this machine.
 
     Args:
         address: its URL.
         target: the local file, which is overwritten.
         check: raises `DamagedError` if the local file is corrupt.
+        grow: is told before bytes are written how many they are with those before; what it raises ends the transfer.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -98,7 +126,11 @@ def fetch(address: str, target: Path, check: Callable[[Path], None]) -> None:
 
     def copy(store: fsspec.AbstractFileSystem, path: str) -> None:
         try:
-            store.get_file(path, str(target))
+            if is_web(store):
+                with target.open("wb") as file:
+                    receive(store, path, lambda piece: (grow(file.tell() + len(piece)), file.write(piece)))
+            else:
+                store.get_file(path, str(target), callback=_Growing(grow))
         except OSError as error:
             if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
                 raise
@@ -110,12 +142,27 @@ def fetch(address: str, target: Path, check: Callable[[Path], None]) -> None:
     _persist(address, copy)
 
 
+class _Growing(Callback):
+    """Tells how many bytes of a file have come.
+
+    Args:
+        grow: see `fetch`.
+    """
+
+    def __init__(self, grow: Callable[[int], None]) -> None:
+        super().__init__()
+        self.grow = grow
+
+    def call(self, *_: Any, **__: Any) -> None:
+        self.grow(int(self.value))
+
+
 def _persist(address: str, action: Callable[[fsspec.AbstractFileSystem, str], _T]) -> _T:
     """Runs an action on a store, with retries.
 
     The store is opened again each time: fsspec's stores do not survive a fork.
     """
-    options = {"timeout": _PATIENCE} if address.startswith(("http://", "https://")) else {}
+    options = {"timeout": TIMEOUTS} if address.startswith(("http://", "https://")) else {}
     try:
         store, path = fsspec.url_to_fs(address, **options)
     except ImportError as error:
@@ -131,12 +178,24 @@ def _persist(address: str, action: Callable[[fsspec.AbstractFileSystem, str], _T
         except DataError:
             raise
         except Exception as error:  # each store raises its own exceptions
+            if refused := _refusal(error):
+                raise DataError(f"{address} is refused: {refused}; give the URL of the file itself") from error
             if _is_missing(error):
                 raise FileNotFoundError(address) from error
             if wait is None:
                 raise DataError(_sentence(address, error)) from error
             time.sleep(wait)
     raise AssertionError
+
+
+def _refusal(error: Exception) -> str | None:
+    """Why what a web server does is refused for good; None if another try may help."""
+    for reason in (error, error.__cause__):
+        if isinstance(reason, aiohttp.NonHttpUrlClientError | aiohttp.InvalidUrlClientError):
+            return f"its server redirects to {str(reason)[:200]}, and only https:// and http:// are followed"
+        if isinstance(reason, CompressedError):
+            return f"{reason}, and shards, manifests and listings are fetched as they are"
+    return None
 
 
 def _is_missing(error: Exception) -> bool:

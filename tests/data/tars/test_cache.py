@@ -106,7 +106,7 @@ def test_the_shards_read_longest_ago_go_first(shards: Path, web: Web) -> None:
 
 def test_who_is_reading_is_not_disturbed(shards: Path, web: Web) -> None:
     a, b = (remote(web, path.name, path) for path in sorted(shards.glob("train*"))[:2])
-    cache = ShardCache(Path("cache"), 1)
+    cache = ShardCache(Path("cache"), max(a.size or 0, b.size or 0))
     with cache.opened(a) as file, cache.opened(b):
         assert not (Path("cache") / f"{a.key}.tar").exists()
         assert len(file.read()) == a.size
