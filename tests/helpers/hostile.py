@@ -76,7 +76,7 @@ GROWING: dict[str, bytes] = {
     + (300_000).to_bytes(4, "little")
     + "ü".encode() * 150_000
     + b"X\x08\x00\x00\x00punycode\x86R",
-    "lists that share themselves": b"]q\x01" + b"".join(b"](h%ch%ceq%c" % (n, n, n + 1) for n in range(1, 61)),
+    "pairs that share themselves": b"]q\x01" + b"".join(b"h%c\x86q%c" % (n, n + 1) for n in range(1, 61)),
     "a list that holds itself": b"]q\x01h\x01a",
     "a tensor of 400 GB": name("torch", "FloatTensor") + whole_number(10**11) + b"\x85R",
     "a stride of 0": tensor((2**40,), (0,)),
