@@ -66,7 +66,7 @@ def read_pickle(stream: BinaryIO, open_storage: OpenStorage) -> Any:
     """
     stack: list[Any] = []
     marks: list[int] = []
-    memo: dict[int, Any] = {}
+    memo: dict[Any, Any] = {}
     for count, (instruction, argument, _) in enumerate(pickletools.genops(stream)):
         if count >= MOST_INSTRUCTIONS:
             raise RefusedError(f"it has more than {MOST_INSTRUCTIONS:,} instructions")
@@ -104,7 +104,7 @@ def read_pickle(stream: BinaryIO, open_storage: OpenStorage) -> Any:
             case "SETITEMS":
                 _set_items(stack, marks.pop())
             case "GLOBAL":
-                stack.append(_known(argument))
+                stack.append(_known(str(argument)))
             case "REDUCE":
                 _replace(stack, len(stack) - 2, lambda pair: _call(*pair))
             case "BUILD":

@@ -5,7 +5,7 @@ are read with `pickles`, and never use more memory than their size.
 import io
 import zipfile
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any, BinaryIO, cast
 
 import torch
 
@@ -116,7 +116,7 @@ def read_legacy(path: Path) -> Any:
         raise RefusedError("it has tensors in the wrong place")
 
     with path.open("rb") as file:
-        pickles = _ShortReads(file)
+        pickles = cast(BinaryIO, _ShortReads(file))
         file.seek(len(LEGACY_START))
         if read_pickle(pickles, refuse) != _LEGACY_PROTOCOL or not read_pickle(pickles, refuse)["little_endian"]:
             raise RefusedError("it is not little-endian, or of an unknown version of PyTorch")
@@ -129,16 +129,18 @@ def read_legacy(path: Path) -> Any:
     return value
 
 
-def _fill(memory: torch.UntypedStorage, file: BinaryIO) -> torch.UntypedStorage:
+def _fill(memory: torch.UntypedStorage, file: IO[bytes]) -> torch.UntypedStorage:
     """Fills memory with the next bytes of a file.
 
     Raises:
         EOFError: the file is too short.
     """
-    view = memoryview(torch.empty(0, dtype=torch.uint8).set_(memory).numpy())
+    view = memoryview(torch.empty(0, dtype=torch.uint8).set_(memory).numpy())  # type: ignore[arg-type]
     filled = 0
     while filled < len(view):
-        count = file.readinto(view[filled : filled + _CHUNK])
+        count = file.readinto(  # type: ignore[attr-defined]
+            view[filled : filled + _CHUNK]
+        )
         if not count:
             raise EOFError("the file is truncated")
         filled += count

@@ -272,7 +272,7 @@ def _other_values(chance: random.Random) -> bytes:
         deepest = max(deepest, levels)
         for _ in range(levels):
             value = chance.choice([[value], {"a": value}, [value, value]])
-        options = ["_target_", "_partial_", "weights", "pretrained", "terms", "new", "width", "name", 7]
+        options: list[Any] = ["_target_", "_partial_", "weights", "pretrained", "terms", "new", "width", "name", 7]
         if isinstance(within, dict) and chance.random() < 0.3:
             key = chance.choice(options)
         if chance.random() < 0.1 and isinstance(within, dict):

@@ -128,7 +128,12 @@ def fetch(address: str, target: Path, check: Callable[[Path], None], grow: Calla
         try:
             if is_web(store):
                 with target.open("wb") as file:
-                    receive(store, path, lambda piece: (grow(file.tell() + len(piece)), file.write(piece)))
+
+                    def write(piece: bytes) -> None:
+                        grow(file.tell() + len(piece))
+                        file.write(piece)
+
+                    receive(store, path, write)
             else:
                 store.get_file(path, str(target), callback=_Growing(grow))
         except OSError as error:
