@@ -1,6 +1,7 @@
 """One sentence for a user's mistake: what is wrong, where, and what to type. Does not import PyTorch."""
 
 import difflib
+import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -22,7 +23,25 @@ _PLUGINS = {
     "hydra/launcher/submitit_slurm": "submitit",
     "hydra/launcher/submitit_local": "submitit",
 }
-SWEEPS = {f"sweep={preset}" for preset in ("optuna", "joblib", "submitit")}
+SWEEPS = frozenset(f"sweep={preset}" for preset in ("optuna", "joblib", "submitit"))
+# Keys that a choice brings, the words of a command line that make it, and what to say without them.
+_OF_A_CHOICE = (
+    (
+        "sweep",
+        frozenset[str](),
+        "takes optuna, joblib or submitit and has no keys; for a sweep of W&B, type wandb sweep conf/sweep/wandb.yaml",
+    ),
+    (
+        "data.root",
+        frozenset[str](),
+        "belongs to data=folder, data=shards and data=torchvision: choose one of them, too",
+    ),
+    (
+        r"hydra\.(launcher|sweeper)\..+",
+        SWEEPS,
+        "belongs to a sweep: give sweep=joblib, submitit or optuna, too",
+    ),
+)
 # Names of options in other projects, by their names here.
 _ELSEWHERE = {
     "batch_size": ("batch", "batchsize", "bs"),
@@ -90,15 +109,9 @@ def explain(error: BaseException) -> str:
         if isinstance(cause, ConfigKeyError | ConfigAttributeError) and cause.full_key:
             parent = cause.parent_node
             valid = [str(key) for key in parent] if isinstance(parent, DictConfig) else []
-            if cause.full_key == "sweep":
-                return (
-                    "sweep takes optuna, joblib or submitit and has no keys; for a sweep of W&B, type "
-                    "wandb sweep conf/sweep/wandb.yaml"
-                )
-            if cause.full_key == "data.root":
-                return "data.root belongs to data=folder, data=shards and data=torchvision: choose one of them, too"
-            if cause.full_key.startswith(("hydra.launcher.", "hydra.sweeper.")) and not SWEEPS & set(sys.argv):
-                return f"{cause.full_key} belongs to a sweep: give sweep=joblib, submitit or optuna, too"
+            for keys, is_chosen, sentence in _OF_A_CHOICE:
+                if re.fullmatch(keys, cause.full_key) and not is_chosen & set(sys.argv):
+                    return f"{cause.full_key} {sentence}"
             everywhere = options_of(root_of(parent)) if isinstance(parent, DictConfig) else {}
             is_typo = bool(difflib.get_close_matches(str(cause.key), valid, cutoff=0.8)) or same_option(
                 str(cause.key), everywhere

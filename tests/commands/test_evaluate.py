@@ -15,8 +15,8 @@ import torchvision
 from PIL import Image
 from skimage.metrics import peak_signal_noise_ratio
 
-from colorization.commands.evaluate import choose_split
 from colorization.errors import ConfigError
+from colorization.evaluation.choices import choose_split
 from colorization.evaluation.scoring import choose_extremes, distinct_labels
 from colorization.metrics.scores import METRICS
 from tests.helpers.photos import make_photo
