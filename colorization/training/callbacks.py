@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning.callbacks import RichProgressBar
 from pytorch_lightning.loggers import TensorBoardLogger, WandbLogger
 from pytorch_lightning.trainer.states import TrainerFn
 from torch import Tensor
@@ -76,6 +77,18 @@ class PanelWriter(Callback):
 def step_of(trainer: Trainer) -> int:
     """The step with which Lightning logs a validation: that of the last batch, counted from 0."""
     return max(trainer.global_step - 1, 0)
+
+
+class ProgressBar(RichProgressBar):
+    """Lightning's, with epochs counted from 1 and without the logger's version number."""
+
+    def get_metrics(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Any]:
+        return {key: value for key, value in super().get_metrics(trainer, pl_module).items() if key != "v_num"}
+
+    def _get_train_description(self, current_epoch: int) -> str:
+        epochs = self.trainer.max_epochs
+        described = f"Epoch {current_epoch + 1}{'' if epochs in (None, -1) else f'/{epochs}'}"
+        return described.ljust(len(self.validation_description))  # or the bar would jump at validations
 
 
 class Throughput(Callback):

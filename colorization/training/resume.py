@@ -73,7 +73,7 @@ def find_start(run: Path, config: Mapping[str, Any]) -> Start:
 @rank_zero_only
 def _announce(path: Path, checkpoint: Mapping[str, Any]) -> None:
     step, epoch = checkpoint["global_step"], checkpoint["epoch"]
-    console.print(f"Resuming from {path}, after step {step}, in epoch {epoch}", markup=False)
+    console.print(f"Resuming from {path}, after step {step}, epoch {epoch + 1}", markup=False)
 
 
 @rank_zero_only
@@ -239,8 +239,16 @@ def check_resumable(before: Mapping[str, Any], config: Mapping[str, Any], path: 
                 f"ckpt_path={path} was trained with {key}={old}, this run has {new}: repeat the command of that run "
                 "and add ckpt_path"
             )
-        warn(f"resumed with {key}={new}, the run was begun with {old}")
+        _warn_of_change(key, old, new)
         ignore += (key,)
+    # Photos may have moved, so that this is no difference between runs; but they may also be others.
+    roots = [node["data"].get("root") for node in (before, config)]
+    if roots[0] != roots[1]:
+        _warn_of_change("data.root", *roots)
+
+
+def _warn_of_change(key: str, old: Any, new: Any) -> None:
+    warn(f"resumed with {key}={new}, the run was begun with {old}")
 
 
 # What lies in the checkpoint, and can't be changed by an option: weights and the state of optimizer and schedule.

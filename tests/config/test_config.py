@@ -80,6 +80,7 @@ def test_help_and_cfg(run_script: RunScript, capfd: pytest.CaptureFixture[str], 
     printed = capfd.readouterr().out
     if flag == "--help":
         assert ("colorize" if script == "predict" else f"colorize-{script}") in printed
+        assert "_loading" not in printed
     else:
         assert "checkpoint: " in printed or "backbone:" in printed
 
@@ -116,7 +117,7 @@ def test_help_and_cfg(run_script: RunScript, capfd: pytest.CaptureFixture[str], 
         ("trainer.max_epoch=3", ["trainer.max_epoch", "did you mean max_epochs"]),
         ("optimizer.learning_rate=1", ["optimizer.learning_rate is not an option", "lr"]),
         ("data=folder", ["data.root is missing"]),
-        ("data=_loading", ["data names nothing to build"]),
+        ("data=_loading", ["data=_loading does not exist, valid are folder, sample, shards, torchvision"]),
         ("backbone._target_=os.system", ["is not an option of system"]),
         ("decoder._target_=torch.nn.Linear", ["decoder.width is not an option of Linear"]),
         ("data=folder data.root=a(1).jpg", ["data.root=a(1).jpg can't be read: write 'data.root=\"a(1).jpg\"'"]),
