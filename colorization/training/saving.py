@@ -16,14 +16,13 @@ from pytorch_lightning.utilities.rank_zero import rank_zero_only
 from torch import Tensor
 
 from colorization.checkpoints.network import read_checkpoint
+from colorization.checkpoints.newest import LAST
 from colorization.compat.lightning import request_stop
 from colorization.errors import ConfigError, TrainingError
 from colorization.runtime.console import warn
 from colorization.runtime.files import atomic_file, sweep
 from colorization.runtime.processes import STOP_SIGNALS
 
-# Their folder in that of a run, as conf/callbacks has it, and their names.
-CHECKPOINTS, LAST = "checkpoints", "last.ckpt"
 # Processes have to agree that the time has come, which makes them wait for each other.
 _STEPS_BETWEEN_AGREEMENTS = 10
 # A terminal and a launcher may both pass on the same Ctrl-C.
