@@ -115,7 +115,7 @@ def _named_scores(models: Any) -> dict[str, Tensor]:
     for path, score in models.items() if isinstance(models, dict) else ():
         name = re.split(r"[/\\]", str(path))[-1]
         is_score = isinstance(score, Tensor) and score.numel() == 1 and score.is_floating_point()
-        if re.fullmatch(r"[^.\0][^\0]*\.ckpt", name) and name not in (LAST, PREVIOUS) and is_score:
+        if re.fullmatch(r"[^.\0][^\0]*\.ckpt", name) and name != LAST and is_score:
             named[name] = score.reshape(())
     return named
 
