@@ -47,12 +47,14 @@ class Command:
         grammar: of its command line.
         close_sweep: `MODULE:FUNCTION`, called with a multirun's folder after its jobs, also if jobs failed; None: the
             first failed job ends the multirun.
+        completed_by: options for what has no default, so that messages know all names.
     """
 
     name: str
     run: str
     grammar: Grammar
     close_sweep: str | None = None
+    completed_by: tuple[str, ...] = ()
 
     def __call__(self) -> None:
         """Runs the command with `sys.argv`."""
@@ -74,7 +76,7 @@ class Command:
 
     def _options(self) -> dict[str, Any]:
         with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
-            return options_of(hydra.compose(self.name))
+            return options_of(hydra.compose(self.name, list(self.completed_by)))
 
     def _close(self, folder: Path) -> None:
         assert self.close_sweep is not None

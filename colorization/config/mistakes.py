@@ -97,6 +97,8 @@ def explain(error: BaseException) -> str:
                 )
             if cause.full_key == "data.root":
                 return "data.root belongs to data=folder, data=shards and data=torchvision: choose one of them, too"
+            if cause.full_key.startswith("data.") and isinstance(parent, DictConfig) and "_target_" not in parent:
+                return f"{cause.full_key} belongs to a source of photos: give one, such as data=folder data.root=PHOTOS"
             if cause.full_key.startswith(("hydra.launcher.", "hydra.sweeper.")) and not SWEEPS & set(sys.argv):
                 return f"{cause.full_key} belongs to a sweep: give sweep=joblib, submitit or optuna, too"
             everywhere = options_of(root_of(parent)) if isinstance(parent, DictConfig) else {}

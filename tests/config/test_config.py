@@ -177,6 +177,7 @@ def test_options_have_no_dashes_on_any_command(fails: Fails, command: str) -> No
 def test_the_other_commands_know_options_by_other_names(fails: Fails) -> None:
     assert "write data.batch_size=3" in fails("evaluate", "--bs", "3")
     assert "did you mean data.batch_size?" in fails("evaluate", "batch_size=3")
+    assert "data.batch_size belongs to a source of photos" in fails("evaluate", "data.batch_size=3")
     assert "write data.num_workers=3" in fails("audit", "--workers", "3")
     assert "did you mean data.num_workers?" in fails("audit", "workers=3")
 
@@ -193,7 +194,7 @@ def test_the_other_commands_know_options_by_other_names(fails: Fails) -> None:
         ("evaluate", ["--help"]),
         ("evaluate", ["batch_size=5"]),
         ("predict", ["--overwrite", "photo.jpg"]),
-        ("predict", ["photo.jpg"]),
+        ("predict", ["bs=3", "photo.jpg"]),
     ],
 )
 def test_help_and_typos_do_not_wait_for_pytorch(script: str, words: list[str]) -> None:

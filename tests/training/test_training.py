@@ -37,9 +37,9 @@ def test_the_closing_table_shows_gray_and_the_next_command(
     train_in(tmp_path / "run", photos)
     printed = capsys.readouterr().out
     for part in (
-        "PSNR",
-        "SSIM",
-        "Colourfulness",
+        "psnr (dB)",
+        "ssim",
+        "colorfulness_difference",
         "all gray",
         "best.ckpt",
         "panels",
