@@ -22,8 +22,10 @@ from omegaconf import DictConfig
 
 import colorization
 from colorization.commands.arguments import Grammar
+from colorization.commands.folders import no_empty_folder
 from colorization.config.mistakes import SWEEPS, check_composed, one_sentence, options_of, sentence_of_mistake
 from colorization.config.resolvers import register
+from colorization.runtime.tracebacks import show_short_tracebacks
 from colorization.sweeps.jobs import attempt, closing
 
 # In the wheel conf/ is colorization.conf; in a checkout it lies beside the package.
@@ -45,17 +47,21 @@ class Command:
         grammar: of its command line.
         close_sweep: `MODULE:FUNCTION`, called with a multirun's folder after its jobs, also if jobs failed; None: the
             first failed job ends the multirun.
+        completed_by: options for what has no default, so that messages know all names.
     """
 
     name: str
     run: str
     grammar: Grammar
     close_sweep: str | None = None
+    completed_by: tuple[str, ...] = ()
 
     def __call__(self) -> None:
         """Runs the command with `sys.argv`."""
         _quiet()
         asked_for_traceback = os.environ.get(_FULL_ERROR, "0") not in ("", "0")
+        if not asked_for_traceback:
+            show_short_tracebacks(f"Lines of libraries are left out: {_FULL_ERROR}=1 shows them.")
         # Makes Hydra raise its exceptions instead of printing them.
         with _environment(_FULL_ERROR, "1"), one_sentence(asked_for_traceback):
             if "--version" in sys.argv[1:]:
@@ -70,7 +76,7 @@ class Command:
 
     def _options(self) -> dict[str, Any]:
         with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
-            return options_of(hydra.compose(self.name))
+            return options_of(hydra.compose(self.name, list(self.completed_by)))
 
     def _close(self, folder: Path) -> None:
         assert self.close_sweep is not None
@@ -98,7 +104,7 @@ class _Task:
         with _environment(_FULL_ERROR, "1" if self.asked_for_traceback else None):
             if self.sweeps and HydraConfig.get().mode is RunMode.MULTIRUN:
                 return attempt(functools.partial(self._run, config), self._sentence)
-            with one_sentence(self.asked_for_traceback):
+            with one_sentence(self.asked_for_traceback), no_empty_folder(config):
                 return self._run(config)
 
     def _run(self, config: DictConfig) -> Any:

@@ -1,6 +1,7 @@
 """Scores checkpoints: `python evaluate.py checkpoint=PATH data=folder data.root=photos`. `--help` tells more."""
 
-from collections.abc import Sequence
+import shlex
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
@@ -9,7 +10,7 @@ from pytorch_lightning import seed_everything
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from colorization.checkpoints.network import ENTRY, read_checkpoint, rebuild, trained_size
-from colorization.checkpoints.shipped import located
+from colorization.checkpoints.shipped import NEWEST_RUN, located
 from colorization.config.instantiate import instantiate, resolve
 from colorization.data.datamodule import PhotoDataModule
 from colorization.data.protocols import Protocol
@@ -21,11 +22,24 @@ from colorization.evaluation.scoring import Candidate, Evaluation, distinct_labe
 from colorization.inference.colorizer import seen_resolution, set_knob
 from colorization.runtime.console import console
 
+_SOURCES = {
+    "colorization.data.folder.FolderDataModule": "folder",
+    "colorization.data.sample.SampleDataModule": "sample",
+    "colorization.data.tars.photos.ShardsDataModule": "shards",
+    "colorization.data.torchvision.TorchvisionDataModule": "torchvision",
+}
+
 
 def run(composed: DictConfig) -> None:
     """Scores checkpoints on photos that they did not learn from, beside the all-gray baseline."""
     paths = checkpoint_paths(composed)
-    checkpoints = [read_checkpoint(located(path)) for path in paths]
+    checkpoints = [read_checkpoint(located(path, composed.paths.output_dir)) for path in paths]
+    if "_target_" not in composed.data:
+        learned_from = data_options(checkpoints[0][ENTRY]["config"]["data"])
+        raise ConfigError(
+            "data is missing: name the photos to score, such as data=folder data.root=PHOTOS"
+            f"{f'; for the held-out photos of training, {learned_from}' if learned_from else ''}"
+        )
     protocol_name = str(HydraConfig.get().runtime.choices["protocol"])
     set_size(composed, protocol_name, trained_size(checkpoints[0]))
     config = resolve(composed)
@@ -100,13 +114,14 @@ def checkpoint_paths(composed: DictConfig) -> list[str]:
         ConfigError: none is named, or one twice.
     """
     one, several = composed.checkpoint, composed.compare
+    output_dir = composed.paths.output_dir
     if one is not None and several is not None:
         raise ConfigError("checkpoint and compare do not go together: name all checkpoints in compare=[A,B]")
     if one is not None:
-        return [one]
+        return [str(located(one, output_dir)) if one == NEWEST_RUN else one]
     if several is None:
         raise ConfigError("checkpoint is missing: give checkpoint=PATH, or compare=[A,B] for several")
-    paths = [str(path) for path in several]
+    paths = [str(located(path, output_dir) if path == NEWEST_RUN else path) for path in several]
     if len(paths) < 2:
         raise ConfigError(f"compare={paths} compares nothing: give two checkpoints or more, or checkpoint=PATH for one")
     files = [Path(path).expanduser().resolve() for path in paths]
@@ -114,6 +129,20 @@ def checkpoint_paths(composed: DictConfig) -> list[str]:
         if files.count(file) > 1:
             raise ConfigError(f"compare names {path} twice: name each checkpoint once")
     return paths
+
+
+def data_options(trained: Mapping[str, Any]) -> str:
+    """The options of a command line that name the photos that a network learned from; empty if that can't be said.
+
+    Args:
+        trained: the node `data` of a checkpoint's configuration, which is shown and not used: it may be a stranger's.
+    """
+    source = _SOURCES.get(trained.get("_target_"))
+    if source is None:
+        return ""
+    options = {key: trained[key] for key in ("root", "name", "val_share") if trained.get(key) is not None}
+    values = {key: f"[{','.join(value)}]" if isinstance(value, list) else value for key, value in options.items()}
+    return shlex.join([f"data={source}", *(f"data.{key}={value}" for key, value in values.items())])
 
 
 def set_knobs(candidates: Sequence[Candidate], knob: str, value: float) -> None:

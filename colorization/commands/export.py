@@ -5,6 +5,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from colorization.checkpoints.export import FORMATS, export
+from colorization.checkpoints.shipped import located
 from colorization.config.instantiate import resolve
 from colorization.errors import ConfigError, did_you_mean
 from colorization.runtime.console import console
@@ -15,7 +16,8 @@ def run(composed: DictConfig) -> None:
     config = resolve(composed)
     if config["format"] not in FORMATS:
         raise ConfigError(f"format={config['format']} does not exist{did_you_mean(config['format'], FORMATS)}")
-    ending, source = FORMATS[config["format"]][0], Path(config["checkpoint"]).expanduser()
+    ending = FORMATS[config["format"]][0]
+    source = located(config["checkpoint"], config["paths"]["output_dir"])
     output = Path(config["output"] or source.with_suffix(ending)).expanduser()
     if output.suffix != ending:
         raise ConfigError(f"output={output} does not end in {ending}, as files of format={config['format']} do")

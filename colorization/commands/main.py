@@ -14,6 +14,7 @@ evaluate = Command(
     "evaluate",
     "colorization.commands.evaluate:run",
     Grammar(schemas.EvaluateConfig, paths=("checkpoint",), places=("checkpoint",)),
+    completed_by=("data=folder",),
 )
 predict = Command(
     "predict",

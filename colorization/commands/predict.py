@@ -97,7 +97,7 @@ def check(config: dict[str, Any]) -> None:
 def load(config: dict[str, Any], device: str) -> Colorizer:
     """The network of the checkpoint, as the options want it."""
     return Colorizer.from_checkpoint(
-        located(config["checkpoint"]).absolute(),
+        located(config["checkpoint"], config["paths"]["output_dir"]).absolute(),
         device,
         config["resolution"],
         saturation=config["saturation"],

@@ -112,6 +112,8 @@ def explain(error: BaseException) -> str:
             for keys, is_chosen, sentence in _OF_A_CHOICE:
                 if re.fullmatch(keys, cause.full_key) and not is_chosen & set(sys.argv):
                     return f"{cause.full_key} {sentence}"
+            if cause.full_key.startswith("data.") and isinstance(parent, DictConfig) and "_target_" not in parent:
+                return f"{cause.full_key} belongs to a source of photos: give one, such as data=folder data.root=PHOTOS"
             everywhere = options_of(root_of(parent)) if isinstance(parent, DictConfig) else {}
             is_typo = bool(difflib.get_close_matches(str(cause.key), valid, cutoff=0.8)) or same_option(
                 str(cause.key), everywhere

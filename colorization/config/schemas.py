@@ -78,6 +78,7 @@ class PredictConfig:
     device: str = "auto"
     batch_size: int = 8
     max_pixels: int = 200_000_000
+    paths: _Node = _group()
 
 
 @dataclass
@@ -124,6 +125,7 @@ class ExportConfig:
     half: bool = False
     output: str | None = None
     overwrite: bool = False
+    paths: _Node = _group()
 
 
 # By the name of the command and of its file in conf/.

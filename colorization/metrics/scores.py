@@ -24,21 +24,21 @@ from colorization.color import (
     to_uint8,
 )
 
-# Printed names, in the order of the tables. Colourfulness is best near the truth's.
-METRICS = {
-    "psnr": "PSNR (dB)",
-    "ssim": "SSIM",
-    "ciede2000": "CIEDE2000",
-    "lpips": "LPIPS",
-    "fid": "FID",
-    "auc": "AuC",
-    "auc_rebalanced": "AuC, rebalanced",
-    "colorfulness": "Colourfulness",
-    "colorfulness_difference": "Colourfulness error",
-    "colorfulness_mean_difference": "Colourfulness bias",
-    "colorfulness_abs": "Colourfulness (abs)",
-    "clipped": "Clipped share",
-}
+# Names as in options, logs, files and tables, in the order of tables. Colourfulness is best near the truth's.
+METRICS = (
+    "psnr",
+    "ssim",
+    "ciede2000",
+    "lpips",
+    "fid",
+    "auc",
+    "auc_rebalanced",
+    "colorfulness",
+    "colorfulness_difference",
+    "colorfulness_mean_difference",
+    "colorfulness_abs",
+    "clipped",
+)
 # Computed at validation during training: together they take less time than a small network.
 CHEAP = ("psnr", "ssim", "ciede2000", "colorfulness", "colorfulness_difference")
 # Metrics that are defined for a single picture, hence also for the truth.

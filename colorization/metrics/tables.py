@@ -17,14 +17,21 @@ def score_table(scores: Mapping[str, float], intervals: Intervals | None = None,
         model: the heading of its column.
     """
     cells = [["", model, "all gray", "difference", *(["95 % interval"] if intervals else []), "truth"]]
-    for key, label in METRICS.items():
+    for key in METRICS:
         if key not in scores:
             continue
         value, gray, truth = scores[key], scores[f"gray_{key}"], scores.get(f"{key}_truth")
         low_high = [_interval(intervals, key)] if intervals else []
         difference = f"{value - gray:+.3g}"
         cells.append(
-            [label, _number(value), _number(gray), difference, *low_high, "" if truth is None else _number(truth)]
+            [
+                heading(key),
+                _number(value),
+                _number(gray),
+                difference,
+                *low_high,
+                "" if truth is None else _number(truth),
+            ]
         )
     return cells
 
@@ -40,15 +47,20 @@ def paired_table(
         scores: the first checkpoint's.
     """
     cells = [["", first, *(column for label in others for column in (f"{label}, difference", "95 % interval"))]]
-    for key, label in METRICS.items():
+    for key in METRICS:
         if key in scores:
             columns = [
                 text
                 for found, intervals in others.values()
                 for text in (f"{found[key]:+.3g}", _interval(intervals, key))
             ]
-            cells.append([label, _number(scores[key]), *columns])
+            cells.append([heading(key), _number(scores[key]), *columns])
     return cells
+
+
+def heading(metric: str) -> str:
+    """A metric's name with its unit."""
+    return f"{metric} (dB)" if metric == "psnr" else metric
 
 
 def _number(value: float) -> str:

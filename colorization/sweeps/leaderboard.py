@@ -9,7 +9,8 @@ from colorization.checkpoints.network import PARTS, packages_needed
 from colorization.config.instantiate import packages_named
 from colorization.config.resolvers import better
 from colorization.imagefiles import write_picture
-from colorization.metrics.scores import CHEAP, METRICS
+from colorization.metrics.scores import CHEAP
+from colorization.metrics.tables import heading
 from colorization.runtime.console import Cells, console, markdown_table, print_table
 from colorization.runtime.files import write_csv, write_text
 from colorization.runtime.installation import predict_command
@@ -76,7 +77,7 @@ class Leaderboard:
     def cells(self) -> Cells:
         """The table, with the difference to the all-gray baseline in brackets."""
         own = [self.metric] if self.metric and self.metric.removeprefix("val/") not in CHEAP else []
-        table = [["", "job", *self.keys, *own, *(METRICS[key] for key in CHEAP), "time"]]
+        table = [["", "job", *self.keys, *own, *map(heading, CHEAP), "time"]]
         for job in self.jobs:
             rank = str(self.ranks.get(job.name, "failed" if job.error else ""))
             options = [_shortened(job.overrides.get(key, "")) for key in self.keys]

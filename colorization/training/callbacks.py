@@ -4,14 +4,18 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from PIL import Image
 from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning.callbacks import RichProgressBar
 from pytorch_lightning.loggers import TensorBoardLogger, WandbLogger
 from pytorch_lightning.trainer.states import TrainerFn
 from torch import Tensor
 
 from colorization.errors import ConfigError
-from colorization.figures.panels import make_panel, write_panel
+from colorization.figures.panels import make_panel
+from colorization.imagefiles import write_picture
 
 
 class _PictureKeeper:
@@ -27,7 +31,7 @@ class _PictureKeeper:
         self.predicted += predicted[:wanted].cpu()
         self.truth += truth[:wanted].cpu()
 
-    def take_panel(self) -> Tensor | None:
+    def take_panel(self) -> Image.Image | None:
         """Returns the panel of the kept pictures and forgets them; None if there are none."""
         predicted, truth = self.predicted, self.truth
         self.predicted, self.truth = [], []
@@ -65,17 +69,29 @@ class PanelWriter(Callback):
         if panel is None:
             return
         path = self.folder / f"step-{trainer.global_step:07d}.png"
-        write_panel(panel, path)
+        write_picture(panel, path)
         for logger in trainer.loggers:
             if isinstance(logger, WandbLogger):
                 logger.log_image("val/panel", [str(path)], step_of(trainer), caption=["gray, prediction, truth"])
             elif isinstance(logger, TensorBoardLogger):
-                logger.experiment.add_image("val/panel", panel, step_of(trainer))
+                logger.experiment.add_image("val/panel", np.asarray(panel), step_of(trainer), dataformats="HWC")
 
 
 def step_of(trainer: Trainer) -> int:
     """The step with which Lightning logs a validation: that of the last batch, counted from 0."""
     return max(trainer.global_step - 1, 0)
+
+
+class ProgressBar(RichProgressBar):
+    """Lightning's, with epochs counted from 1 and without the logger's version number."""
+
+    def get_metrics(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Any]:
+        return {key: value for key, value in super().get_metrics(trainer, pl_module).items() if key != "v_num"}
+
+    def _get_train_description(self, current_epoch: int) -> str:
+        epochs = self.trainer.max_epochs
+        described = f"Epoch {current_epoch + 1}{'' if epochs in (None, -1) else f'/{epochs}'}"
+        return described.ljust(len(self.validation_description))  # or the bar would jump at validations
 
 
 class Throughput(Callback):

@@ -80,6 +80,9 @@ class ColorizationModule(LightningModule):
 
     def on_train_start(self) -> None:
         self.has_begun = True
+        # At least once per epoch, or a small dataset would have no training curve.
+        trainer = self.trainer
+        trainer.log_every_n_steps = min(trainer.log_every_n_steps, trainer.num_training_batches)  # type: ignore[attr-defined]
 
     def on_train_batch_start(self, batch: dict[str, Any], batch_idx: int) -> None:
         # Dropout and the like depend on seed and step alone, so that a resumed run draws what it would have drawn.

@@ -8,6 +8,7 @@ from hydra.core.hydra_config import HydraConfig
 from pytorch_lightning import Trainer
 
 from colorization.checkpoints.network import packages_needed
+from colorization.checkpoints.newest import CHECKPOINTS, LAST
 from colorization.data.datamodule import PhotoDataModule
 from colorization.metrics.tables import score_table
 from colorization.runtime.console import console, print_table
@@ -15,7 +16,6 @@ from colorization.runtime.installation import predict_command
 from colorization.training.loggers import RunLogger
 from colorization.training.module import ColorizationModule
 from colorization.training.result import Result
-from colorization.training.saving import CHECKPOINTS, LAST
 
 
 def report(trainer: Trainer, module: ColorizationModule, data: PhotoDataModule, run: Path) -> dict[str, float]:

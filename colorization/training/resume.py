@@ -12,6 +12,7 @@ from pytorch_lightning import Trainer
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from colorization.checkpoints.network import ENTRY, read_checkpoint
+from colorization.checkpoints.newest import CHECKPOINTS, newest_first, of_newest_run
 from colorization.config.instantiate import save
 from colorization.errors import CheckpointError, ColorizationError, ConfigError, first_line
 from colorization.runtime.console import console, warn
@@ -20,7 +21,6 @@ from colorization.training.identity import LENGTH, difference
 from colorization.training.loggers import RunLogger
 from colorization.training.module import ColorizationModule
 from colorization.training.result import Result, read_result, remove_result
-from colorization.training.saving import CHECKPOINTS
 
 # What Lightning needs of a checkpoint to resume training.
 _STATE = {
@@ -73,7 +73,7 @@ def find_start(run: Path, config: Mapping[str, Any]) -> Start:
 @rank_zero_only
 def _announce(path: Path, checkpoint: Mapping[str, Any]) -> None:
     step, epoch = checkpoint["global_step"], checkpoint["epoch"]
-    console.print(f"Resuming from {path}, after step {step}, in epoch {epoch}", markup=False)
+    console.print(f"Resuming from {path}, after step {step}, epoch {epoch + 1}", markup=False)
 
 
 @rank_zero_only
@@ -141,12 +141,11 @@ def find_resume(ckpt_path: str, run: Path, output_dir: Path) -> tuple[Path, dict
     if ckpt_path not in ("last", "auto"):
         path = Path(ckpt_path).expanduser()
         return path, _read(path)
-    found = _newest_first(run / CHECKPOINTS)
+    found = newest_first(run / CHECKPOINTS)
     if not found and ckpt_path == "auto":
         return None
     if not found:
-        runs = {path.parent for path in output_dir.glob(f"**/{CHECKPOINTS}/[!.]*.ckpt")}
-        found = max((_newest_first(folder) for folder in runs), key=lambda paths: _date(paths[0]), default=[])
+        found = of_newest_run(output_dir)
     if not found:
         raise CheckpointError(
             f"ckpt_path=last: there is no checkpoint below {output_dir}; give the path of one, or begin anew without "
@@ -166,14 +165,6 @@ def find_resume(ckpt_path: str, run: Path, output_dir: Path) -> tuple[Path, dict
         f"ckpt_path={ckpt_path}: no checkpoint in {found[0].parent} is whole: remove that folder, or give another one, "
         "to begin anew"
     )
-
-
-def _newest_first(folder: Path) -> list[Path]:
-    return sorted(folder.glob("[!.]*.ckpt"), key=_date, reverse=True)
-
-
-def _date(path: Path) -> int:
-    return path.stat().st_mtime_ns
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -239,8 +230,16 @@ def check_resumable(before: Mapping[str, Any], config: Mapping[str, Any], path: 
                 f"ckpt_path={path} was trained with {key}={old}, this run has {new}: repeat the command of that run "
                 "and add ckpt_path"
             )
-        warn(f"resumed with {key}={new}, the run was begun with {old}")
+        _warn_of_change(key, old, new)
         ignore += (key,)
+    # Photos may have moved, so that this is no difference between runs; but they may also be others.
+    roots = [node["data"].get("root") for node in (before, config)]
+    if roots[0] != roots[1]:
+        _warn_of_change("data.root", *roots)
+
+
+def _warn_of_change(key: str, old: Any, new: Any) -> None:
+    warn(f"resumed with {key}={new}, the run was begun with {old}")
 
 
 # What lies in the checkpoint, and can't be changed by an option: weights and the state of optimizer and schedule.

@@ -16,14 +16,13 @@ from pytorch_lightning.utilities.rank_zero import rank_zero_only
 from torch import Tensor
 
 from colorization.checkpoints.network import read_checkpoint
+from colorization.checkpoints.newest import LAST
 from colorization.compat.lightning import request_stop
 from colorization.errors import ConfigError, TrainingError
 from colorization.runtime.console import warn
 from colorization.runtime.files import atomic_file, sweep
 from colorization.runtime.processes import STOP_SIGNALS
 
-# Their folder in that of a run, as conf/callbacks has it, and their names.
-CHECKPOINTS, LAST, PREVIOUS = "checkpoints", "last.ckpt", "previous.ckpt"
 # Processes have to agree that the time has come, which makes them wait for each other.
 _STEPS_BETWEEN_AGREEMENTS = 10
 # A terminal and a launcher may both pass on the same Ctrl-C.
@@ -48,8 +47,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         """
         target = Path(path)
         try:
-            backup = target.with_name(PREVIOUS) if target.name == LAST else None
-            with atomic_file(target, sync=True, backup=backup) as temporary, temporary.open("wb") as file:
+            with atomic_file(target, sync=True) as temporary, temporary.open("wb") as file:
                 torch.save(checkpoint, file)
         except (OSError, RuntimeError) as error:
             if isinstance(error, RuntimeError) and "PytorchStreamWriter" not in str(error):
@@ -117,7 +115,7 @@ def _named_scores(models: Any) -> dict[str, Tensor]:
     for path, score in models.items() if isinstance(models, dict) else ():
         name = re.split(r"[/\\]", str(path))[-1]
         is_score = isinstance(score, Tensor) and score.numel() == 1 and score.is_floating_point()
-        if re.fullmatch(r"[^.\0][^\0]*\.ckpt", name) and name not in (LAST, PREVIOUS) and is_score:
+        if re.fullmatch(r"[^.\0][^\0]*\.ckpt", name) and name != LAST and is_score:
             named[name] = score.reshape(())
     return named
 
@@ -128,16 +126,18 @@ def _is_own_file(path: Path) -> bool:
 
 
 class LastCheckpoint(Checkpoint):
-    """Keeps `last.ckpt` and the one before it, `previous.ckpt`.
+    """Keeps `last.ckpt`, the newest checkpoint.
 
-    They are written at the end of every epoch, every few minutes, and when the run is asked to stop: by Ctrl-C, by
+    It is written at the end of every epoch, every few minutes, and when the run is asked to stop: by Ctrl-C, by
     SIGTERM, or by SIGUSR1, which SLURM can be told to send before the time is over. A validation that is under way is
-    finished first; Ctrl-C a second time does not wait. A run that goes on from either learns what it would have learned
+    finished first; Ctrl-C a second time does not wait. A run that resumes from it learns what it would have learned
     without the stop.
 
+    Writes are atomic, so that there is no second one: if the disk spoils it, `best.ckpt` is left to resume from.
+
     Args:
-        folder: where they go.
-        minutes: at least so many minutes lie between two of them inside an epoch.
+        folder: where it goes.
+        minutes: at least so many minutes lie between two writes inside an epoch.
     """
 
     def __init__(self, folder: str, minutes: float = 15) -> None:

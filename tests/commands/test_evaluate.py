@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,7 @@ import torchvision
 from PIL import Image
 from skimage.metrics import peak_signal_noise_ratio
 
+from colorization.checkpoints.shipped import located
 from colorization.errors import ConfigError
 from colorization.evaluation.choices import choose_split
 from colorization.evaluation.scoring import choose_extremes, distinct_labels
@@ -65,6 +67,12 @@ def test_evaluate_s_mistakes(trained: Path, tmp_path: Path, photos: Path, fails:
         ([*good, "data=folder", f"data.root={tmp_path}/nowhere"], "does not exist"),
         ([*good, "data=sample", "panel_pictures=0"], "panel_pictures=0"),
         (["data=sample"], "checkpoint is missing"),
+        (
+            good,
+            f"data is missing: name the photos to score, such as data=folder data.root=PHOTOS; for the held-out photos "
+            f"of training, data=folder data.root={learned} data.val_share=0.4",
+        ),
+        (["checkpoint=last", f"paths.output_dir={tmp_path}/none"], "there is no checkpoint below"),
         ([f"checkpoint={tmp_path}"], "is a folder"),
     ):
         assert part in fails("evaluate", *arguments)
@@ -89,6 +97,37 @@ def test_patterns_that_overlap_are_noticed(here: Any, there: str, overlaps: bool
             choose_split(None, data, *configs)
     else:
         assert choose_split(None, data, *configs) == "all"
+
+
+def test_last_is_the_best_checkpoint_of_the_newest_run(trained: Path, tmp_path: Path, photos: Path) -> None:
+    for run, names in (("old", ("best", "last")), ("multirun/0", ("last",)), ("train/new", ("best", "last"))):
+        folder = tmp_path / "outputs" / run / "checkpoints"
+        folder.mkdir(parents=True)
+        for name in names:
+            (folder / f"{name}.ckpt").touch()
+        newest = folder / ("best.ckpt" if "best" in names else "last.ckpt")
+        for path in (folder.parent.parent.parent).rglob("*.ckpt"):
+            if folder not in path.parents:
+                os.utime(path, (1, 1))
+        (folder / ".last.part.ckpt").touch()
+        assert located("last", "outputs") == Path("outputs") / newest.relative_to(tmp_path / "outputs")
+    assert located("default", "outputs").name == "default.safetensors"
+    assert located("~/best.ckpt", "outputs") == Path.home() / "best.ckpt"
+
+
+@pytest.mark.parametrize("command", ["evaluate", "predict", "export"])
+def test_checkpoint_last(trained: Path, tmp_path: Path, photos: Path, run_script: RunScript, command: str) -> None:
+    output_dir = f"paths.output_dir={trained.parent}"
+    if command == "predict":
+        run_script(command, "checkpoint=last", f"input={photos}", "output=colored", output_dir, "device=cpu")
+        assert len(list((tmp_path / "colored").rglob("*.*"))) == 6
+    elif command == "export":
+        run_script(command, "checkpoint=last", "output=small.safetensors", output_dir)
+        assert (tmp_path / "small.safetensors").exists()
+    else:
+        arguments = ["data=folder", f"data.root={photos}", "data.num_workers=0", "trainer=cpu", "metrics=[psnr]"]
+        run_script(command, "last", *arguments, output_dir, f"hydra.run.dir={tmp_path}/e")
+        assert read(tmp_path / "e")[0]["checkpoint"].endswith("/checkpoints/best.ckpt")
 
 
 def test_evaluate(trained: Path, tmp_path: Path, photos: Path, run_script: RunScript) -> None:
@@ -132,7 +171,7 @@ def test_every_metric_has_baseline_difference_and_interval(
     run_script("evaluate", *arguments)
     printed = capsys.readouterr().out
     summary, pictures = read(tmp_path / "e")
-    had = METRICS.keys() - {"fid"}
+    had = set(METRICS) - {"fid"}
     for key in had:
         assert {key, f"gray_{key}"} <= summary["metrics"].keys()
         low, high = summary["difference_to_gray_95"][key]
@@ -152,10 +191,10 @@ def test_every_metric_has_baseline_difference_and_interval(
         mean = np.mean([float(row[name]) for row in pictures])
         assert summary["metrics"][name] == pytest.approx(mean)
     report = (tmp_path / "e" / "report.md").read_text()
-    for part in ("protocol validation", "left out: fid", "all gray", "truth", *(METRICS[key] for key in had)):
+    for part in ("protocol validation", "left out: fid", "all gray", "truth", *had):
         assert part in report
         assert part in printed
-    assert "| PSNR (dB) |" in report
+    assert "| psnr (dB) |" in report
     with (tmp_path / "e" / "metrics.csv").open() as file:
         rows = {row["metric"]: row for row in csv.DictReader(file)}
     assert rows.keys() == had
@@ -224,8 +263,9 @@ def test_the_shown_pictures_are_those_of_their_rows(
     for row in pictures[:2]:
         photo = Image.open(photos / row["name"])
         truth = np.asarray(photo.crop(((photo.width - 40) // 2, 0, (photo.width - 40) // 2 + 40, 40)))
-        left = 4 + 2 * (128 + 4)
-        tops = [top for top in range(len(panel) - 40) if np.array_equal(panel[top : top + 40, left : left + 40], truth)]
+        shown = truth.repeat(5, axis=0).repeat(5, axis=1)  # small pictures are enlarged
+        left = 4 + 2 * (200 + 4)
+        tops = [top for top in range(len(panel)) if np.array_equal(panel[top : top + 200, left : left + 200], shown)]
         assert len(tops) == 1
 
 
@@ -263,7 +303,7 @@ def test_mistakes_of_metrics_protocols_and_comparisons(
         ([*good, "metrics=[psnr,lpips]"], ["lpips needs AlexNet's", "put it at", "lpips_weights=FILE"]),
         ([*good, "metrics=[fid]"], ["fid needs", "fid_weights=FILE"]),
         ([*good, "metrics=[psnr]", "lpips_weights=x.pth"], ["lpips_weights has no effect"]),
-        ([*good, "lpips_weights=x.pth"], ["lpips_weights=x.pth: there is no such file"]),
+        ([*good, "lpips_weights=x.pth"], ["lpips_weights=x.pth does not exist"]),
         ([*good, "metrics=[lpips]", "data.size=16"], ["lpips needs pictures of 32 px or more, and these have 16"]),
         ([*good, "protocol=center265"], ["protocol=center265 does not exist", "center256"]),
         ([*good, "protocol=center256", "data.size=128"], ["data.size=128 has no effect", "protocol.size"]),

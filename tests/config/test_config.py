@@ -80,6 +80,7 @@ def test_help_and_cfg(run_script: RunScript, capfd: pytest.CaptureFixture[str], 
     printed = capfd.readouterr().out
     if flag == "--help":
         assert ("colorize" if script == "predict" else f"colorize-{script}") in printed
+        assert "_loading" not in printed
     else:
         assert "checkpoint: " in printed or "backbone:" in printed
 
@@ -116,7 +117,7 @@ def test_help_and_cfg(run_script: RunScript, capfd: pytest.CaptureFixture[str], 
         ("trainer.max_epoch=3", ["trainer.max_epoch", "did you mean max_epochs"]),
         ("optimizer.learning_rate=1", ["optimizer.learning_rate is not an option", "lr"]),
         ("data=folder", ["data.root is missing"]),
-        ("data=_loading", ["data names nothing to build"]),
+        ("data=_loading", ["data=_loading does not exist, valid are folder, sample, shards, torchvision"]),
         ("backbone._target_=os.system", ["is not an option of system"]),
         ("decoder._target_=torch.nn.Linear", ["decoder.width is not an option of Linear"]),
         ("data=folder data.root=a(1).jpg", ["data.root=a(1).jpg can't be read: write 'data.root=\"a(1).jpg\"'"]),
@@ -176,6 +177,7 @@ def test_options_have_no_dashes_on_any_command(fails: Fails, command: str) -> No
 def test_the_other_commands_know_options_by_other_names(fails: Fails) -> None:
     assert "write data.batch_size=3" in fails("evaluate", "--bs", "3")
     assert "did you mean data.batch_size?" in fails("evaluate", "batch_size=3")
+    assert "data.batch_size belongs to a source of photos" in fails("evaluate", "data.batch_size=3")
     assert "write data.num_workers=3" in fails("audit", "--workers", "3")
     assert "did you mean data.num_workers?" in fails("audit", "workers=3")
 
@@ -192,7 +194,7 @@ def test_the_other_commands_know_options_by_other_names(fails: Fails) -> None:
         ("evaluate", ["--help"]),
         ("evaluate", ["batch_size=5"]),
         ("predict", ["--overwrite", "photo.jpg"]),
-        ("predict", ["photo.jpg"]),
+        ("predict", ["bs=3", "photo.jpg"]),
     ],
 )
 def test_help_and_typos_do_not_wait_for_pytorch(script: str, words: list[str]) -> None:

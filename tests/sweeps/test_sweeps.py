@@ -85,7 +85,7 @@ def test_the_leaderboard_has_options_scores_and_differences_to_gray(grid: Path) 
     assert [row["sorted_by"] for row in leaderboard(grid)] == ["val/psnr"] * 4
     assert float(leaderboard(grid)[0]["value"]) > float(leaderboard(grid)[1]["value"])
     text = (grid / "leaderboard.md").read_text()
-    for part in ("| regression |", "| classification |", "job 1 failed", "PSNR (dB)", "contact_sheet.png", "at 32 px"):
+    for part in ("| regression |", "| classification |", "job 1 failed", "psnr (dB)", "contact_sheet.png", "at 32 px"):
         assert part in text
     assert str(grid) not in text.replace(str(grid.parent / "photos"), "")
 

@@ -204,7 +204,7 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(
     train_in(run, ten_photos, *OPTIONS, *LITTLE, "ckpt_path=last")
     said = " ".join(capsys.readouterr().out.split())
     assert "last.ckpt is corrupt, or " in said
-    assert f"going on from {run}/checkpoints/previous.ckpt" in said
+    assert f"going on from {run}/checkpoints/best.ckpt" in said
     assert_same(whole(*LITTLE), run)
 
 

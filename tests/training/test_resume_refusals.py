@@ -1,6 +1,7 @@
 """Which run goes on, and with what: another folder, other options, and what a kill leaves behind."""
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 
 from colorization.checkpoints.network import read_checkpoint
 from colorization.training.module import ColorizationModule
@@ -81,6 +83,33 @@ def test_auto_goes_on_with_the_same_command_only(
     assert f"is of a run with {key}=" in message
     assert f"this one has {value}" in message
     assert (run / "result.json").read_bytes() == before
+
+
+def test_last_honours_other_options_and_says_so(done: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run, others = copied(done, tmp_path), make_folder(tmp_path / "others", 12)
+    train_in(run, others, *OPTIONS, "trainer.max_epochs=2", "ckpt_path=last", "data.size=48", "seed=1")
+    said = capsys.readouterr().out
+    for key, old, new in (("data.size", 32, 48), ("seed", 0, 1), ("data.root", done.parent.parent, others)):
+        assert re.search(rf"resumed with {key}={new}.*begun with {old}", said), key
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    assert (config["data"]["size"], config["data"]["root"]) == (48, str(others))
+    assert last(run)["colorization"]["config"]["data"]["size"] == 48
+
+
+@pytest.mark.parametrize("option", ["optimizer.lr=0.5", "optimizer=sgd", "scheduler.warmup=0.1", "decoder.width=32"])
+def test_last_refuses_what_the_checkpoint_decides_with_both_values(
+    done: Path, tmp_path: Path, ten_photos: Path, fails: Fails, option: str
+) -> None:
+    run = copied(done, tmp_path)
+    config = (run / "config.yaml").read_bytes()
+    message = refused(fails, run, ten_photos, "ckpt_path=last", "trainer.max_epochs=2", option)
+    key, _, new = option.partition("=")
+    before = yaml.safe_load(config)
+    old = before["optimizer"]["_target_"] if key == "optimizer" else before[key.split(".")[0]][key.split(".")[1]]
+    assert f"was trained with {key}" in message
+    assert f"={old}, this run has" in message
+    assert new in message.lower()
+    assert (run / "config.yaml").read_bytes() == config
 
 
 def test_time_is_added_up(done: Path, tmp_path: Path, ten_photos: Path) -> None:

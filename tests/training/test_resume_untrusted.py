@@ -86,7 +86,6 @@ def test_no_folder_is_deleted_that_a_checkpoint_names(donor: Path, tmp_path: Pat
         "../private.ckpt",
         "/etc/passwd",
         "last.ckpt",
-        "previous.ckpt",
         ".hidden.ckpt",
         "folder.ckpt",
         "link.ckpt",
@@ -99,7 +98,7 @@ def test_names_that_are_not_those_of_a_best_checkpoint(tmp_path: Path, name: str
     (beside / "folder.ckpt").mkdir(parents=True)
     (tmp_path / "private.ckpt").write_text("private")
     (beside / "link.ckpt").symlink_to(tmp_path / "private.ckpt")
-    for plain in ("last.ckpt", "previous.ckpt", ".hidden.ckpt"):
+    for plain in ("last.ckpt", ".hidden.ckpt"):
         (beside / plain).write_text("another")
     best = BestCheckpoint(tmp_path / "run", monitor="val/loss", mode="min")
     best._resumed_folder = beside

@@ -15,7 +15,7 @@ from colorization.training.loggers import MetricsFile
 from colorization.training.resume import check_resumable
 from colorization.training.wandb_run import WandbRun
 from tests.helpers.photos import make_photo
-from tests.helpers.runs import SMALL, RunScript, options, rows, train_in
+from tests.helpers.runs import SMALL, TINY, RunScript, options, rows, train_in
 
 Fails = Callable[..., str]
 
@@ -24,11 +24,7 @@ def test_a_run_s_folder_holds_everything(trained: Path) -> None:
     config = yaml.safe_load((trained / "config.yaml").read_text())
     assert config["backbone"]["name"] == "resnet18"
     assert "${" not in (trained / "config.yaml").read_text()
-    assert sorted(path.name for path in (trained / "checkpoints").iterdir()) == [
-        "best.ckpt",
-        "last.ckpt",
-        "previous.ckpt",
-    ]
+    assert sorted(path.name for path in (trained / "checkpoints").iterdir()) == ["best.ckpt", "last.ckpt"]
     assert len(list((trained / "panels").glob("*.png"))) == 2
     assert read_checkpoint(trained / "checkpoints" / "last.ckpt")["epoch"] == 1
     logged = {key for row in rows(trained) for key, value in row.items() if value}
@@ -41,9 +37,9 @@ def test_the_closing_table_shows_gray_and_the_next_command(
     train_in(tmp_path / "run", photos)
     printed = capsys.readouterr().out
     for part in (
-        "PSNR",
-        "SSIM",
-        "Colourfulness",
+        "psnr (dB)",
+        "ssim",
+        "colorfulness_difference",
         "all gray",
         "best.ckpt",
         "panels",
@@ -51,6 +47,18 @@ def test_the_closing_table_shows_gray_and_the_next_command(
         "colorize checkpoint=",
     ):
         assert part in printed
+
+
+def test_a_small_dataset_has_a_training_curve(tmp_path: Path, photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Two steps an epoch, where every tenth would be logged; and people count epochs from 1."""
+    options = [*TINY, "trainer.log_every_n_steps=10", "trainer.max_epochs=2"]
+    train_in(tmp_path / "run", photos, *options)
+    steps = [int(row["step"]) for row in rows(tmp_path / "run") if row["train/loss"]]
+    assert steps == [1, 3]
+    printed = capsys.readouterr().out
+    assert "Epoch 2/2" in printed
+    assert "Epoch 0" not in printed
+    assert "v_num" not in printed
 
 
 def test_resuming_continues_epochs_schedule_and_loss(tmp_path: Path, photos: Path) -> None:

@@ -1,0 +1,50 @@
+"""Folders of runs that were refused: Hydra makes a run's folder before any option is checked."""
+
+import logging
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig
+
+from colorization.runtime.processes import this_process
+
+
+@contextmanager
+def no_empty_folder(config: DictConfig) -> Iterator[None]:
+    """Removes the folder of a run that has written nothing into it, and the folders above it that are then empty.
+
+    Args:
+        config: the run's; folders above are looked at up to `paths.output_dir`.
+    """
+    try:
+        yield
+    finally:
+        hydra = HydraConfig.get()
+        # Without a folder for Hydra's own files, the folder is the user's, or another process has made it.
+        if hydra.mode is RunMode.RUN and hydra.output_subdir is not None and this_process().index == 0:
+            _remove_unused(
+                Path(hydra.runtime.output_dir), hydra.output_subdir, Path(config.paths.output_dir).absolute()
+            )
+
+
+def _remove_unused(run: Path, hydras: str, output_dir: Path) -> None:
+    handlers = [handler for handler in logging.getLogger().handlers if isinstance(handler, logging.FileHandler)]
+    logs = {Path(handler.baseFilename): handler for handler in handlers}
+    files = [path for path in run.iterdir() if path.name != hydras] if run.is_dir() else [run]
+    if any(path not in logs or path.stat().st_size for path in files):
+        return
+    for path in files:
+        logging.getLogger().removeHandler(logs[path])
+        logs[path].close()
+        path.unlink()
+    shutil.rmtree(run / hydras, ignore_errors=True)
+    with suppress(OSError):  # a folder that holds something else
+        run.rmdir()
+        for folder in run.parents:
+            if folder != output_dir and output_dir not in folder.parents:
+                break
+            folder.rmdir()
