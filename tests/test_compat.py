@@ -10,6 +10,7 @@ import torch
 from omegaconf import OmegaConf
 from pytorch_lightning import Trainer
 from pytorch_lightning.loggers import WandbLogger
+from torch import Tensor
 
 
 @contextmanager
@@ -48,7 +49,8 @@ def test_metrics_csv_is_continued(tmp_path: Path) -> None:
     with private("CSVLogger._experiment or ExperimentWriter._check_log_dir_exists"):
         from colorization.compat.lightning import ContinuingCSVLogger
 
-        for step, metrics in enumerate(({"loss": 1.0}, {"loss": 2.0, "psnr": 3.0})):
+        rows: tuple[dict[str, Tensor | float], ...] = ({"loss": 1.0}, {"loss": 2.0, "psnr": 3.0})
+        for step, metrics in enumerate(rows):
             logger = ContinuingCSVLogger(str(tmp_path), name="", version="")
             logger.log_metrics(metrics, step)
             logger.finalize("success")

@@ -63,7 +63,15 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Environment:
     paths = sysconfig.get_paths(vars={"base": str(folder / "env"), "platbase": str(folder / "env")})
     scripts, packages = Path(paths["scripts"]), Path(paths["purelib"])
     (packages / "others.pth").write_text(sysconfig.get_path("purelib"))
-    install = ["--python", scripts / "python", "install", "--no-deps", "--no-index", "--ignore-installed", wheel]
+    install: list[str | Path] = [
+        "--python",
+        scripts / "python",
+        "install",
+        "--no-deps",
+        "--no-index",
+        "--ignore-installed",
+        wheel,
+    ]
     subprocess.run([*pip, *install], check=True)
     (folder / "work").mkdir()
     return Environment(scripts, folder / "work")

@@ -1,4 +1,4 @@
-"""The tests themselves: what several need is in tests/helpers, so that each file can be run, moved and deleted alone."""
+"""The tests themselves: what several need is in tests/helpers, so that each file can be run and moved alone."""
 
 import ast
 from pathlib import Path

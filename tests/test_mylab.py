@@ -42,7 +42,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     folder = tmp_path_factory.mktemp("mylab")
     shutil.copytree(EXAMPLE, folder / "source")
     pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
-    options = ["--no-deps", "--no-build-isolation", "--no-index", "--target", folder / "site"]
+    options: list[str | Path] = ["--no-deps", "--no-build-isolation", "--no-index", "--target", folder / "site"]
     subprocess.run([*pip, "install", *options, folder / "source"], check=True)
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(folder / "site")

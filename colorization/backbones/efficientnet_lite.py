@@ -84,7 +84,7 @@ class EfficientNetLite(Backbone):
         stem, stages, head = _layers(*_SCALES[name])
         self.rate = rate
         self.stem, self.stages, self.head = stem, nn.ModuleList(stages), head  # in the order of the packages' weights
-        self.channels = (*(stages[end][-1].out_channels for end in _ENDS), _HEAD)
+        self.channels = (*(int(stages[end][-1].out_channels) for end in _ENDS), _HEAD)  # type: ignore[arg-type]
         self.reductions = (2, 4, 8, 16, 32)
         if weights is not None:
             self._load(read_state_dict(weights, f"efficientnet-{name}", "backbone.weights"), str(weights), name)
@@ -117,7 +117,7 @@ class EfficientNetLite(Backbone):
         own = self.state_dict()
         own = {key: value for key, value in own.items() if not key.endswith("num_batches_tracked")}
         found = [value for key, value in state.items() if not key.endswith("num_batches_tracked")]
-        *rest, _, _ = found if len(found) == len(own) + 2 else [*found, None, None]  # the classifier's
+        rest = found[:-2] if len(found) == len(own) + 2 else found  # without the classifier
         if [value.shape for value in rest] != [value.shape for value in own.values()]:
             raise ConfigError(
                 f"backbone.weights={path}: these are not the weights of an efficientnet-{name}; give the state dict of "
@@ -147,6 +147,8 @@ class _ConvNorm(nn.Module):
         conv, norm = self.conv, self.norm
         if norm.training:
             return norm(F.conv2d(x, conv.weight, None, conv.stride, self.padding, groups=conv.groups))
+        assert norm.running_var is not None
+        assert norm.running_mean is not None
         scale = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
         return F.conv2d(
             x,

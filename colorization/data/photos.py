@@ -228,7 +228,7 @@ class PhotoDataset(Dataset[dict[str, Any]]):
         augment: bool,
         crop_scale: tuple[float, float] = (1.0, 1.0),
         protocol: Protocol | None = None,
-        degrade: Literal["light", "old"] | None = None,
+        degrade: str | None = None,
     ) -> None:
         self.photos = photos
         self.augment = augment

@@ -84,6 +84,7 @@ def measure_prior(photos: Photos, bins: Tensor, num_workers: int, most: int = 20
         num_workers=num_workers,
     )
     counts = torch.zeros(len(bins), dtype=torch.float64)
+    batch: torch.Tensor
     for batch in tracked(loader, f"Measuring the colours of {looked_at} photos"):
         counts += batch
     if counts.sum() == 0:

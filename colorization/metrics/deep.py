@@ -48,7 +48,8 @@ class Lpips(nn.Module):
         path = _find("lpips", weights, _ALEXNET, "AlexNet's ImageNet weights (233 MB)", may_download)
         state = {key.removeprefix("features."): value for key, value in _read("lpips", path).items()}
         self.net = lpips_network()
-        for block in self.net.net.children():
+        network: Any = self.net.net
+        for block in network.children():
             for number, layer in block.named_children():
                 if isinstance(layer, nn.Conv2d):
                     _fill(layer, state, f"{number}.", path)

@@ -44,7 +44,7 @@ class Vivid(Objective):
         self.share = share
 
     @property
-    def vividness(self) -> float:  # type: ignore[override]
+    def vividness(self) -> float:
         return self._vividness
 
     @vividness.setter

@@ -1,6 +1,6 @@
 """The terminal: one console, one progress bar, and tables for the terminal and as Markdown."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
 from lightning_utilities.core.rank_zero import rank_zero_only
@@ -38,7 +38,7 @@ def progress_bar() -> Progress:
     )
 
 
-def tracked(items: Collection[_Item], description: str) -> Iterator[_Item]:
+def tracked(items: Iterable[_Item], description: str) -> Iterator[_Item]:
     """Iterates over items with a progress bar."""
     with progress_bar() as progress:
         yield from progress.track(items, description=description)

@@ -157,6 +157,7 @@ def close_sweep(folder: Path, trusted: Sequence[str] | None = None) -> None:
         write_picture(sheet, folder / "contact_sheet.png")
         console.print(f"contact sheet  {folder / 'contact_sheet.png'}", markup=False)
         console.print("colour pictures with the best network:")
+        assert shown[0].checkpoint is not None
         console.print(f"  {predict_command(shown[0].checkpoint, needed[shown[0].name])}", markup=False)
     refuse_failures(jobs, folder / "leaderboard.md")
 

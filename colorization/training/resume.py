@@ -109,6 +109,7 @@ def find_finished(run: Path, config: Mapping[str, Any]) -> Result | None:
     result = read_result(run)
     if result is None or not result.scores:
         return None
+    before: Any
     try:
         before = OmegaConf.to_container(OmegaConf.load(run / "config.yaml"))
     except (OSError, yaml.YAMLError):

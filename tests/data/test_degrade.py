@@ -25,9 +25,11 @@ def test_the_same_seed_degrades_alike(strength: str) -> None:
 
 
 def test_old_photos_are_worse_than_light_ones() -> None:
-    clean = np.asarray(degrade(PHOTO, 0, "old", clean_share=1), float)
+    clean = np.asarray(degrade(PHOTO, 0, "old", clean_share=1)).astype(float)
     errors = {
-        strength: np.mean([np.abs(np.asarray(degrade(PHOTO, seed, strength), float) - clean) for seed in range(60)])  # type: ignore[arg-type]
+        strength: np.mean(
+            [np.abs(np.asarray(degrade(PHOTO, seed, strength)).astype(float) - clean) for seed in range(60)]
+        )
         for strength in STRENGTHS
     }
     assert 2 < 1.5 * errors["light"] < errors["old"] < 60

@@ -122,7 +122,9 @@ def _damage(content: bytearray, place: int, random: np.random.Generator) -> None
         content[place:place] = random.bytes(int(random.integers(1, 17)))
     elif kind == "number":
         size = int(random.choice([2, 4]))
-        number = int(random.choice([0, 1, 2, 2**15, 2**31, 2**32 - 1, random.integers(2**32)])) % 2 ** (8 * size)
+        number = int(random.choice(np.array([0, 1, 2, 2**15, 2**31, 2**32 - 1, int(random.integers(2**32))]))) % 2 ** (
+            8 * size
+        )
         content[place : place + size] = number.to_bytes(size, str(random.choice(["big", "little"])))
     elif kind == "noise":
         content[place : place + 64] = random.bytes(len(content[place : place + 64]))

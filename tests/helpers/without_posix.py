@@ -28,7 +28,7 @@ if __name__ == "__main__":
     from colorization.commands.main import COMMANDS
 
     # Lightning looks at the name of the system.
-    signal_connector._IS_WINDOWS = True  # type: ignore[misc]
+    signal_connector._IS_WINDOWS = True
     signal_connector._SignalConnector._valid_signals = staticmethod(lambda: _HANDLED)  # type: ignore[method-assign]
     multiprocessing.set_start_method("spawn")
     command = COMMANDS[sys.argv.pop(1)]
