@@ -11,12 +11,14 @@ SOURCES := $(shell find colorization conf -name '*.py' -o -name '*.yaml') train.
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | awk -F ':.*## ' '{ printf "make %-10s %s\n", $$1, $$2 }'
 
-demo: $(DEMO)/gallery/panel.png  ## train a small network on sample photos, score it, and colour pictures with it
+demo: $(DEMO)/gallery/panel.png  ## colour sample photos with the default model, then train a small network and score it
 	@echo
-	@echo "Gallery (gray, coloured, true): six photos that the network has learned, and last a cat that it has not."
-	@echo "  $(CURDIR)/$(DEMO)/gallery/panel.png"
-	@echo "Coloured pictures:"
+	@echo "Coloured by the default model:"
+	@echo "  $(CURDIR)/$(DEMO)/default"
+	@echo "Coloured by the network that was just trained:"
 	@echo "  $(CURDIR)/$(DEMO)/colorized"
+	@echo "Its gallery (gray, coloured, true): six photos that it has learned, and last a cat that it has not."
+	@echo "  $(CURDIR)/$(DEMO)/gallery/panel.png"
 
 install: $(INSTALLED)  ## make the virtual environment .venv and install everything into it
 
@@ -50,12 +52,17 @@ $(INSTALLED): pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	@touch $@
 
-$(DEMO)/train/checkpoints/last.ckpt: $(SOURCES) | $(INSTALLED)
+$(DEMO)/default/.made: $(SOURCES) | $(INSTALLED)
 	rm -rf $(DEMO)
+	$(BIN)/python -m colorization.data.sample $(DEMO)/gray
+	$(BIN)/python predict.py $(DEMO)/gray output=$(DEMO)/default
+	@touch $@
+
+$(DEMO)/train/checkpoints/last.ckpt: $(DEMO)/default/.made
+	rm -rf $(DEMO)/train
 	$(BIN)/python train.py experiment=quickstart hydra.run.dir=$(DEMO)/train
 	@touch $@
 
 $(DEMO)/gallery/panel.png: $(DEMO)/train/checkpoints/last.ckpt
-	$(BIN)/python -m colorization.data.sample $(DEMO)/gray
 	$(BIN)/python predict.py checkpoint=$< input=$(DEMO)/gray output=$(DEMO)/colorized overwrite=true
 	$(BIN)/python evaluate.py checkpoint=$< data=sample split=all hydra.run.dir=$(DEMO)/gallery
