@@ -61,7 +61,7 @@ def test_a_gray_cat_is_still_a_cat(name: Any) -> None:
 
 
 def test_weights_of_a_file_are_taken_in_order(tmp_path: Path) -> None:
-    network = timm.create_model("tf_efficientnet_lite0", pretrained=False).eval()
+    network: Any = timm.create_model("tf_efficientnet_lite0", pretrained=False).eval()
     torch.save(network.state_dict(), tmp_path / "lite0.pth")
     backbone = EfficientNetLite("lite0", weights=str(tmp_path / "lite0.pth"), frozen=True)
     lightness = torch.rand(1, 1, 64, 64) * 2 - 1

@@ -24,7 +24,7 @@ def perceptual_hash(rgb: Image.Image) -> int | None:
         None for a picture that is all but flat.
     """
     gray = rgb.convert("L").resize((_SIDE, _SIDE), Image.Resampling.BILINEAR)
-    return None if np.std(gray) < _LEAST_CONTRAST else int(str(imagehash.phash(gray)), 16)
+    return None if np.asarray(gray).std() < _LEAST_CONTRAST else int(str(imagehash.phash(gray)), 16)
 
 
 def appearance(rgb: Image.Image) -> np.ndarray:

@@ -138,7 +138,7 @@ def data_options(trained: Mapping[str, Any]) -> str:
     Args:
         trained: the node `data` of a checkpoint's configuration, which is shown and not used: it may be a stranger's.
     """
-    source = _SOURCES.get(trained.get("_target_"))
+    source = _SOURCES.get(str(trained.get("_target_")))
     if source is None:
         return ""
     options = {key: trained[key] for key in ("root", "name", "val_share") if trained.get(key) is not None}

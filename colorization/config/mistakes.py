@@ -191,10 +191,11 @@ def check_composed(config: DictConfig) -> None:
         ConfigError: a key is unknown, or a value is missing.
     """
     options = options_of(config)
-    known = [field.name for field in fields(OmegaConf.get_type(config))]
-    for key in config:
+    root: Any = OmegaConf.get_type(config)
+    known = [field.name for field in fields(root)]
+    for key in map(str, config):
         if key not in known:
-            raise ConfigError(f"{key} is not an option{what_was_meant(str(key), known, options.keys() - {key})}")
+            raise ConfigError(f"{key} is not an option{what_was_meant(key, known, options.keys() - {key})}")
     for key, value in options.items():
         if value == MISSING:
             raise ConfigError(f"{key} is missing: give {key}=VALUE on the command line")

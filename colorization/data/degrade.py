@@ -6,7 +6,7 @@ All lengths are relative to the picture's shorter side, so that a defect looks t
 
 import io
 from collections.abc import Callable
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,9 +43,7 @@ _LUMINANCE = np.array(RGB_TO_XYZ[1], np.float32)
 _ORTHOCHROMATIC = np.array((0.03, 0.52, 0.45), np.float32)
 
 
-def degrade(
-    rgb: NDArray[np.uint8], seed: int, strength: Literal["light", "old"], clean_share: float = 0
-) -> Image.Image:
+def degrade(rgb: NDArray[np.uint8], seed: int, strength: str, clean_share: float = 0) -> Image.Image:
     """A gray picture of a photo, like the scan of an old print.
 
     Args:

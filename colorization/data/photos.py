@@ -3,7 +3,7 @@
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -275,7 +275,7 @@ class PhotoDataset(Dataset[dict[str, Any]]):
                 skipped.append(Skipped(name, str(error), not isinstance(error, ColorlessError)))
         return {"rgb": None, "name": "", "index": NO_PHOTO, "skipped": skipped}
 
-    def _seen(self, cut: Image.Image, strength: Literal["light", "old"], seed: int) -> Tensor:
+    def _seen(self, cut: Image.Image, strength: str, seed: int) -> Tensor:
         gray = degrade(np.asarray(cut), seed, strength, CLEAN_SHARE if self.augment else 0)
         return torch.from_numpy(np.array(gray)).unsqueeze(0)
 

@@ -17,7 +17,7 @@ PHOTO = np.asarray(make_photo(96, 80))
 
 @pytest.mark.parametrize("strength", STRENGTHS)
 def test_the_same_seed_degrades_alike(strength: str) -> None:
-    first, again, other = (np.asarray(degrade(PHOTO, seed, strength)) for seed in (3, 3, 4))  # type: ignore[arg-type]
+    first, again, other = (np.asarray(degrade(PHOTO, seed, strength)) for seed in (3, 3, 4))
     assert first.dtype == np.uint8
     assert first.shape == PHOTO.shape[:2]
     np.testing.assert_array_equal(first, again)
