@@ -141,35 +141,40 @@ def find_resume(ckpt_path: str, run: Path, output_dir: Path) -> tuple[Path, dict
     if ckpt_path not in ("last", "auto"):
         path = Path(ckpt_path).expanduser()
         return path, _read(path)
-    found = _newest_first(run / CHECKPOINTS)
+    found = _checkpoints(run / CHECKPOINTS)
     if not found and ckpt_path == "auto":
         return None
     if not found:
         runs = {path.parent for path in output_dir.glob(f"**/{CHECKPOINTS}/[!.]*.ckpt")}
-        found = max((_newest_first(folder) for folder in runs), key=lambda paths: _date(paths[0]), default=[])
+        found = max(map(_checkpoints, runs), key=lambda paths: max(map(_date, paths), default=0), default=[])
     if not found:
         raise CheckpointError(
-            f"ckpt_path=last: there is no checkpoint below {output_dir}; give the path of one, or begin anew without "
+            f"ckpt_path=last: there is no checkpoint below {output_dir}; give the path of one, or start without "
             "ckpt_path"
         )
-    damaged = []
+    best: tuple[Path, dict[str, Any]] | None = None
+    corrupt = []
     for path in found:
         try:
             checkpoint = _read(path)
         except CheckpointError as error:
-            damaged.append(f"{path.name} can't be used ({error})")
+            corrupt.append(f"{path.name} can't be used ({error})")
             continue
-        if damaged:
-            warn(f"{'; '.join(damaged)}; going on from {path}, which is older")
-        return path, checkpoint
-    raise CheckpointError(
-        f"ckpt_path={ckpt_path}: no checkpoint in {found[0].parent} is whole: remove that folder, or give another one, "
-        "to begin anew"
-    )
+        if best is None or (checkpoint["global_step"], _date(path)) > (best[1]["global_step"], _date(best[0])):
+            best = path, checkpoint
+    if best is None:
+        raise CheckpointError(
+            f"ckpt_path={ckpt_path}: no checkpoint in {found[0].parent} can be read: remove that folder, or give "
+            "another one, to start from scratch"
+        )
+    if corrupt:
+        warn(f"{'; '.join(corrupt)}; resuming from {best[0]}, the newest of the others")
+    return best
 
 
-def _newest_first(folder: Path) -> list[Path]:
-    return sorted(folder.glob("[!.]*.ckpt"), key=_date, reverse=True)
+def _checkpoints(folder: Path) -> list[Path]:
+    """The checkpoints of a run. Which is the newest, their steps say: dates change when files are copied."""
+    return sorted(path for path in folder.glob("[!.]*.ckpt") if path.is_file())
 
 
 def _date(path: Path) -> int:
