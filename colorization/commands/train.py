@@ -10,6 +10,7 @@ from pytorch_lightning import seed_everything
 from colorization.config.instantiate import resolve
 from colorization.training.building import build, check, with_absolute_roots
 from colorization.training.ending import ending
+from colorization.training.lock import locked
 from colorization.training.reporting import report, write_result
 from colorization.training.resume import begin, find_finished, find_start, restoring
 from colorization.training.saving import seconds_before
@@ -21,17 +22,18 @@ def run(composed: DictConfig) -> float | None:
     config = with_absolute_roots(resolve(composed))
     check(config)
     folder = Path(config["paths"]["run"])
-    if result := find_finished(folder, config):
-        return result.scores.get(config["monitor"])
-    start = find_start(folder, config)
-    seed_everything(config["seed"], workers=True, verbose=False)
-    torch.set_float32_matmul_precision("high")
-    trainer, module, data = build(config, start)
-    with ending(trainer, folder):
-        begin(trainer, folder, config, start)
-        with restoring(module, start.path):
-            trainer.fit(module, data, ckpt_path=start.path)
-        started -= seconds_before(trainer)
-        scores = report(trainer, module, data, folder)
-        write_result(trainer, data, config, folder, scores, time.perf_counter() - started)
-        return scores.get(config["monitor"])
+    with locked(folder):
+        if result := find_finished(folder, config):
+            return result.scores.get(config["monitor"])
+        start = find_start(folder, config)
+        seed_everything(config["seed"], workers=True, verbose=False)
+        torch.set_float32_matmul_precision("high")
+        trainer, module, data = build(config, start)
+        with ending(trainer, folder):
+            begin(trainer, folder, config, start)
+            with restoring(module, start.path):
+                trainer.fit(module, data, ckpt_path=start.path)
+            started -= seconds_before(trainer)
+            scores = report(trainer, module, data, folder)
+            write_result(trainer, data, config, folder, scores, time.perf_counter() - started)
+            return scores.get(config["monitor"])

@@ -4,6 +4,7 @@ import os
 import signal
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,7 +16,7 @@ from torch.utils.data import DataLoader, Sampler
 from colorization.color import rgb_to_lab, rgb_to_lightness
 from colorization.data.degrade import STRENGTHS
 from colorization.data.exclusion import Exclusion
-from colorization.data.order import Position, TrainingSampler
+from colorization.data.order import EpochOrder, Position, TrainingSampler
 from colorization.data.photos import EachOnceSampler, PhotoDataset, Photos, Skipped, collate, open_colored
 from colorization.data.protocols import Protocol
 from colorization.data.tars.remote import is_address, is_command
@@ -177,11 +178,20 @@ class PhotoDataModule(LightningDataModule, ABC):
         """Resumes training at a position."""
         self._begin = position
 
-    def epoch_order(self) -> str:
-        """In words, what decides which photos are still to come when an epoch is broken off."""
-        blocks, photos = self._datasets["train"].photos.blocks(), len(self._datasets["train"].photos)
-        buffer = "" if blocks is None else f", data.buffer={blocks.buffer}"
-        return f"{photos} photos with seed={self._seed}{buffer}"
+    def epoch_order(self) -> EpochOrder:
+        """What decides which photos are still to come when an epoch is broken off."""
+        blocks = self._datasets["train"].photos.blocks()
+        return EpochOrder(
+            self._seed,
+            None if blocks is None else blocks.buffer,
+            self.batch_size * self._world_size_and_rank()[0],
+            self._censuses,
+        )
+
+    @cached_property
+    def _censuses(self) -> dict[str, dict[str, Any]]:
+        """Of the photos as they were listed: once a run, because it takes time."""
+        return {split: self._datasets[split].photos.census() for split in ("train", "val")}
 
     @property
     def _seed(self) -> int:

@@ -5,13 +5,16 @@ and every photo's random crop are drawn from the seed, the epoch and the photo's
 size times world size) decides which photos are in a step.
 """
 
+import re
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from torch.utils.data import DistributedSampler
 
 from colorization.data.photos import Draw, PhotoDataset
+
+_SENTENCE = re.compile(r"(\d+) photos with seed=(\d+)(?:, data\.buffer=(\d+))?")
 
 
 class Position(NamedTuple):
@@ -19,6 +22,67 @@ class Position(NamedTuple):
 
     epoch: int
     batches: int
+
+
+class EpochOrder(NamedTuple):
+    """What decides which photos an epoch's batches hold. Checkpoints store it as a dict.
+
+    Attributes:
+        seed: of the run.
+        buffer: size of the shuffle buffer; None: photos are shuffled perfectly.
+        batch: the global batch (batch size times world size); None: unknown, in checkpoints of 0.1.0.
+        photos: the census of each split, see `Photos.census`; of the train split only the count in those checkpoints.
+    """
+
+    seed: int
+    buffer: int | None
+    batch: int | None
+    photos: dict[str, dict[str, Any]]
+
+    @classmethod
+    def read(cls, stored: Any) -> "EpochOrder | None":
+        """What a checkpoint stores; None if it is nothing of this kind. 0.1.0 stored a sentence."""
+        if isinstance(stored, str) and (found := _SENTENCE.fullmatch(stored)):
+            return cls(int(found[2]), found[3] and int(found[3]), None, {"train": {"count": int(found[1])}})
+        if not isinstance(stored, dict) or stored.keys() != set(cls._fields):
+            return None
+        photos = stored["photos"]
+        is_census = isinstance(photos, dict) and "train" in photos and all(isinstance(c, dict) for c in photos.values())
+        return cls(**stored) if is_census else None
+
+    def __str__(self) -> str:
+        parts = [f"{self.photos['train'].get('count')} photos", f"seed={self.seed}"]
+        parts += [] if self.buffer is None else [f"data.buffer={self.buffer}"]
+        parts += [] if self.batch is None else [f"a global batch of {self.batch}"]
+        return " with ".join((parts[0], ", ".join(parts[1:])))
+
+    def has_same_course(self, other: "EpochOrder") -> bool:
+        """Whether all but the photos is the same, as far as it is known."""
+        batches = {self.batch, other.batch} - {None}
+        return (self.seed, self.buffer) == (other.seed, other.buffer) and len(batches) < 2
+
+    def changes(self, now: "EpochOrder") -> "Changes":
+        """How the photos differ from those of now."""
+        listed, replaced = [], []
+        for split, census in now.photos.items():
+            before = {**census, **self.photos.get(split, {})}
+            if before["count"] != census["count"]:
+                listed.append(f"{split} had {before['count']} photos and has {census['count']}")
+            elif before["names"] != census["names"]:
+                listed.append(f"{split} photos have other names")
+            elif before["stamps"] != census["stamps"]:
+                replaced.append(f"{split} photos have other sizes or dates")
+        return Changes(listed, replaced)
+
+
+class Changes(NamedTuple):
+    """Sentences about photos that were added, removed or renamed, and about such that were replaced or copied."""
+
+    listed: list[str]
+    replaced: list[str]
+
+    def __str__(self) -> str:
+        return "; ".join(self.listed + self.replaced)
 
 
 class TrainingSampler(DistributedSampler[Draw]):

@@ -68,6 +68,15 @@ class Photos(ABC):
         """Shards and shuffle buffer; None if photos may be shuffled perfectly."""
         return None
 
+    def census(self) -> dict[str, Any]:
+        """What tells whether photos were added, removed or replaced: their `count`, and SHA-256 over their `names` and
+        over names and `stamps`, hexadecimal. Takes as long as `fingerprint`.
+        """
+        names = hashlib.sha256()
+        for index in range(len(self)):
+            names.update(self.name(index).encode("utf-8", "surrogateescape") + b"\0")
+        return {"count": len(self), "names": names.hexdigest(), "stamps": self.fingerprint()}
+
     def fingerprint(self) -> str:
         """SHA-256 over names and stamps, hexadecimal: it identifies the photos' contents. Takes as long as reading
         every file's size and date.

@@ -11,10 +11,11 @@ from hydra.types import RunMode
 from pytorch_lightning import Trainer
 from pytorch_lightning.utilities.exceptions import MisconfigurationException, SIGTERMException
 
-from colorization.errors import ConfigError, first_line
+from colorization.errors import ConfigError, TrainingError, first_line
 from colorization.runtime.console import console
+from colorization.training.loaders import dead_loaders
 from colorization.training.loggers import RunLogger
-from colorization.training.saving import exit_code
+from colorization.training.saving import exit_code, last_saved
 
 
 @contextmanager
@@ -29,6 +30,7 @@ def ending(trainer: Trainer, run: Path) -> Iterator[None]:
         KeyboardInterrupt: Ctrl-C stopped the run; it ends a multirun as well.
         SystemExit: another signal stopped the run; with the exit code that a shell reports for it.
         ConfigError: the trainer refuses an option.
+        TrainingError: a loader process was killed.
     """
     succeeded = False
     try:
@@ -46,6 +48,17 @@ def ending(trainer: Trainer, run: Path) -> Iterator[None]:
         raise
     except MisconfigurationException as error:
         raise ConfigError(first_line(error)) from error
+    except (RuntimeError, OSError, EOFError) as error:
+        if (dead := dead_loaders(error)) is None:
+            raise
+        saved = last_saved(trainer)
+        resume = (
+            "no checkpoint was written yet" if saved is None else f"saved {saved}; resume with {how_to_resume(run)}"
+        )
+        raise TrainingError(
+            f"{dead} was killed, most likely because memory ran out: give a smaller "
+            f"data.num_workers (now {trainer.datamodule.num_workers}) or data.batch_size; {resume}"
+        ) from error
     finally:
         for logger in trainer.loggers:
             if isinstance(logger, RunLogger):

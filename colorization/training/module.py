@@ -19,12 +19,13 @@ from colorization.checkpoints.network import ENTRY, describe
 from colorization.color import ab_bins, normalize_lightness
 from colorization.compat.torch import forget_length
 from colorization.data.datamodule import PhotoDataModule
-from colorization.data.order import Position
+from colorization.data.order import Changes, EpochOrder, Position
 from colorization.data.prior import cached_prior
 from colorization.errors import CheckpointError, ConfigError, TrainingError
 from colorization.metrics.scores import Scores, render
 from colorization.network import ColorizationNetwork
 from colorization.objectives.base import Objective
+from colorization.runtime.console import warn
 from colorization.training.adversary import Adversary, has_whole_network
 from colorization.training.saving import LastCheckpoint
 
@@ -167,7 +168,7 @@ class ColorizationModule(LightningModule):
             checkpoint["position"] = {
                 **self._data.position()._asdict(),
                 "epoch_batches": self.trainer.num_training_batches,
-                "order": self._data.epoch_order(),
+                "order": self._data.epoch_order()._asdict(),
                 "steps": self.global_step + self.steps_ahead,
             }
         if self.adversary is not None:
@@ -184,8 +185,14 @@ class ColorizationModule(LightningModule):
         steps, batches = self.trainer.estimated_stepping_batches, self.trainer.num_training_batches
         has_other_batches = position.get("epoch_batches", batches) != batches
         order = self._data.epoch_order()
-        before = position.get("order", order)
-        if position["batches"] and (has_other_batches or order != before):
+        before = EpochOrder.read(position.get("order")) or order
+        changes = before.changes(order)
+        if any(changes):
+            self._tell_changes(changes, checkpoint)
+        # Of an epoch that is begun, the rest follows, also with photos that were added or removed meanwhile.
+        has_other_photos = bool(changes.listed) and before.batch is not None
+        can_follow = before.has_same_course(order) and (not has_other_batches or has_other_photos)
+        if position["batches"] and not (can_follow and position["batches"] < batches):
             raise CheckpointError(
                 f"ckpt_path: that run was stopped inside an epoch of {position['epoch_batches']} batches of {before}, "
                 f"and this one's have {batches} of {order}: give the same photos, seed, data.batch_size, data.buffer "
@@ -193,7 +200,8 @@ class ColorizationModule(LightningModule):
             )
         done = position.get("steps", checkpoint["global_step"])
         if has_other_batches:
-            done = position["epoch"] * math.ceil(batches / self.trainer.accumulate_grad_batches)
+            accumulated = self.trainer.accumulate_grad_batches
+            done = position["epoch"] * math.ceil(batches / accumulated) + position["batches"] // accumulated
         self.steps_ahead = done - checkpoint["global_step"]
         # What remains to be done may be to score the best checkpoint.
         if done > steps or (done == steps and self.config["ckpt_path"] != "auto"):
@@ -208,6 +216,21 @@ class ColorizationModule(LightningModule):
                 schedule["last_epoch"] = done
         if self.adversary is not None:
             self.adversary.load_state_dict(checkpoint["adversary"])
+
+    def _tell_changes(self, changes: Changes, checkpoint: Mapping[str, Any]) -> None:
+        """Says how the photos have changed since the checkpoint was written.
+
+        Raises:
+            CheckpointError: `ckpt_path=auto` continues with the same photos only. A copy of them elsewhere may have
+                dates of its own.
+        """
+        roots = [config.get("data", {}).get("root") for config in (checkpoint[ENTRY]["config"], self.config)]
+        if self.config["ckpt_path"] == "auto" and (changes.listed or roots[0] == roots[1]):
+            raise CheckpointError(
+                f"ckpt_path=auto: the photos have changed since the checkpoint was written ({changes}): give the run "
+                "a folder of its own, or ckpt_path=last to resume with the photos as they are"
+            )
+        warn(f"the photos have changed since the checkpoint was written: {changes}")
 
     @property
     def _data(self) -> PhotoDataModule:

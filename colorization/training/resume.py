@@ -149,23 +149,31 @@ def find_resume(ckpt_path: str, run: Path, output_dir: Path) -> tuple[Path, dict
         found = of_newest_run(output_dir)
     if not found:
         raise CheckpointError(
-            f"ckpt_path=last: there is no checkpoint below {output_dir}; give the path of one, or begin anew without "
+            f"ckpt_path=last: there is no checkpoint below {output_dir}; give the path of one, or start without "
             "ckpt_path"
         )
-    damaged = []
+    best: tuple[Path, dict[str, Any]] | None = None
+    corrupt = []
     for path in found:
         try:
             checkpoint = _read(path)
         except CheckpointError as error:
-            damaged.append(f"{path.name} can't be used ({error})")
+            corrupt.append(f"{path.name} can't be used ({error})")
             continue
-        if damaged:
-            warn(f"{'; '.join(damaged)}; going on from {path}, which is older")
-        return path, checkpoint
-    raise CheckpointError(
-        f"ckpt_path={ckpt_path}: no checkpoint in {found[0].parent} is whole: remove that folder, or give another one, "
-        "to begin anew"
-    )
+        if best is None or (checkpoint["global_step"], _date(path)) > (best[1]["global_step"], _date(best[0])):
+            best = path, checkpoint
+    if best is None:
+        raise CheckpointError(
+            f"ckpt_path={ckpt_path}: no checkpoint in {found[0].parent} can be read: remove that folder, or give "
+            "another one, to start from scratch"
+        )
+    if corrupt:
+        warn(f"{'; '.join(corrupt)}; resuming from {best[0]}, the newest of the others")
+    return best
+
+
+def _date(path: Path) -> int:
+    return path.stat().st_mtime_ns
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from colorization.errors import ConfigError, TrainingError
 from colorization.runtime.console import warn
 from colorization.runtime.files import atomic_file, sweep
 from colorization.runtime.processes import STOP_SIGNALS
+from colorization.training.loaders import dead_loaders, wait_for_dead_loaders
 
 # Processes have to agree that the time has come, which makes them wait for each other.
 _STEPS_BETWEEN_AGREEMENTS = 10
@@ -163,6 +164,9 @@ class LastCheckpoint(Checkpoint):
             sweep(self.path.parent)  # what was left when the run was killed
         self._listen(trainer)
 
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        wait_for_dead_loaders()
+
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
@@ -184,6 +188,10 @@ class LastCheckpoint(Checkpoint):
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         self._restore_handlers()
+        progress = trainer.fit_loop.epoch_loop.batch_progress.current
+        between_steps = progress.ready == progress.completed and not progress.ready % trainer.accumulate_grad_batches
+        if dead_loaders(exception) and trainer.training and trainer.world_size == 1 and between_steps:
+            self._save(trainer)
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         self._restore_handlers()
@@ -227,6 +235,11 @@ class LastCheckpoint(Checkpoint):
 def exit_code(trainer: Trainer) -> int:
     """What a shell reports of a program that was asked to stop."""
     return 130 if any(file.asked_by == signal.SIGINT for file in _of(trainer)) else 143
+
+
+def last_saved(trainer: Trainer) -> Path | None:
+    """The newest checkpoint of a run to resume from, if one was written."""
+    return next((file.path for file in _of(trainer) if file.path.exists()), None)
 
 
 def seconds_before(trainer: Trainer) -> float:
