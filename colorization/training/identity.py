@@ -19,7 +19,7 @@ LENGTH = "trainer.max_epochs"
 # Initial weights and decoding do not matter to a resumed run.
 _IRRELEVANT_NAMES = ("pretrained", "weights", "temperature", "vividness")
 # Options that were added later, with the values of the earlier behaviour.
-_DEFAULTS = {"objective.weight": 1.0}
+_DEFAULTS = {"objective.weight": 1.0, "data.degrade": "none"}
 
 
 def difference(
