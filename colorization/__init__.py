@@ -10,7 +10,7 @@ __all__ = ["Colorizer"]
 
 
 def __getattr__(name: str) -> Any:
-    """Imports PyTorch only when it is needed: a command's help does without it."""
+    """Imports PyTorch lazily: a command's help does not need it."""
     if name == "Colorizer":
         from colorization.inference.colorizer import Colorizer
 

@@ -1,1 +1,1 @@
-"""What an audit finds in a dataset: single photos, and duplicates."""
+"""Auditing a dataset: findings in single photos, and duplicates."""

@@ -1,4 +1,4 @@
-"""The audit of a list of photos: every photo by itself, and photos that are alike."""
+"""The audit of a list of photos: findings in each photo, and duplicates."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -17,11 +17,11 @@ from colorization.runtime.console import progress_bar
 
 @dataclass
 class Audit:
-    """What an audit has found out.
+    """The results of an audit.
 
     Args:
-        photos: what was audited.
-        findings: of each photo, by its number.
+        photos: the audited photos.
+        findings: of each photo, by index.
         cells: pixels in each cell of the ab plane, see `abchart.cells_of`.
         bins: pixels in each of `colorization.color.ab_bins`.
         colored: photos whose pixels were counted.
@@ -34,11 +34,11 @@ class Audit:
     colored: int = 0
 
     def count(self, kind: str) -> int:
-        """How many photos have a finding."""
+        """The number of photos with a finding."""
         return sum(any(finding.kind == kind for finding in found) for found in self.findings)
 
     def rows(self) -> list[tuple[str, str, str]]:
-        """Name, finding and particulars of every finding, in the order of the photos."""
+        """Name, kind and details of every finding, in the order of the photos."""
         return [
             (self.photos.name(index), finding.kind, finding.detail)
             for index, found in enumerate(self.findings)
@@ -58,10 +58,10 @@ def audit_photos(photos: Photos, thresholds: AuditThresholds, exclude: Sequence[
     """Audits all photos, in one pass over them.
 
     Args:
-        photos: what to audit.
-        thresholds: what counts as a finding.
-        exclude: findings for which a photo is left out. Of photos that are alike, the first that stays otherwise is
-            the one that is no duplicate.
+        photos: the photos.
+        thresholds: the thresholds of findings.
+        exclude: findings for which a photo is left out. Of duplicates, the first photo that is not left out for another
+            reason stays.
         num_workers: loader processes.
     """
     audit = Audit(photos)
@@ -90,12 +90,12 @@ def audit_photos(photos: Photos, thresholds: AuditThresholds, exclude: Sequence[
 
 
 def _compare(seen: Sequence[Examined], audit: Audit, most: int) -> None:
-    """Adds duplicates to the findings, of photos in the order of preference."""
+    """Adds duplicates to the findings; photos are in the order of preference."""
 
     def add(kind: str, what: str, found: dict[int, int]) -> None:
         for number, other in found.items():
             name, like = (audit.photos.name(seen[n].index) for n in (number, other))
-            if name != like:  # the sample photos are in its training split several times
+            if name != like:  # the sample photos are several times in their training split
                 seen[number].findings.append(Finding(kind, f"{what} {like}"))
 
     doubles = same_pixels([examined.digest for examined in seen])

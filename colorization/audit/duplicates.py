@@ -7,7 +7,7 @@ import imagehash
 import numpy as np
 from PIL import Image
 
-# The hash: one bit for each of the 8 x 8 lowest frequencies of a 32 x 32 copy.
+# The hash has one bit for each of the 8 x 8 lowest frequencies of a 32 x 32 copy.
 _SIDE = 32
 BITS = 64
 # Maximum mean difference of two appearances of the same picture, in levels of 0..255.
@@ -18,10 +18,10 @@ _ONES = np.array([number.bit_count() for number in range(256)], dtype=np.uint8)
 
 
 def perceptual_hash(rgb: Image.Image) -> int | None:
-    """64 bits that stay mostly the same when a picture is scaled or compressed again: `imagehash.phash`.
+    """A hash of 64 bits, most of which stay the same if a picture is scaled or recompressed: `imagehash.phash`.
 
     Returns:
-        None for a picture that is all but flat.
+        None for a nearly uniform picture.
     """
     gray = rgb.convert("L").resize((_SIDE, _SIDE), Image.Resampling.BILINEAR)
     return None if np.asarray(gray).std() < _LEAST_CONTRAST else int(str(imagehash.phash(gray)), 16)

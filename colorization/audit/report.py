@@ -1,4 +1,4 @@
-"""What an audit leaves behind: lists of findings, the prior of the colours, and a table on the terminal."""
+"""The report of an audit: lists of findings, the prior of the colours, and a table."""
 
 import json
 from collections.abc import Sequence
@@ -25,11 +25,11 @@ def write_report(audit: Audit, excluded: dict[str, str], config: dict[str, Any],
     """Writes the files of an audit into its folder and returns their paths.
 
     Args:
-        audit: what was found.
+        audit: the results.
         excluded: names of the photos to leave out, and why.
         config: the configuration of the audit.
-        data: what the photos are called.
-        run: the folder, which is made.
+        data: the name of the data source.
+        run: the output folder, which is created.
     """
     write_csv(run / "audit.csv", ("name", "finding", "detail"), audit.rows())
     write_csv(run / EXCLUDE, ("name", "why"), excluded.items())
@@ -55,11 +55,11 @@ def write_report(audit: Audit, excluded: dict[str, str], config: dict[str, Any],
 
 
 def print_findings(audit: Audit, exclude: Sequence[str], title: str) -> None:
-    """The closing table: how many photos have each finding, with an example."""
+    """Prints the number of photos with each finding, with an example."""
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     for heading in ("finding", "photos", "left out"):
         table.add_column(heading, justify="right" if heading == "photos" else "left", no_wrap=True)
-    table.add_column("for instance", overflow="fold")
+    table.add_column("for example", overflow="fold")
     examples: dict[str, str] = {}
     for name, kind, detail in audit.rows():
         examples.setdefault(kind, f"{shown(name)}: {shown(detail)}")

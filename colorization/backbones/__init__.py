@@ -28,7 +28,7 @@ _FILES = {"EfficientNetLite": "efficientnet_lite", "TimmBackbone": "timm", "Torc
 
 
 def __getattr__(name: str) -> Any:
-    """Imports a backbone when it is named: torchvision takes as long to import as PyTorch itself."""
+    """Imports a backbone lazily: importing torchvision takes as long as importing PyTorch."""
     if name in _FILES:
         return getattr(import_module(f"{__name__}.{_FILES[name]}"), name)
     raise AttributeError(f"module {__name__} has no attribute {name}")

@@ -1,11 +1,11 @@
 """Exports a trained network to one file.
 
-`safetensors` holds the weights and the whole configuration; everything here that takes a checkpoint takes it too.
-`onnx` and `torch_export` hold the network and what its output means as one graph for other programs: lightness
-`(batch, 1, height, width)` in 0..100 in, ab `(batch, 2, height, width)` in Lab units out, of any size; their metadata
-`colorization` says in JSON which network it is, and the size that it was trained at.
+`safetensors` holds the weights and the configuration; you can use it wherever you can use a checkpoint. `onnx` and
+`torch_export` hold the network and the decoding of its output as one graph for other programs: lightness
+`(batch, 1, height, width)` in 0..100 in, ab `(batch, 2, height, width)` in Lab units out, of any size. Their metadata
+`colorization` describes the network and its training size in JSON.
 
-Whatever is written is read back first and held against the network that it was made from.
+Every export is read back and compared with the original network.
 """
 
 import json
@@ -28,23 +28,23 @@ from colorization.runtime.files import StrPath, atomic_file
 from colorization.runtime.installation import install_hint
 from colorization.weights.safe_load import ENTRY, save_safetensors
 
-# Each format with its files' ending and the packages that it needs.
+# Each format with its ending and required packages.
 FORMATS: dict[str, tuple[str, tuple[str, ...]]] = {
     "safetensors": (".safetensors", ("safetensors",)),
     "onnx": (".onnx", ("onnx", "onnxscript", "onnxruntime")),
     "torch_export": (".pt2", ()),
 }
-# In Lab units; an 8-bit level is about a third of one. Other kernels round otherwise, but no more than this.
+# Maximum difference in Lab units, for the rounding of other kernels; an 8-bit level is about a third of a unit.
 TOLERANCE = 0.05
-# Of weights that were rounded to float16: less than an 8-bit level, over noise, which is harder than photos.
+# The same for float16 weights, on noise, which is harder than photos: less than an 8-bit level.
 HALF_TOLERANCE = 0.3
 _AXES = ("batch", "height", "width")
 
 
 class LightnessToAb(nn.Module):
-    """A network and its objective as one: lightness `(B, 1, H, W)` in 0..100 to ab `(B, 2, H, W)` in Lab units.
+    """A network and its objective in one module: lightness `(B, 1, H, W)` in 0..100 to ab `(B, 2, H, W)` in Lab units.
 
-    Its weights have the names that they have in a checkpoint.
+    Its weights have the same names as in a checkpoint.
     """
 
     def __init__(self, network: ColorizationNetwork, objective: Objective) -> None:
@@ -61,10 +61,10 @@ def export(source: StrPath, output: StrPath, kind: str, half: bool = False, trus
 
     Args:
         source: a checkpoint, or a safetensors file.
-        output: what is written, whole or not at all.
+        output: the file, written atomically.
         kind: a key of `FORMATS`.
-        half: whether weights are stored as float16, for `safetensors` only. Loading makes them float32 again.
-        trusted: packages whose networks and objectives the checkpoint may name besides ours.
+        half: whether to store weights as float16, for `safetensors` only. Loading converts them to float32.
+        trusted: further packages whose networks and objectives the checkpoint may name.
 
     Returns:
         The largest difference of the file's ab to the checkpoint's, in Lab units, over random lightness of several
@@ -72,8 +72,8 @@ def export(source: StrPath, output: StrPath, kind: str, half: bool = False, trus
 
     Raises:
         ConfigError: a package is missing.
-        CheckpointError: the checkpoint can't be read, the network can't be expressed in the format, or it colours
-            differently there.
+        CheckpointError: the checkpoint can't be read, the network can't be exported to the format, or the export gives
+            other colours.
     """
     for package in FORMATS[kind][1]:
         try:
@@ -98,16 +98,16 @@ def export(source: StrPath, output: StrPath, kind: str, half: bool = False, trus
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore")
                     run = write(model, metadata, part)
-            except (RuntimeError, ValueError, AssertionError) as error:  # what PyTorch's exporters raise
+            except (RuntimeError, ValueError, AssertionError) as error:  # the exceptions of PyTorch's exporters
                 raise CheckpointError(
-                    f"checkpoint {source} can't be written with format={kind}: "
+                    f"checkpoint {source} can't be exported with format={kind}: "
                     f"{str(error).splitlines()[0] if str(error) else type(error).__name__}"
                 ) from error
         difference = largest_difference(model, run, size)
         if not difference <= (HALF_TOLERANCE if half else TOLERANCE):
             raise CheckpointError(
-                f"checkpoint {source} colours otherwise with format={kind}, by up to {difference:.2g} Lab units: "
-                "nothing was written; give another format"
+                f"checkpoint {source}: format={kind} gives other colours, by up to {difference:.2g} Lab units; nothing "
+                "was written, give another format"
             )
     return difference
 
@@ -118,12 +118,12 @@ def _halved(state: dict[str, Tensor]) -> dict[str, Tensor]:
 
 @torch.inference_mode()
 def largest_difference(model: nn.Module, run: Callable[[Tensor], Tensor], size: int) -> float:
-    """How far two ways to the same ab are apart at most, in Lab units.
+    """The largest difference between two implementations, in Lab units.
 
     Args:
         model: lightness `(B, 1, H, W)` to ab `(B, 2, H, W)`.
-        run: the same, in another way.
-        size: the side of the largest picture that is tried; the others have sides that are odd, or 1 px.
+        run: the other implementation.
+        size: side of the largest test picture; the others have odd sides, or 1 px.
     """
     generator = torch.Generator().manual_seed(0)
     largest = 0.0
@@ -135,8 +135,8 @@ def largest_difference(model: nn.Module, run: Callable[[Tensor], Tensor], size: 
 
 def _program(model: LightnessToAb) -> torch.export.ExportedProgram:
     """The network as a graph that takes any batch, height and width."""
-    model = model.to(memory_format=torch.contiguous_format)  # another layout would put conditions on the sizes
-    # The sizes of the example must not count for sizes in general: none is 1, none is even by chance.
+    model = model.to(memory_format=torch.contiguous_format)  # another layout would add conditions on the sizes
+    # Sizes without special cases: none is 1.
     example = torch.zeros(2, 1, 70, 90)
     axes = dict(zip((0, 2, 3), (torch.export.Dim(name, min=1) for name in _AXES), strict=True))
     with sizes_of_one_are_general():

@@ -1,10 +1,10 @@
-"""Checkpoints: what they say of themselves, and how a network is rebuilt from one without anything else.
+"""Checkpoints: their description, and rebuilding a network from nothing but the file.
 
-A checkpoint is Lightning's, with one more entry, `colorization`: the format's version and the resolved configuration
-as a plain dict. It loads with `torch.load(weights_only=True)`, and building the network downloads nothing. A
-safetensors file that `colorization.checkpoints.export` wrote is as good: it holds that entry and the weights.
+A checkpoint is Lightning's, with one more entry, `colorization`: the format version and the resolved configuration as a
+plain dict. It loads with `torch.load(weights_only=True)`, and building the network downloads nothing. A safetensors
+file of `colorization.checkpoints.export` holds the same entry and the weights.
 
-Either may come from a stranger, who can neither run code nor claim memory: see docs/security.md.
+Both may come from a stranger: they can neither run code nor exhaust memory, see docs/security.md.
 """
 
 import textwrap
@@ -30,27 +30,27 @@ from colorization.weights.safe_load import ENTRY, UnreadableError
 
 FORMAT = 1
 
-# Options that hold paths, addresses or the number of devices.
+# Options with paths, URLs or the number of devices.
 _OF_THE_MACHINE = ("root", "exclude", "skipped_file", "cache", "cache_gb", "num_workers", "default_root_dir", "devices")
 
-# A crop that a network is trained on can't be larger; it is also how large a network sees pictures.
+# Maximum size of a training crop, which is also the default input size of a network.
 _MOST_SIZE = 4096
-# Building takes the weights' memory up to three times over (their layout changes, frameworks build heads that are cut
-# off) and this many bytes for what is not stored: constants, and what an objective needs for training alone.
+# Memory for building: three times the weights (their layout changes, frameworks build heads that are removed), and this
+# many bytes for what is not stored: constants, and parts of objectives for training only.
 _BUDGET_TIMES, _BUDGET_BYTES = 3, 512 * 2**20
-# A configuration has some 150 values, four levels deep; lists of roots and of layers may be longer.
+# Limits of a configuration; a typical one has 150 values in four levels.
 _MOST_OF_CONFIG, _DEEPEST_CONFIG = 10_000, 24
 
 PARTS: dict[str, type[nn.Module]] = {"backbone": Backbone, "decoder": Decoder, "objective": Objective}
 
 
 def describe(config: Mapping[str, Any]) -> dict[str, Any]:
-    """What a checkpoint says of itself."""
+    """The entry `colorization` of a checkpoint."""
     return {"format": FORMAT, "config": dict(config)}
 
 
 def shareable(config: Mapping[str, Any]) -> dict[str, Any]:
-    """A configuration without what concerns only the machine of the training: folders, logging and file names."""
+    """A configuration without options of the training machine: folders, logging and file names."""
     groups = ("backbone", "decoder", "objective", "data", "optimizer", "scheduler", "trainer", "monitor", "seed")
     kept = {key: config[key] for key in groups if key in config}
     if isinstance(kept.get("backbone"), Mapping):
@@ -67,12 +67,12 @@ def read_checkpoint(path: StrPath) -> dict[str, Any]:
     """Reads a checkpoint onto the CPU, running no code from it.
 
     Raises:
-        CheckpointError: it is missing, damaged, no checkpoint of this project, or of a newer format.
+        CheckpointError: it is missing, corrupt, not a checkpoint of this project, or of a newer format.
     """
     path = Path(path).expanduser()
     if not path.is_file():
-        what = "is a folder" if path.is_dir() else "there is no such file"
-        raise CheckpointError(f"checkpoint {path}: {what}; give the path of a .ckpt that train.py wrote")
+        what = "is a folder" if path.is_dir() else "does not exist"
+        raise CheckpointError(f"checkpoint {path} {what}: give the path of a .ckpt that train.py wrote")
     try:
         checkpoint = safe_load.load(path)
         entry = checkpoint.get(ENTRY) if isinstance(checkpoint, dict) else None
@@ -83,9 +83,9 @@ def read_checkpoint(path: StrPath) -> dict[str, Any]:
             ".safetensors of python -m colorization.checkpoints.export"
         ) from error
     except RefusedError as error:
-        raise CheckpointError(f"checkpoint {path} is refused: its configuration is no plain one, {error}") from error
+        raise CheckpointError(f"checkpoint {path} is refused: its configuration is not plain, {error}") from error
     if not isinstance(entry, dict) or not isinstance(entry.get("config"), dict):
-        raise CheckpointError(f"checkpoint {path} was not written by this project: it says nothing about its network")
+        raise CheckpointError(f"checkpoint {path} was not written by this project: it has no entry {ENTRY}")
     if not isinstance(entry.get("format"), int) or entry["format"] > FORMAT:
         raise CheckpointError(
             f"checkpoint {path} has format {str(entry.get('format'))[:20]}, newer than the {FORMAT} that this version "
@@ -93,7 +93,7 @@ def read_checkpoint(path: StrPath) -> dict[str, Any]:
         )
     data, weights = entry["config"].get("data"), checkpoint.get("state_dict")
     if not isinstance(data, dict) or not isinstance(data.get("size"), int) or not isinstance(weights, dict):
-        raise CheckpointError(f"checkpoint {path} is incomplete: it holds no weights, or says nothing about its data")
+        raise CheckpointError(f"checkpoint {path} is incomplete: it has no weights, or no data configuration")
     if not 1 <= data["size"] <= _MOST_SIZE:
         raise CheckpointError(f"checkpoint {path} is refused: its data.size is not within 1..{_MOST_SIZE}")
     if not all(isinstance(key, str) and isinstance(value, Tensor) for key, value in weights.items()):
@@ -103,12 +103,12 @@ def read_checkpoint(path: StrPath) -> dict[str, Any]:
 
 
 def trained_size(checkpoint: Mapping[str, Any]) -> int:
-    """The side of the squares that the network was trained on, in pixels."""
+    """The side of the training crops, in pixels."""
     return int(checkpoint[ENTRY]["config"]["data"]["size"])
 
 
 def without_download(config: Mapping[str, Any]) -> dict[str, Any]:
-    """A configuration whose network starts from random weights, because trained ones follow."""
+    """A configuration whose network starts from random weights, which trained ones will replace."""
     backbone = config["backbone"]
     accepted = parameters(locate(backbone["_target_"], "backbone._target_"))
     return {**config, "backbone": {**backbone, **{key: off for key, off in NO_BEGINNING.items() if key in accepted}}}
@@ -118,7 +118,7 @@ def build_network(config: Mapping[str, Any], packages: Packages = None) -> tuple
     """Network and objective from a resolved configuration's `backbone`, `decoder` and `objective`.
 
     Raises:
-        ConfigError: a node names something foreign or of the wrong kind, or refuses its options.
+        ConfigError: a `_target_` is not allowed or of the wrong kind, or refuses its options.
     """
     objective = _build(config, "objective", Objective, packages)
     backbone = _build(config, "backbone", Backbone, packages)
@@ -147,15 +147,15 @@ def _build(config: Mapping[str, Any], group: str, kind: type[nn.Module], package
 def rebuild(
     checkpoint: Mapping[str, Any], path: StrPath, trusted: Sequence[str] = ()
 ) -> tuple[ColorizationNetwork, Objective]:
-    """The trained network and its objective, in eval mode on the CPU, from what `read_checkpoint` returned.
+    """Rebuilds the trained network and its objective, in eval mode on the CPU.
 
     Args:
-        checkpoint: the checkpoint.
-        path: where it came from, for messages.
-        trusted: packages whose networks and objectives it may name besides ours; their code is imported and run.
+        checkpoint: of `read_checkpoint`.
+        path: its path, for messages.
+        trusted: further packages whose networks and objectives it may name; their code is imported and run.
 
     Raises:
-        CheckpointError: it names something foreign, or its weights do not fit its configuration.
+        CheckpointError: a `_target_` is not allowed, or the weights do not fit the configuration.
     """
     try:
         return _rebuild(checkpoint[ENTRY]["config"], checkpoint["state_dict"], trusted)
@@ -164,24 +164,24 @@ def rebuild(
 
 
 def packages_needed(config: Mapping[str, Any]) -> tuple[str, ...]:
-    """The packages but ours whose networks and objectives a configuration names: a checkpoint needs their trust."""
+    """Other packages whose networks and objectives a configuration names: loading its checkpoint has to trust them."""
     return packages_named([config.get(group) for group in PARTS])
 
 
 def check_rebuilds(network: ColorizationNetwork, objective: Objective, config: Mapping[str, Any]) -> None:
-    """Makes sure, before anything is learned, that the checkpoints of a run will load: builds its network again from
-    its own description. Takes the time and the memory of a second network, for a moment, and draws random numbers.
+    """Checks before training that the checkpoints of a run will load: it rebuilds the network from its description.
+    Needs the time and memory of a second network, and draws random numbers.
 
     Raises:
-        ConfigError: they would not.
+        ConfigError: they would not load.
     """
     weights = {f"network.{key}": value for key, value in network.state_dict().items()}
     weights |= {f"objective.{key}": value for key, value in objective.state_dict().items()}
     try:
         _rebuild(config, weights, packages_needed(config))
-    except Exception as error:  # whatever a user's own classes raise
+    except Exception as error:  # a user's classes can raise any exception
         raise ConfigError(
-            f"checkpoints of this network could not be loaded: built again from its options, it fails: {_reason(error)}"
+            f"checkpoints of this network could not be loaded: rebuilding it from its options fails: {_reason(error)}"
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""Audits a dataset before training: `colorize-audit data=folder data.root=photos`. `--help` tells more."""
+"""Audits a dataset before training: `colorize-audit data=folder data.root=photos`. `--help` lists the options."""
 
 import shlex
 from pathlib import Path
@@ -19,7 +19,7 @@ from colorization.runtime.installation import command_line
 
 
 def run(composed: DictConfig) -> None:
-    """Reports photos that teach a network nothing or the wrong thing, and writes a list that leaves them out."""
+    """Reports photos that teach a network nothing or the wrong thing, and lists them for `data.exclude`."""
     config = resolve(composed)
     split = check(config)
     thresholds = AuditThresholds(**config["thresholds"])
@@ -36,12 +36,12 @@ def run(composed: DictConfig) -> None:
     for path in paths:
         console.print(path)
     if excluded:
-        console.print(f"{EXCLUDE} names {len(excluded)} photos; train without them with this command:")
+        console.print(f"{EXCLUDE} lists {len(excluded)} photos; train without them with this command:")
         console.print(f"  {command_line('train')} {shlex.join(data_overrides(run / EXCLUDE))}", markup=False)
 
 
 def data_overrides(exclude: Path) -> list[str]:
-    """The overrides that choose this run's photos, without those that a list names."""
+    """The overrides that select this run's photos, with a new list of excluded ones."""
     given = [text for text in HydraConfig.get().overrides.task if text.lstrip("+").startswith(("data=", "data."))]
     kept = [text for text in given if not text.startswith("data.exclude=")]
     path = str(exclude)
@@ -53,16 +53,16 @@ def check(config: dict[str, Any]) -> Split:
     """The split that is audited.
 
     Raises:
-        ConfigError: it does not exist, or another value can't work.
+        ConfigError: it does not exist, or another value is out of range.
     """
     for kind in config["exclude"]:
         if kind not in FINDINGS:
-            raise ConfigError(f"exclude={kind} is no finding{did_you_mean(kind, FINDINGS)}")
-    most = {"near_duplicate": 16}  # more bits are alike by chance
+            raise ConfigError(f"exclude={kind} is not a finding{did_you_mean(kind, FINDINGS)}")
+    most = {"near_duplicate": 16}  # more bits would match by chance
     for key, value in config["thresholds"].items():
         if not 0 <= value <= most.get(key, float("inf")):
-            upper = f" and {most[key]} at the most" if key in most else ""
-            raise ConfigError(f"thresholds.{key}={value:g} can't work: give 0 or more{upper}")
+            upper = f", at most {most[key]}" if key in most else ""
+            raise ConfigError(f"thresholds.{key}={value:g} is out of range: give 0 or more{upper}")
     splits: tuple[Split, ...] = get_args(Split)
     for split in splits:
         if split == config["split"]:

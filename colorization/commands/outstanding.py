@@ -1,4 +1,4 @@
-"""Which pictures of a prediction remain to be coloured: not those whose coloured copy is there and the same."""
+"""Which pictures of a prediction remain to be coloured: those without an up-to-date result."""
 
 import warnings
 from collections.abc import Sequence
@@ -17,8 +17,8 @@ from colorization.runtime.processes import usable_cores
 
 
 def find_outstanding(jobs: Sequence[Job], maker: Maker, config: dict[str, Any], tally: Tally) -> list[Job]:
-    """The jobs that remain to be done. Those that are done are counted as skipped; those whose place something else
-    has, made from another picture or in another way, have failed.
+    """The remaining jobs. Jobs with an up-to-date result are counted as skipped; jobs whose result exists but was made
+    from another picture or with other options have failed.
     """
     if config["overwrite"]:
         return [*jobs]
@@ -28,13 +28,12 @@ def find_outstanding(jobs: Sequence[Job], maker: Maker, config: dict[str, Any], 
             return False
         film = is_film(job.target)
         if film and job.target.suffix.lower() in WITHOUT_PROVENANCE:
-            tally.notes.append(Remark(str(job.source), f"{job.target} is there already, and can't say what made it"))
+            tally.notes.append(Remark(str(job.source), f"{job.target} exists, and does not say what made it"))
             return True
         difference = maker.provenance(job.source).difference(Provenance.parse(line_in(job.target)))
         if difference is not None:
             raise PictureError(
-                f"{job.target} is there already and {difference}: give another output, or overwrite=true to colour it "
-                "again"
+                f"{job.target} exists and {difference}: give another output, or overwrite=true to colour it again"
             )
         return film or not config["compare"] or job.comparison.is_file()
 
@@ -45,7 +44,7 @@ def find_outstanding(jobs: Sequence[Job], maker: Maker, config: dict[str, Any], 
 
 
 def line_in(path: Path) -> str | None:
-    """The line that says what made a picture or film; None if there is none."""
+    """The line about what made a picture or film; None if there is none."""
     if is_film(path):
         return film_provenance(path)
     try:

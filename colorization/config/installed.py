@@ -1,5 +1,5 @@
-"""YAML that other installed packages bring: each names the package that its groups are in by an entry point of the
-group `colorization.conf`, and its files can be chosen like those in conf/.
+"""Configuration files of other installed packages: an entry point of the group `colorization.conf` names a package
+with configuration groups, whose files are options like those in conf/.
 """
 
 from importlib.metadata import entry_points
@@ -11,9 +11,9 @@ GROUP = "colorization.conf"
 
 
 class InstalledConfigs(SearchPathPlugin):
-    """Adds them behind conf/, whose files so stay what they are, and before the folder of `--config-dir`."""
+    """Adds them to Hydra's search path after conf/, which takes precedence, and before the folder of `--config-dir`."""
 
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
-        """Called by Hydra before it composes."""
+        """Called by Hydra before composing."""
         for entry in entry_points(group=GROUP):
             search_path.append(provider=entry.name, path=f"pkg://{entry.value}")

@@ -1,7 +1,7 @@
-"""From a composed configuration to objects: every key and value is checked, and there is one `instantiate`.
+"""From a composed configuration to objects: every key and value is validated, and there is one `instantiate`.
 
-The signature of what a `_target_` names is the schema of its node: `resolve` validates every key and value against it.
-A new backbone or decoder brings its own schema along.
+The signature of a `_target_` is the schema of its node: `resolve` validates every key and value against it. So a new
+backbone or decoder defines its own schema.
 """
 
 import functools
@@ -21,7 +21,7 @@ from omegaconf import DictConfig, OmegaConf
 from colorization.config.mistakes import what_was_meant
 from colorization.errors import ColorizationError, ConfigError, first_line
 
-# What a `_target_` may begin with. Your own YAML may name anything that can be imported (None); for a checkpoint, see
+# Allowed prefixes of a `_target_`. Your own YAML may name anything importable (None); for checkpoints, see
 # `colorization.checkpoints.stored_config`.
 Packages = tuple[str, ...] | None
 
@@ -29,11 +29,11 @@ _OWN_KEYS = {"_target_", "_partial_"}
 
 
 def resolve(config: DictConfig) -> dict[str, Any]:
-    """A composed configuration as a plain dict: interpolations resolved, every key and value checked.
+    """A composed configuration as a plain dict, with interpolations resolved and every key and value validated.
 
     Raises:
-        ConfigError: a key is unknown to what it configures, or a value has the wrong type.
-        omegaconf.errors.OmegaConfBaseException: a value is missing, or an interpolation leads nowhere.
+        ConfigError: a key is unknown, or a value has the wrong type.
+        omegaconf.errors.OmegaConfBaseException: a value is missing, or an interpolation can't be resolved.
     """
     plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     assert isinstance(plain, dict)
@@ -42,7 +42,7 @@ def resolve(config: DictConfig) -> dict[str, Any]:
 
 
 def _refuse_empty(value: Any, path: str) -> None:
-    """An empty value is mostly an unset shell variable, and an empty path would mean the current folder."""
+    """Refuses empty values: mostly unset shell variables, and as a path they would mean the current folder."""
     if value == "":
         raise ConfigError(f"{path}= is empty: give a value, or null for none")
     items = value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list) else ()
@@ -51,21 +51,21 @@ def _refuse_empty(value: Any, path: str) -> None:
 
 
 def instantiate(node: Mapping[str, Any], path: str, packages: Packages = None, **arguments: Any) -> Any:
-    """Builds what a node's `_target_` names, and what the nodes below it name. The only place where a configuration
-    turns into objects. Strings are taken as they are: Hydra's own `instantiate` would resolve interpolations in them,
-    and so run what a stranger's checkpoint says.
+    """Builds the `_target_` of a node and of the nodes in it. It is the only place where a configuration turns into
+    objects. Strings are taken literally: Hydra's own `instantiate` would resolve interpolations in them, and so run
+    resolvers named in a stranger's checkpoint.
 
     Args:
-        node: a plain node with `_target_`; with `_partial_: true`, the result waits for more arguments.
-        path: where it stands in the configuration, for messages.
-        packages: what a `_target_` may begin with; None: anything, because the user wrote it.
-        arguments: passed on besides the node's own.
+        node: a plain node with `_target_`; with `_partial_: true`, the result is a partial function.
+        path: its key in the configuration, for messages.
+        packages: allowed prefixes of a `_target_`; None for any, in the user's own configuration.
+        arguments: further arguments.
 
     Raises:
         ConfigError: `_target_` is missing, foreign or unknown, or refuses its arguments.
     """
     if "_target_" not in node:
-        raise ConfigError(f"{path} names nothing to build: choose another option, or give it a _target_")
+        raise ConfigError(f"{path} has no _target_: choose another option, or give it a _target_")
     return _build(_check(node, path, packages), path, packages, arguments)
 
 
@@ -84,12 +84,12 @@ def _build(value: Any, path: str, packages: Packages, arguments: Mapping[str, An
         return target(**options, **(arguments or {}))
     except ColorizationError:
         raise
-    except Exception as error:  # whatever a library's constructor raises about the options it was given
+    except Exception as error:  # a library's constructor can raise any exception
         raise ConfigError(f"{path} can't be built as configured: {first_line(error)}") from error
 
 
 def _check(value: Any, path: str, packages: Packages) -> Any:
-    """`value` with every node below it held against the signature of its `_target_`, and converted to its types."""
+    """Validates every node in `value` against the signature of its `_target_`, and converts it to its types."""
     if isinstance(value, list):
         return [_check(item, f"{path}.{index}", packages) for index, item in enumerate(value)]
     if not isinstance(value, Mapping):
@@ -112,15 +112,15 @@ def _check(value: Any, path: str, packages: Packages) -> Any:
 
 
 def locate(name: Any, path: str, packages: Packages = None) -> Callable[..., Any]:
-    """The class or function that `name` names.
+    """Imports a class or function by name.
 
     Args:
         name: its module and name.
-        path: where it stands in the configuration, for messages.
-        packages: what it has to begin with, also after imports from elsewhere; None: anything.
+        path: its key in the configuration, for messages.
+        packages: allowed prefixes, also of the module that defines it; None for any.
 
     Raises:
-        ConfigError: it belongs elsewhere, can't be imported or does not exist.
+        ConfigError: it is not allowed, can't be imported or does not exist.
     """
     if not isinstance(name, str) or not _is_within(name, packages):
         raise _refusal(name, path, packages)
@@ -132,8 +132,8 @@ def locate(name: Any, path: str, packages: Packages = None) -> Callable[..., Any
         package = name.partition(".")[0]
         if package.isidentifier() and importlib.util.find_spec(package) is None:
             raise ConfigError(
-                f"{path}={name}: there is no package {package}: install it, or give the folder that it is in with "
-                "PYTHONPATH=FOLDER before the command"
+                f"{path}={name}: there is no package {package}: install it, or put PYTHONPATH=FOLDER, with its "
+                "folder, before the command"
             )
         raise ConfigError(f"{path}={name} does not exist")
     if not callable(found):
@@ -149,7 +149,7 @@ def _is_within(name: str, packages: Packages) -> bool:
 
 def _refusal(name: Any, path: str, packages: Packages) -> ConfigError:
     if packages is None:
-        return ConfigError(f"{path}={name} names nothing: give PACKAGE.MODULE.NAME")
+        return ConfigError(f"{path}={name} is not a name: give PACKAGE.MODULE.NAME")
     package = str(name).partition(".")[0]
     is_others = package.isidentifier() and package not in {*sys.stdlib_module_names, __name__.partition(".")[0]}
     trust = f"; if you trust the package {package} and this file, give trust=[{package}]" if is_others else ""
@@ -157,7 +157,7 @@ def _refusal(name: Any, path: str, packages: Packages) -> ConfigError:
 
 
 def packages_named(value: Any) -> tuple[str, ...]:
-    """The packages but ours that a plain configuration names, sorted."""
+    """Other packages that a plain configuration names, sorted."""
     if isinstance(value, list):
         found = {name for item in value for name in packages_named(item)}
     elif isinstance(value, Mapping):
@@ -170,9 +170,9 @@ def packages_named(value: Any) -> tuple[str, ...]:
 
 @cache
 def parameters(target: Callable[..., Any]) -> dict[str, Any]:
-    """The names that `target` takes, each with its type (`Any` where it has none).
+    """The parameters of `target` with their types (`Any` if there is no annotation).
 
-    A class that takes `**options` hands them to its base class, whose names so count too.
+    A class with `**options` passes them to its base class, whose parameters count as well.
     """
     function = target.__init__ if inspect.isclass(target) else target
     try:
@@ -192,7 +192,7 @@ def parameters(target: Callable[..., Any]) -> dict[str, Any]:
 
 
 def _signature(target: Callable[..., Any]) -> list[inspect.Parameter]:
-    """Its parameters; those of a function of C that tells nothing count as `**options`."""
+    """The parameters of `target`; a C function without a signature counts as `**options`."""
     try:
         return list(inspect.signature(target.__init__ if inspect.isclass(target) else target).parameters.values())
     except (ValueError, TypeError):
@@ -201,7 +201,7 @@ def _signature(target: Callable[..., Any]) -> list[inspect.Parameter]:
 
 @cache
 def takes_anything(target: Callable[..., Any]) -> bool:
-    """Whether it takes `**options` that it does not hand to a base class with options of its own."""
+    """Whether `target` takes any `**options`, and does not pass them to a base class with a signature."""
     if all(parameter.kind is not parameter.VAR_KEYWORD for parameter in _signature(target)):
         return False
     return not inspect.isclass(target) or target.__mro__[1] is object or takes_anything(target.__mro__[1])
@@ -211,7 +211,7 @@ def _converted(value: Any, annotation: Any, path: str) -> Any:
     try:
         adapter = pydantic.TypeAdapter(annotation, config=pydantic.ConfigDict(arbitrary_types_allowed=True))
     except pydantic.errors.PydanticUserError:
-        return value  # an annotation that pydantic has no schema for is left to the target itself
+        return value  # pydantic has no schema for the annotation: the target has to check it
     except TypeError:
         adapter = pydantic.TypeAdapter(annotation)
     try:

@@ -26,9 +26,9 @@ _ENCODERS = {
     "h264": ("libx264", {"crf": "17", "preset": "medium"}),
     "vp9": ("libvpx-vp9", {"crf": "20", "b:v": "0", "row-mt": "1"}),
 }
-# Containers without a place for a comment.
+# Containers without a comment.
 WITHOUT_PROVENANCE = frozenset({".ts", ".mts", ".3gp"})
-# A film is a single file in one of FFmpeg's formats for these containers. Playlists, which name others, are not films.
+# FFmpeg's formats of films as single files. Playlists, which name other files, are not allowed.
 _READING = {"format_whitelist": "mov,matroska,avi,mpeg,mpegts,asf", "protocol_whitelist": "file"}
 # Maximum number of pixels in a batch of frames, about 1.5 GB.
 _PIXELS_TOGETHER = 2**24
@@ -78,7 +78,7 @@ def color_film(
         target: the output; its ending selects the container, best the original's.
         batch_size: frames per batch, fewer if they are large.
         progress: called after each batch with the number of frames so far, and the total if it is known.
-        provenance: a line that says what made the film, added to its comment; None: none.
+        provenance: a line about what made the film, added to its comment; None for none.
 
     Raises:
         ConfigError: PyAV is not installed.
@@ -91,7 +91,7 @@ def color_film(
         raise ConfigError(f"films need the package av: {install_hint('film')}") from None
     target = Path(target)
     try:
-        open_regular(source).close()  # FFmpeg would wait for a pipe
+        open_regular(source).close()  # FFmpeg would block on a pipe
         with atomic_file(target) as part, av.open(source, options=_READING) as reader:
             with av.open(part, "w") as writer:
                 work = _Recolor(colorizer, reader, writer, target)
@@ -104,14 +104,14 @@ def color_film(
 
 
 def film_provenance(path: StrPath) -> str | None:
-    """The comment of a film, which ends in the line that says what made it; None if it has none or can't be read."""
+    """The comment of a film, which ends with the line about what made it; None if it has none or can't be read."""
     try:
         import av
 
         open_regular(path).close()
         with av.open(path, options=_READING) as reader:
             return _comment(reader)
-    except (ImportError, OSError, ValueError):  # FFmpeg's errors are of these
+    except (ImportError, OSError, ValueError):  # FFmpeg's errors are subclasses
         return None
 
 

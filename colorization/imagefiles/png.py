@@ -1,4 +1,4 @@
-"""PNG with 16 bits a channel, of which Pillow keeps 8, and with transparent gray, which it misses."""
+"""PNG with 16 bits per channel, of which Pillow keeps 8, and with transparent gray, which it misreads."""
 
 import struct
 import zlib
@@ -15,12 +15,12 @@ from colorization.imagefiles.profiles import SRGB_PROFILE
 
 
 def is_deep_png(image: Image.Image) -> bool:
-    """Whether a file that Pillow opened is a PNG with 16 bits a channel."""
+    """Whether a file that Pillow opened is a PNG with 16 bits per channel."""
     return isinstance(image, PngImageFile) and image.mode in ("RGB", "RGBA", "LA", "I;16") and "16" in _raw_mode(image)
 
 
 def mend_transparency(image: Image.Image) -> None:
-    """Brings the level that a gray PNG calls transparent to 8 bits, as Pillow does with the pixels alone."""
+    """Scales the transparent level of a gray PNG to 8 bits: Pillow scales only the pixels."""
     level = image.info.get("transparency")
     if isinstance(image, PngImageFile) and image.mode == "L" and isinstance(level, int):
         image.info["transparency"] = level * {"L;2": 85, "L;4": 17}.get(_raw_mode(image), 1)
@@ -31,13 +31,13 @@ def _raw_mode(image: PngImageFile) -> str:
 
 
 def read_png(file: BinaryIO) -> Decoded:
-    """The channels of a PNG with 16 bits each; a colour that it calls transparent is so in the alpha."""
+    """The channels of a PNG with 16 bits each; a transparent colour becomes alpha."""
     file.seek(0)
     return Decoded(*split(imagecodecs.png_decode(file.read()), has_alpha=True))
 
 
 def write_png(picture: Picture, file: BinaryIO) -> None:
-    """Writes 16 bits a channel, with profile, resolution and EXIF."""
+    """Writes a PNG with 16 bits per channel, profile, resolution and EXIF."""
     encoded = imagecodecs.png_encode(np.ascontiguousarray(joined(picture)), level=6)
     after_header = 8 + 25  # signature and IHDR
     file.write(encoded[:after_header])

@@ -97,7 +97,7 @@ def open_picture(source: StrPath | BinaryIO) -> Image.Image:
 
 def from_pil(image: Image.Image) -> Picture:
     """A Pillow picture of any mode as upright sRGB. Raises Pillow's exceptions on a corrupt file."""
-    mend_transparency(image)  # first: asking a PNG for its EXIF decodes it
+    mend_transparency(image)  # first: reading the EXIF of a PNG decodes it
     return _converted(image, _Head.of(image))
 
 

@@ -18,7 +18,7 @@ from colorization.runtime.files import expand, matching
 
 # Formats with good colour quality; each is also the ending of a converted picture.
 FORMATS = ("jpg", "jpeg", "png", "webp", "avif", "tif", "tiff", "bmp")
-# Of a file, in bytes, on nearly all file systems.
+# Maximum length of a file name in bytes, on nearly all file systems.
 _LONGEST_NAME = 255
 
 
@@ -52,7 +52,7 @@ class Job:
 
 
 def _shortened(stem: str, ending: str) -> str:
-    """A name that file systems allow: a stem that is too long is cut, and a hash tells it from others."""
+    """A file name within the maximum length: a long stem is cut, and gets a hash."""
     whole, room = os.fsencode(stem), _LONGEST_NAME - len(os.fsencode(ending))
     if len(whole) <= room:
         return stem + ending

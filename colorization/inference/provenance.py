@@ -1,7 +1,7 @@
-"""What made a coloured picture: the hash of its source, the hash of the network, and the options that have a say.
+"""The provenance of a coloured picture: hashes of its source and of the network, and the options that change pixels.
 
-It is one line inside the file (see `colorization.imagefiles.provenance`), so that it comes along when files are moved,
-is there exactly when the picture is, and needs no agreement between processes that write into one folder.
+It is one line in the file (see `colorization.imagefiles.provenance`), so that it moves with the file, exists exactly if
+the picture exists, and needs no locks between processes that write into one folder.
 """
 
 import hashlib
@@ -17,19 +17,19 @@ from colorization.errors import PictureError
 from colorization.inference.colorizer import Colorizer
 from colorization.runtime.files import open_regular
 
-# A longer hash would only make lines longer: two of a billion files have the same one with a chance of 10^-21.
+# Long enough: among a billion files, the probability of a collision is 10^-21.
 _DIGITS = 32
 _LINE = re.compile(r"colorization \S+ source=([0-9a-f]+) network=([0-9a-f]+)((?: \w+=\S+)*)")
 
 
 @dataclass(frozen=True)
 class Provenance:
-    """What a picture was made from, and by what.
+    """The provenance of a picture.
 
     Attributes:
         source: hash of the file that was coloured.
         network: hash of the network.
-        options: those that change pixels, by name, as text.
+        options: the options that change pixels, by name, as text.
     """
 
     source: str
@@ -37,13 +37,13 @@ class Provenance:
     options: dict[str, str]
 
     def __str__(self) -> str:
-        """The line that goes into the picture."""
+        """The line in the picture."""
         options = "".join(f" {key}={value}" for key, value in self.options.items())
         return f"colorization {colorization.__version__} source={self.source} network={self.network}{options}"
 
     @classmethod
     def parse(cls, line: str | None) -> "Provenance | None":
-        """What a line says; None if it is none of this project."""
+        """Parses a line; None if this project did not write it."""
         found = _LINE.search(line or "")
         if found is None:
             return None
@@ -51,7 +51,7 @@ class Provenance:
         return cls(found[1], found[2], options)
 
     def difference(self, other: "Provenance | None") -> str | None:
-        """How a picture that is there, with `other` in it, was made in another way than with this; None: it was not."""
+        """How an existing picture with the provenance `other` differs from this one; None if it is the same."""
         if other is None:
             return "does not say what it was made from"
         if self.source != other.source:
@@ -66,10 +66,10 @@ class Provenance:
 
 
 class Maker:
-    """Makes the provenance of what a colorizer colours.
+    """Determines the provenance of pictures of a colorizer.
 
     Args:
-        colorizer: what colours.
+        colorizer: the colorizer.
         quality: of lossy formats, if it is not their default.
     """
 
@@ -86,7 +86,7 @@ class Maker:
         self.options = {key: f"{value:g}" for key, value in options.items() if value is not None}
 
     def provenance(self, source: Path) -> Provenance:
-        """What is to be said of a picture that is made from this file.
+        """The provenance of a picture made from this file.
 
         Raises:
             PictureError: it can't be read.
@@ -101,7 +101,7 @@ class Maker:
 
 @torch.inference_mode()
 def network_hash(colorizer: Colorizer) -> str:
-    """A hash of a network and its objective: of their classes and all weights, whatever file they came from."""
+    """A hash of a network and its objective: of their classes and all weights, independent of their file."""
     digest = hashlib.sha256()
     parts: list[nn.Module] = [colorizer.network, colorizer.objective]
     for module in parts:

@@ -57,7 +57,7 @@ class Tally:
         table.add_column("")
         table.add_row("coloured", str(self.colored), f"into {escape(shown(str(self.output)))}")
         if self.skipped:
-            table.add_row("skipped", str(self.skipped), "the same exist; overwrite=true colours them again")
+            table.add_row("skipped", str(self.skipped), "they exist already; overwrite=true colours them again")
         if self.failed:
             table.add_row("failed", str(len(self.failed)), "see below")
         console.print(table)
@@ -67,7 +67,7 @@ class Tally:
 
 
 def attempting(function: Callable[..., _Result]) -> Callable[..., _Result | Exception]:
-    """The function, with what it raises about a picture as a result."""
+    """Wraps a function, so that it returns exceptions about a picture instead of raising them."""
 
     def attempt(*arguments: Any) -> _Result | Exception:
         try:

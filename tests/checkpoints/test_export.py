@@ -137,7 +137,7 @@ def test_the_largest_difference_is_found() -> None:
 
 def test_a_file_that_colors_otherwise_is_not_left_behind(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("colorization.checkpoints.export.TOLERANCE", -1.0)
-    with pytest.raises(CheckpointError, match=r"tiny\.ckpt colours otherwise with format=safetensors"):
+    with pytest.raises(CheckpointError, match=r"tiny\.ckpt: format=safetensors gives other colours"):
         export(tiny, tiny.with_suffix(".safetensors"), "safetensors")
     assert list(tiny.parent.iterdir()) == [tiny]
 

@@ -286,7 +286,7 @@ def test_the_sample_s_repeats_are_no_duplicates() -> None:
         (["split=trian"], ["split=trian", "did you mean train?"]),
         (["split=test"], ["data=sample has no test photos"]),
         (["thresholds.tiny=-1"], ["thresholds.tiny=-1", "0 or more"]),
-        (["thresholds.near_duplicate=40"], ["thresholds.near_duplicate=40", "16 at the most"]),
+        (["thresholds.near_duplicate=40"], ["thresholds.near_duplicate=40", "at most 16"]),
         (["thresholds.tinny=3"], ["thresholds.tinny", "did you mean tiny?"]),
         (["data=folder"], ["data.root is missing"]),
         (["data.exclude=nowhere.csv"], ["data.exclude=nowhere.csv", "No such file"]),

@@ -313,7 +313,7 @@ def test_mistakes_of_metrics_protocols_and_comparisons(
         ([*good, f"compare=[{one},{tmp_path}/copy.ckpt]"], ["checkpoint and compare do not go together"]),
         ([*good[1:], f"compare=[{one}]"], ["compares nothing"]),
         ([*good[1:], f"compare=[{one},{one}]"], ["twice"]),
-        ([*good[1:], f"compare=[{one},{tmp_path}/nowhere.ckpt]"], ["nowhere.ckpt", "no such file"]),
+        ([*good[1:], f"compare=[{one},{tmp_path}/nowhere.ckpt]"], ["nowhere.ckpt", "does not exist"]),
     ):
         message = fails("evaluate", *arguments)
         for part in parts:

@@ -129,7 +129,7 @@ def test_what_is_not_the_same_is_left_alone_and_said(colors: Predict, photos: Pa
     (out / "photo 0.png").write_text("mine")
     printed = colors(str(photos), f"output={out}", code=1)
     assert counts(printed) == {"coloured": 5, "failed": 1}
-    assert f"{out}/photo 0.png is there already and does not say what it was made from: give another output" in printed
+    assert f"{out}/photo 0.png exists and does not say what it was made from: give another output" in printed
     assert (out / "photo 0.png").read_text() == "mine"
     assert counts(colors(str(photos), f"output={out}", "overwrite=true")) == {"coloured": 6}
     assert Image.open(out / "photo 0.png").size == (48, 40)
@@ -140,7 +140,7 @@ def test_another_picture_that_gets_the_same_name(colors: Predict, tmp_path: Path
     make_photo(31, 21, seed=2).save(tmp_path / "a.png")
     colors("a.jpg", "format=png")
     printed = colors("a.png", "format=png", code=1)
-    assert "a.png: colorized/a.png is there already and was made from another picture" in printed
+    assert "a.png: colorized/a.png exists and was made from another picture" in printed
     assert Image.open(tmp_path / "colorized" / "a.png").size == (30, 20)
     colors("a.png", "format=png", "overwrite=true")
     assert Image.open(tmp_path / "colorized" / "a.png").size == (31, 21)
@@ -303,7 +303,7 @@ def test_mistakes(checkpoint: str, tmp_path: Path, photos: Path, fails: Fails) -
         ((*good, "-"), "leave out other names"),
         ((checkpoint, "-", "compare=true"), "leave out compare"),
         ((f"input={photos}",), "checkpoint is missing"),
-        (("checkpoint=nowhere (1), x.ckpt", f"input={photos}"), "there is no such file"),
+        (("checkpoint=nowhere (1), x.ckpt", f"input={photos}"), "does not exist"),
     ):
         assert part in fails("predict", *arguments)
     assert not (tmp_path / "colorized").exists()

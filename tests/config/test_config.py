@@ -121,7 +121,7 @@ def test_help_and_cfg(run_script: RunScript, capfd: pytest.CaptureFixture[str], 
         ("backbone._target_=os.system", ["is not an option of system"]),
         ("decoder._target_=torch.nn.Linear", ["decoder.width is not an option of Linear"]),
         ("data=folder data.root=a(1).jpg", ["data.root=a(1).jpg can't be read: write 'data.root=\"a(1).jpg\"'"]),
-        ("ckpt_path=nowhere.ckpt", ["nowhere.ckpt", "no such file"]),
+        ("ckpt_path=nowhere.ckpt", ["nowhere.ckpt", "does not exist"]),
         ("ckpt_path=last", ["ckpt_path=last", "there is no"]),
         ("trainer.accelerator=abacus", ["trainer can't be built as configured", "abacus"]),
         ("trainer.max_epochs=0", ["trainer.max_epochs=0", "give 1 or more"]),
@@ -223,10 +223,10 @@ def test_full_error_shows_the_traceback(run_script: RunScript, monkeypatch: pyte
 @pytest.mark.parametrize(
     ("target", "message"),
     [
-        ("nowhere_at_all.nets.Mine", "there is no package nowhere_at_all: install it, or give the folder"),
+        ("nowhere_at_all.nets.Mine", "there is no package nowhere_at_all: install it, or put PYTHONPATH=FOLDER"),
         ("colorization.nowhere", "does not exist"),
         ("colorization.config", "neither a class nor a function"),
-        (5, "names nothing"),
+        (5, "is not a name"),
     ],
 )
 def test_what_one_s_own_yaml_names_in_vain(target: object, message: str) -> None:

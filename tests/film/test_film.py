@@ -311,7 +311,7 @@ def test_a_film_that_is_there_is_skipped_if_it_is_the_same(
     make_film(tmp_path / "clip.mp4", stamps=UNEVEN[:4])
     with pytest.raises(SystemExit):
         run_script("predict", *arguments)
-    assert "colorized/clip.mp4 is there already and was made from another picture" in capsys.readouterr().out
+    assert "colorized/clip.mp4 exists and was made from another picture" in capsys.readouterr().out
     assert (tmp_path / "colorized" / "clip.mp4").read_bytes() == colored
 
 
