@@ -19,7 +19,7 @@ from tests.helpers.runs import CONF, SMALL, TINY
 pytestmark = pytest.mark.slow
 
 REPOSITORY = CONF.parent
-BUILT_FROM = ("pyproject.toml", "setup.py", "README.md", "LICENSE", "colorization", "conf")
+BUILT_FROM = ("pyproject.toml", "setup.py", "README.md", "LICENSE", "NOTICE", "colorization", "conf")
 OWN = "# @package _global_\ndefaults:\n  - override /optimizer: sgd\nseed: 7\n"
 
 
