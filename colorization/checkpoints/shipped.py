@@ -1,4 +1,4 @@
-"""What an option `checkpoint` means, and the model that comes with this package."""
+"""The option `checkpoint`, and the default model of this package."""
 
 from pathlib import Path
 
@@ -6,16 +6,16 @@ from colorization.checkpoints.newest import best_of_newest_run
 
 DEFAULT = "default"
 DEFAULT_MODEL = Path(__file__).parent.parent / "models" / "default.safetensors"
-# The newest run's best checkpoint. (`ckpt_path=last` is the newest of all, because training resumes from that.)
+# The best checkpoint of the newest run. (`ckpt_path=last` is the newest checkpoint, from which training resumes.)
 NEWEST_RUN = "last"
 
 
 def located(name: str, output_dir: str) -> Path:
-    """The path that an option `checkpoint` means.
+    """The path for an option `checkpoint`.
 
     Args:
-        name: `default` for the shipped model, `last` for the best checkpoint of the newest run, otherwise a path.
-        output_dir: the folder that all runs are in.
+        name: `default` for the default model, `last` for the best checkpoint of the newest run, otherwise a path.
+        output_dir: the folder of all runs.
 
     Raises:
         CheckpointError: there is no run.

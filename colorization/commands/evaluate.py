@@ -1,4 +1,4 @@
-"""Scores checkpoints: `python evaluate.py checkpoint=PATH data=folder data.root=photos`. `--help` tells more."""
+"""Scores checkpoints: `python evaluate.py checkpoint=PATH data=folder data.root=photos`. `--help` lists the options."""
 
 import shlex
 from collections.abc import Mapping, Sequence
@@ -32,13 +32,13 @@ _SOURCES = {
 
 
 def run(composed: DictConfig) -> None:
-    """Scores checkpoints on photos that they did not learn from, beside the all-gray baseline."""
+    """Scores checkpoints on photos that they were not trained on, compared with the all-gray baseline."""
     paths = checkpoint_paths(composed)
     checkpoints = [read_checkpoint(located(path, composed.paths.output_dir)) for path in paths]
     if "_target_" not in composed.data:
         learned_from = data_options(checkpoints[0][ENTRY]["config"]["data"])
         raise ConfigError(
-            "data is missing: name the photos to score, such as data=folder data.root=PHOTOS"
+            "data is missing: give the photos to score, for example data=folder data.root=PHOTOS"
             f"{f'; for the held-out photos of training, {learned_from}' if learned_from else ''}"
         )
     protocol_name = str(HydraConfig.get().runtime.choices["protocol"])
@@ -49,7 +49,7 @@ def run(composed: DictConfig) -> None:
     run = Path(config["paths"]["run"])
     seed_everything(config["seed"], verbose=False)
 
-    # What can fail at once comes before what takes long.
+    # Early errors first.
     check_metrics(config)
     protocol: Protocol = instantiate(config["protocol"], "protocol")
     resolutions = [seen_resolution(checkpoint, config["resolution"]) for checkpoint in checkpoints]
@@ -76,16 +76,16 @@ def run(composed: DictConfig) -> None:
         return
     if evaluation.pictures is None:
         raise ConfigError(
-            f"trainer.strategy={config['trainer']['strategy']} keeps the scores to itself: use trainer=ddp"
+            f"trainer.strategy={config['trainer']['strategy']} does not return the scores: use trainer=ddp"
         )
     if fid is not None and not evaluation.fids:
         left_out["fid"] = "fid needs two pictures or more"
         if config["metrics"] is not None:
-            raise ConfigError(f"metrics: {left_out['fid']}, and there is one: leave it out, or give more photos")
+            raise ConfigError(f"metrics: {left_out['fid']}, but there is only one: leave it out, or give more photos")
 
     notes = [f"left out: {reason}" for reason in left_out.values()]
     if any("root" not in checkpoint[ENTRY]["config"]["data"] for checkpoint in checkpoints):
-        notes.append("an exported model does not say which photos it learned from: make sure that it was not these")
+        notes.append("an exported model does not name its training photos: make sure that these are others")
     if skipped := data.skipped.summary():
         notes.append(skipped)
     count = len(evaluation.pictures.names)

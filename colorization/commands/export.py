@@ -12,7 +12,7 @@ from colorization.runtime.console import console
 
 
 def run(composed: DictConfig) -> None:
-    """Exports a checkpoint and says how far the file's colours are from the checkpoint's."""
+    """Exports a checkpoint, and prints the largest difference of the colours."""
     config = resolve(composed)
     if config["format"] not in FORMATS:
         raise ConfigError(f"format={config['format']} does not exist{did_you_mean(config['format'], FORMATS)}")
@@ -20,7 +20,7 @@ def run(composed: DictConfig) -> None:
     source = located(config["checkpoint"], config["paths"]["output_dir"])
     output = Path(config["output"] or source.with_suffix(ending)).expanduser()
     if output.suffix != ending:
-        raise ConfigError(f"output={output} does not end in {ending}, as files of format={config['format']} do")
+        raise ConfigError(f"output={output} has to end in {ending} for format={config['format']}")
     if output.exists() and not config["overwrite"]:
         raise ConfigError(f"output={output} exists: give another name, or overwrite=true to replace it")
     with console.status(f"Exporting {source}"):

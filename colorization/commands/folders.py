@@ -1,4 +1,4 @@
-"""Folders of runs that were refused: Hydra makes a run's folder before any option is checked."""
+"""Cleaning up after refused runs: Hydra creates a run's folder before any option is checked."""
 
 import logging
 import shutil
@@ -15,16 +15,16 @@ from colorization.runtime.processes import this_process
 
 @contextmanager
 def no_empty_folder(config: DictConfig) -> Iterator[None]:
-    """Removes the folder of a run that has written nothing into it, and the folders above it that are then empty.
+    """Removes the folder of a run that has written nothing, and empty parent folders.
 
     Args:
-        config: the run's; folders above are looked at up to `paths.output_dir`.
+        config: of the run; parent folders are removed up to `paths.output_dir`.
     """
     try:
         yield
     finally:
         hydra = HydraConfig.get()
-        # Without a folder for Hydra's own files, the folder is the user's, or another process has made it.
+        # Without Hydra's own subfolder, the folder belongs to the user or to another rank.
         if hydra.mode is RunMode.RUN and hydra.output_subdir is not None and this_process().index == 0:
             _remove_unused(
                 Path(hydra.runtime.output_dir), hydra.output_subdir, Path(config.paths.output_dir).absolute()
@@ -42,7 +42,7 @@ def _remove_unused(run: Path, hydras: str, output_dir: Path) -> None:
         logs[path].close()
         path.unlink()
     shutil.rmtree(run / hydras, ignore_errors=True)
-    with suppress(OSError):  # a folder that holds something else
+    with suppress(OSError):  # not empty
         run.rmdir()
         for folder in run.parents:
             if folder != output_dir and output_dir not in folder.parents:

@@ -35,12 +35,12 @@ from colorization.runtime.console import progress_bar
 from colorization.runtime.files import sweep
 from colorization.runtime.processes import Process, this_process, usable_cores, wait_for_all
 
-# Pictures are read, coloured and written together up to so many pixels; a larger one is a batch of its own.
+# Maximum number of pixels in a batch; a larger picture is a batch of its own.
 _BATCH_PIXELS = 25_000_000
 
 
 def run(composed: DictConfig) -> None:
-    """Colours pictures; one that can't be coloured does not stop the others, and a second call goes on from there."""
+    """Colours pictures. A failure does not stop the other pictures, and a second call resumes an interrupted one."""
     config = resolve(composed)
     check(config)
     if "-" in config["input"]:
@@ -60,7 +60,7 @@ def run(composed: DictConfig) -> None:
     try:
         color_files(jobs[process.index :: process.count], config, process, tally)
     except KeyboardInterrupt:
-        raise KeyboardInterrupt("the same command goes on from here") from None
+        raise KeyboardInterrupt("repeat the command to resume") from None
     finally:
         tally.print()
     wait_for_all()
@@ -69,10 +69,10 @@ def run(composed: DictConfig) -> None:
 
 
 def check(config: dict[str, Any]) -> None:
-    """Holds the values of options against what is possible.
+    """Checks the options.
 
     Raises:
-        ConfigError: one of them is not.
+        ConfigError: a value is out of range.
     """
     for key, least, most in (("quality", 1, 100), ("batch_size", 1, math.inf), ("max_pixels", 1, math.inf)):
         if config[key] is not None and not least <= config[key] <= most:
@@ -83,19 +83,19 @@ def check(config: dict[str, Any]) -> None:
     if config["format"] not in (None, *formats):
         raise ConfigError(f"format={config['format']} can't be written{did_you_mean(config['format'], formats)}")
     if config["suffix"] is not None and "/" in config["suffix"]:
-        raise ConfigError(f"suffix={config['suffix']} becomes a part of a file's name: leave out /")
+        raise ConfigError(f"suffix={config['suffix']} is a part of a file name: leave out /")
     check_resolution(config["resolution"])
     find_device(config["device"])
     if "-" in config["input"]:
         if len(config["input"]) > 1:
-            raise ConfigError("input=- is a single picture on standard input: leave out other names")
+            raise ConfigError("input=- is a single picture on standard input: leave out other inputs")
         for key in ("output", "suffix", "compare"):
             if config[key] != getattr(PredictConfig, key):
-                raise ConfigError(f"input=- is written to standard output: leave out {key}, or name a file as input")
+                raise ConfigError(f"input=- is written to standard output: leave out {key}, or give a file as input")
 
 
 def load(config: dict[str, Any], device: str) -> Colorizer:
-    """The network of the checkpoint, as the options want it."""
+    """Loads the network with its options."""
     return Colorizer.from_checkpoint(
         located(config["checkpoint"], config["paths"]["output_dir"]).absolute(),
         device,
@@ -108,7 +108,7 @@ def load(config: dict[str, Any], device: str) -> Colorizer:
 
 
 def color_stream(config: dict[str, Any]) -> None:
-    """Colours the picture on standard input; nothing but the result goes to standard output, as PNG by default."""
+    """Colours the picture on standard input, and writes only the result to standard output, as PNG by default."""
     colorizer = load(config, config["device"])
     try:
         picture = read_picture(BytesIO(sys.stdin.buffer.read()), config["max_pixels"])
@@ -118,15 +118,15 @@ def color_stream(config: dict[str, Any]) -> None:
 
 
 def color_files(jobs: Sequence[Job], config: dict[str, Any], process: Process, tally: Tally) -> None:
-    """Colours what is not there yet.
+    """Colours the remaining pictures and films.
 
     Raises:
-        ColorizationError: the checkpoint can't be used, or nothing can be written.
+        ColorizationError: the checkpoint can't be used, or the output folder can't be written.
     """
     colorizer = load(config, process.device(config["device"]))
     maker = Maker(colorizer, config["quality"])
     for folder in {job.target.parent for job in jobs}:
-        sweep(folder)  # what a killed process has left
+        sweep(folder)  # leftovers of killed processes
     left = find_outstanding(jobs, maker, config, tally)
     if not left:
         return
@@ -147,11 +147,11 @@ def color_files(jobs: Sequence[Job], config: dict[str, Any], process: Process, t
 def color_pictures(
     jobs: Sequence[Job], colorizer: Colorizer, maker: Maker, config: dict[str, Any], tally: Tally
 ) -> Iterator[int]:
-    """Colours pictures in batches, and returns how many are done after each. While one batch is coloured, the next is
-    read and the one before is written; not beside large pictures, so that memory does not have to hold several.
+    """Colours pictures in batches, and yields the size of each. While one batch is coloured, the next is read and the
+    previous one is written; large pictures are processed one by one, to save memory.
 
     Raises:
-        ColorizationError: nothing can be written.
+        ColorizationError: the output folder can't be written.
     """
 
     def read(job: Job) -> Picture:
@@ -164,7 +164,7 @@ def color_pictures(
             try:
                 save_picture(side_by_side(before, after), job.comparison, quality=config["quality"])
             except PictureError as error:
-                notes.append(f"before and after side by side are left out: {error}")
+                notes.append(f"no side-by-side view: {error}")
         return notes + save_picture(after, job.target, quality=config["quality"])
 
     upcoming = batches(jobs, config["batch_size"])
@@ -181,7 +181,7 @@ def color_pictures(
         if any(isinstance(result, Exception) for result in results):
             make_writable(next(iter(ended)).target.parent)
 
-    # Filters of warnings are those of the process: they are restored here, because threads would trip over each other.
+    # Warning filters are per process: they are restored here, not in the threads.
     with warnings.catch_warnings(), ThreadPoolExecutor(usable_cores(config["batch_size"])) as pool:
         try:
             reading = start_reading()
@@ -192,7 +192,7 @@ def color_pictures(
                 after = tally.sift(before, color_batch(colorizer, list(before.values())))
                 finish_writing()
                 writing = {job: pool.submit(attempting(write), job, before[job], after[job]) for job in after}
-                del before, after  # a large picture leaves memory before the next one is read
+                del before, after  # free a large picture before reading the next one
                 if large:
                     finish_writing()
                     reading = start_reading()
@@ -204,7 +204,7 @@ def color_pictures(
 def color_one_film(
     colorizer: Colorizer, maker: Maker, job: Job, config: dict[str, Any], progress: Progress
 ) -> list[str]:
-    """Colours a film, with a bar of its own for the frames, and returns what is to be said about it."""
+    """Colours a film with a progress bar for its frames, and returns remarks."""
     frames = progress.add_task("Frames", total=None)
     try:
         report = color_film(
@@ -217,16 +217,16 @@ def color_one_film(
         )
     finally:
         progress.remove_task(frames)
-    said = f"{report.frames} frames; colours flickered by {report.flicker_before:.2f}, and now by "
-    notes = [f"{said}{report.flicker_after:.2f} Lab units"]
+    flicker = f"{report.flicker_before:.2f} before and {report.flicker_after:.2f} after stabilization"
+    notes = [f"{report.frames} frames; flicker {flicker}, Lab units"]
     notes += [f"left out: {stream}" for stream in report.left_out]
     if config["compare"]:
-        notes.append("before and after side by side are for pictures only")
+        notes.append("compare=true is for pictures only")
     return notes
 
 
 def color_batch(colorizer: Colorizer, pictures: list[Picture]) -> list[Picture | Exception]:
-    """Colours pictures together or, if that fails, one by one: one picture's trouble is not that of the others."""
+    """Colours a batch or, if that fails, one picture at a time, so that a failure affects only one."""
     colored = attempting(colorizer.color_many)(pictures)
     if isinstance(colored, Exception):
         return [attempting(colorizer.color)(picture) for picture in pictures]
@@ -234,7 +234,7 @@ def color_batch(colorizer: Colorizer, pictures: list[Picture]) -> list[Picture |
 
 
 def batches(jobs: Sequence[Job], size: int) -> Iterator[list[Job]]:
-    """Up to `size` jobs at a time, fewer where pictures are large."""
+    """Batches of up to `size` jobs, fewer if pictures are large."""
     batch: list[Job] = []
     pixels = 0
     for job in jobs:
@@ -249,22 +249,22 @@ def batches(jobs: Sequence[Job], size: int) -> Iterator[list[Job]]:
 
 
 def count_pixels(path: Path) -> int:
-    """How many pixels a file says it has; those of a whole batch where that is not easily told."""
+    """The number of pixels of a file; that of a whole batch if it is unknown."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
             with opened(path) as file, own_limit():
                 image = Image.open(file, formats=READ_FORMATS)
                 return image.width * image.height
-        except Exception:  # Pillow raises what it likes on damaged files, and reading will say so
+        except Exception:  # Pillow raises any exception on corrupt files; reading will report it
             return _BATCH_PIXELS
 
 
 def make_writable(folder: Path) -> None:
-    """Makes a folder, and sees whether a file can be written there.
+    """Creates a folder, and checks that it is writable.
 
     Raises:
-        ColorizationError: it can't.
+        ColorizationError: it is not.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -275,7 +275,7 @@ def make_writable(folder: Path) -> None:
 
 
 def side_by_side(before: Picture, after: Picture) -> Picture:
-    """The picture as it came, and to its right the coloured one."""
+    """The original picture, with the coloured one to its right."""
     given = before.pixels if before.pixels.ndim == 3 else np.repeat(before.pixels[..., None], 3, axis=2)
     alpha = None if after.alpha is None else np.concatenate([after.alpha] * 2, axis=1)
     return replace(after, pixels=np.concatenate([given, after.pixels], axis=1), alpha=alpha)

@@ -1,4 +1,4 @@
-"""What an evaluation scores, and by which metrics: what was asked for, or what is available."""
+"""The metrics and the split of an evaluation: as requested, or by default."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,16 +13,16 @@ from colorization.metrics.scores import METRICS
 
 
 def check_metrics(config: Mapping[str, Any]) -> None:
-    """Looks at the names of metrics.
+    """Checks the names of metrics.
 
     Raises:
-        ConfigError: there is no such metric, or a file is named for one that is not asked for.
+        ConfigError: a metric does not exist, or a file is given for a metric that is not requested.
     """
     wanted = config["metrics"]
     if wanted is None:
         return
     if not wanted:
-        raise ConfigError("metrics=[] scores nothing: name some, or give metrics=null for all")
+        raise ConfigError("metrics=[] is empty: give some, or metrics=null for all")
     for name in wanted:
         if name not in METRICS:
             raise ConfigError(f"metrics: {name} does not exist{did_you_mean(name, METRICS)}")
@@ -34,18 +34,18 @@ def check_metrics(config: Mapping[str, Any]) -> None:
 def choose_metrics(
     config: Mapping[str, Any], protocol: Protocol, sets: Sequence[str]
 ) -> tuple[list[str], Lpips | None, Fid | None, dict[str, str]]:
-    """What is computed: the metrics that were asked for, or else all that can be had.
+    """The metrics to compute: those requested, or all that are available.
 
     Args:
         config: the configuration.
-        protocol: what pictures are scored.
-        sets: of pictures, for the FID.
+        protocol: how pictures are cropped and resized.
+        sets: names of the sets of pictures for FID.
 
     Returns:
-        The names, the networks that they need, and by name why a metric is left out.
+        The names, the networks that they need, and the reasons for metrics that are left out.
 
     Raises:
-        ConfigError: one that was asked for can't be had.
+        ConfigError: a requested metric is not available.
     """
     asked = config["metrics"] is not None
     metrics = list(config["metrics"] or METRICS)
@@ -54,7 +54,7 @@ def choose_metrics(
     if "lpips" in metrics:
         try:
             if protocol.size is not None and protocol.size < SMALLEST:
-                raise UnavailableError(f"lpips needs pictures of {SMALLEST} px or more, and these have {protocol.size}")
+                raise UnavailableError(f"lpips needs pictures of {SMALLEST} px or more, but these have {protocol.size}")
             lpips = Lpips(config["lpips_weights"], may_download=asked)
         except UnavailableError as error:
             left_out["lpips"] = str(error)
@@ -69,11 +69,11 @@ def choose_metrics(
 
 
 def choose_split(wanted: str | None, data: PhotoDataModule, config: dict[str, Any], trained: dict[str, Any]) -> Split:
-    """What is scored: what was asked for, or photos that the network did not learn from. Those are the ones that the
-    source itself sets apart; else, of the source that the network learned from, the held-out ones; else all of them.
+    """The split to score: as requested, or photos that the network was not trained on. These are the split that the
+    source itself holds out; else, for the source of the training, its held-out photos; else all photos.
 
     Raises:
-        ConfigError: there is no such split, or the photos overlap with those that the network learned from.
+        ConfigError: the split does not exist, or the photos overlap with the training photos.
     """
     splits: tuple[Split, ...] = get_args(Split)
     for split in splits:
@@ -87,19 +87,19 @@ def choose_split(wanted: str | None, data: PhotoDataModule, config: dict[str, An
     if there and config["_target_"] == trained.get("_target_") and here == there:
         if config.get("val_share") != trained.get("val_share"):
             raise ConfigError(
-                f"data.val_share={config.get('val_share')} is not training's {trained.get('val_share')}, so that "
-                "held-out photos can't be told from the others: give training's, or say split=all"
+                f"data.val_share={config.get('val_share')} differs from training's {trained.get('val_share')}, so that "
+                "held-out photos are unknown: give the same, or split=all"
             )
         return "val"
     if any(a == b or a in b.parents or b in a.parents for a in here for b in there):
         raise ConfigError(
-            f"{data} overlaps with training's data.root={trained.get('root')}: give just that root to score its "
-            "held-out photos, or say split=all to score what was learned from as well"
+            f"{data} overlaps with training's data.root={trained.get('root')}: give exactly that root to score its "
+            "held-out photos, or split=all to include training photos"
         )
     return "all"
 
 
 def _roots(data: dict[str, Any]) -> set[Path]:
-    """Where a source's photos are, with patterns of shards expanded."""
+    """The roots of a source, with patterns of shards expanded."""
     root = data.get("root") or []
     return {Path(absolute_root(path)) for path in expand([root] if isinstance(root, str) else root)}

@@ -1,4 +1,4 @@
-"""Tracebacks that show a bug where it is: in a user's code, without the hundred lines of libraries around it."""
+"""Short tracebacks: a user's code, without the frames of libraries."""
 
 import sys
 import sysconfig
@@ -12,7 +12,7 @@ _LIBRARIES = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib"
 
 
 def show_short_tracebacks(how_to_see_all: str) -> None:
-    """Lets this program end with a short traceback if it ends with an exception.
+    """Installs a hook that prints a short traceback for an uncaught exception.
 
     Args:
         how_to_see_all: a sentence for the last line.
@@ -25,9 +25,9 @@ def show_short_tracebacks(how_to_see_all: str) -> None:
 
 
 def short_traceback(error: BaseException) -> str:
-    """A traceback without the frames of libraries, and without this package's where a user's own code is among them.
+    """A traceback without frames of libraries, and without those of this package if there are frames of a user's code.
 
-    The innermost frame stays in any case.
+    The innermost frame is always included.
     """
     whole = traceback.TracebackException.from_exception(error)
     for part in _chain(whole):

@@ -1,4 +1,4 @@
-"""From a resolved configuration to trainer, module and photos. What can fail at once fails here, before training."""
+"""From a resolved configuration to trainer, module and photos. Errors that can be found early are found here."""
 
 import math
 from collections.abc import Callable
@@ -25,7 +25,7 @@ from colorization.training.saving import AtomicCheckpointIO
 
 
 def with_absolute_roots(config: dict[str, Any]) -> dict[str, Any]:
-    """The configuration with absolute paths to its photos: the checkpoint is to find them from any other folder."""
+    """The configuration with absolute paths of its photos, so that a checkpoint works in any folder."""
     data = dict(config["data"])
     for key in ("root", "exclude"):
         if paths := data.get(key):
@@ -34,10 +34,10 @@ def with_absolute_roots(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def check(config: dict[str, Any]) -> None:
-    """Refuses values that would otherwise fail only after an epoch, or in a library's words.
+    """Checks values that would otherwise fail after an epoch, or with a library's message.
 
     Raises:
-        ConfigError: a value can't work.
+        ConfigError: a value is out of range.
     """
     monitored = {f"val/{name}" for name in ("loss", *Scores().means)}
     for key, value in (("monitor", config["monitor"]), ("scheduler.monitor", config["scheduler"].get("monitor"))):
@@ -53,27 +53,27 @@ def check(config: dict[str, Any]) -> None:
         ("trainer.gradient_clip_val", trainer.get("gradient_clip_val") or 0, 0, math.inf),
     ):
         if not least <= value <= most:
-            upper = "" if most == math.inf else f" and {most} at the most"
-            raise ConfigError(f"{path}={value} can't work: give {least} or more{upper}")
+            upper = "" if most == math.inf else f", at most {most}"
+            raise ConfigError(f"{path}={value} is out of range: give {least} or more{upper}")
     precision = str(trainer.get("precision", "32-true"))
     if precision == "64" or (precision.endswith("-true") and precision != "32-true"):
         raise ConfigError(
-            f"trainer.precision={precision} can't work, because colours are computed in float32: give 32-true, "
+            f"trainer.precision={precision} is not supported, because colours are computed in float32: give 32-true, "
             "bf16-mixed or 16-mixed"
         )
     if "checkpoint" not in config["callbacks"]:
         raise ConfigError(
-            "callbacks has no checkpoint, so that nothing would be kept: give 'callbacks=[default,...]' with what is "
-            "to be added"
+            "callbacks has no checkpoint, so that nothing would be saved: give 'callbacks=[default,...]' with the "
+            "callbacks to add"
         )
 
 
 def build(config: dict[str, Any], start: Start) -> tuple[Trainer, ColorizationModule, PhotoDataModule]:
-    """Everything that a run needs.
+    """Builds everything that a run needs.
 
     Args:
         config: the resolved configuration.
-        start: what the run resumes from, if anything: its weights then come from there.
+        start: the checkpoint that the run resumes from, if any; it provides the weights.
 
     Raises:
         ColorizationError: something can't be built, or there are no photos.
@@ -90,10 +90,10 @@ def build(config: dict[str, Any], start: Start) -> tuple[Trainer, ColorizationMo
 
 
 def try_out(optimizer: Callable[..., Optimizer], scheduler: Callable[..., Any]) -> None:
-    """Makes optimizer and schedule for a single number, to see whether they take their options.
+    """Builds optimizer and schedule for a single parameter, to check their options.
 
     Raises:
-        ConfigError: they do not.
+        ConfigError: an option is refused.
     """
     try:
         made = optimizer([torch.nn.Parameter(torch.zeros(1))])
@@ -126,29 +126,29 @@ def build_trainer(config: dict[str, Any]) -> Trainer:
     several = trainer.num_devices * trainer.num_nodes > 1
     check_launch(trainer)
     if several and relaunches_script(trainer) and HydraConfig.get().mode is RunMode.MULTIRUN:
-        # The launcher would run the whole multirun again in every process, each with another job's options.
+        # The launcher would run the whole multirun again on every rank, with options of other jobs.
         raise ConfigError(
-            "-m does not go together with a strategy that starts this script again on each device: give "
-            "trainer.strategy=ddp_spawn, or trainer.devices=1 with jobs in parallel, or run the jobs one by one"
+            "-m does not work with a strategy that starts this script again on each device: give "
+            "trainer.strategy=ddp_spawn, or trainer.devices=1 with jobs in parallel, or run each job by itself"
         )
     return trainer
 
 
 def check_launch(trainer: Trainer) -> None:
-    """What processes that torchrun or srun has started have to agree on.
+    """Checks the processes that torchrun or srun has started.
 
     Raises:
-        ConfigError: they would be others than the trainer counts on, or each would write into a folder of its own.
+        ConfigError: their number does not match the trainer's, or each would write into another folder.
     """
     started = this_process().count
     if started > 1 and started != trainer.num_devices * trainer.num_nodes:
         raise ConfigError(
             f"{started} processes were started, but trainer.devices={trainer.num_devices} on "
             f"trainer.num_nodes={trainer.num_nodes} machines are {trainer.num_devices * trainer.num_nodes}: make these "
-            "numbers agree"
+            "numbers equal"
         )
     if started > 1 and not any(word.startswith("hydra.run.dir=") for word in HydraConfig.get().overrides.hydra):
         raise ConfigError(
-            f"hydra.run.dir is missing: {started} processes were started, and each would make a folder of its own; "
-            "name one for all"
+            f"hydra.run.dir is missing: {started} processes were started, and each would create another folder; "
+            "give one for all"
         )

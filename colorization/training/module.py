@@ -31,17 +31,17 @@ from colorization.training.saving import LastCheckpoint
 
 
 class ColorizationModule(LightningModule):
-    """Ties network, objective, optimizer and schedule together.
+    """Combines network, objective, optimizer and schedule.
 
-    Batches are what `PhotoDataModule` hands over: `lightness` `(B, 1, H, W)` in 0..100, `seen`, the same as the network
-    is shown it, `ab` `(B, 2, H, W)`, `rgb` uint8 `(B, 3, H, W)` and `name`.
+    Batches come from `PhotoDataModule`: `lightness` `(B, 1, H, W)` in 0..100, `seen`, the network's input of the same
+    shape, `ab` `(B, 2, H, W)`, `rgb` uint8 `(B, 3, H, W)` and `name`.
 
     Args:
         network: lightness to the objective's map.
         objective: the map's meaning and loss.
-        config: the resolved configuration, which every checkpoint carries.
-        optimizer: makes the optimizer from the parameters that are trained.
-        scheduler: makes the learning-rate schedule, see `colorization.schedulers`.
+        config: the resolved configuration, stored in every checkpoint.
+        optimizer: builds the optimizer from the trained parameters.
+        scheduler: builds the learning-rate schedule, see `colorization.schedulers`.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class ColorizationModule(LightningModule):
         self.resumed = False
         self.has_begun = False
         self.resumed_progress = 0.0
-        self.steps_ahead = 0  # of the trainer's count, where a run went on with other batches
+        self.steps_ahead = 0  # relative to the trainer's count, if a run was resumed with other batches
         self.seen: Sequence[str] = ()
         self.loss = MeanMetric()
         self.scores = Scores()
@@ -73,7 +73,7 @@ class ColorizationModule(LightningModule):
         return self.network(normalize_lightness(lightness))
 
     def on_fit_start(self) -> None:
-        if self.objective.wants_prior and not self.resumed:  # a resumed run's checkpoint has it
+        if self.objective.wants_prior and not self.resumed:  # a resumed run has it in its checkpoint
             self._measure_prior()
 
     def on_validation_start(self) -> None:
@@ -86,7 +86,7 @@ class ColorizationModule(LightningModule):
         trainer.log_every_n_steps = min(trainer.log_every_n_steps, trainer.num_training_batches)  # type: ignore[attr-defined]
 
     def on_train_batch_start(self, batch: dict[str, Any], batch_idx: int) -> None:
-        # Dropout and the like depend on seed and step alone, so that a resumed run draws what it would have drawn.
+        # Random layers such as dropout depend on seed and step only, so that a resumed run is exact.
         state = [int(os.environ.get("PL_GLOBAL_SEED", 0)), self.trainer.current_epoch, batch_idx, self.global_rank]
         torch.manual_seed(int(np.random.SeedSequence(state).generate_state(1, np.uint64)[0]))
 
@@ -99,7 +99,7 @@ class ColorizationModule(LightningModule):
                 lightness, self.objective.decode(prediction.detach()), ab, self.trainer.accumulate_grad_batches
             )
         self.seen = batch["name"]
-        self._refuse_nonsense({f"train/{name}": loss for name, loss in losses.items()}, self.seen)
+        self._require_finite({f"train/{name}": loss for name, loss in losses.items()}, self.seen)
         for name, loss in losses.items():
             self.log(f"train/{name}", loss.detach(), prog_bar=name == "loss")
         return losses["loss"]
@@ -113,11 +113,11 @@ class ColorizationModule(LightningModule):
         norm = torch.nn.utils.get_total_norm(
             parameter.grad for parameter in self.parameters() if parameter.grad is not None
         )
-        if self.trainer.precision != "16-mixed":  # there, the scaler expects such gradients and skips the step
-            self._refuse_nonsense({"the gradient's norm is": norm}, self.seen)
+        if self.trainer.precision != "16-mixed":  # the gradient scaler handles gradients that are not finite
+            self._require_finite({"the gradient's norm is": norm}, self.seen)
         if has_whole_network(self.trainer.strategy):
-            self.log("train/gradient_norm", norm)  # before it is clipped
-        # As often as the network, also where gradients are accumulated over several batches.
+            self.log("train/gradient_norm", norm)  # before clipping
+        # As often as the network, also with accumulated gradients.
         if self.adversary is not None and self.progress >= self.adversary.term.begin:
             self.adversary.step(self.trainer)
 
@@ -141,7 +141,7 @@ class ColorizationModule(LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": schedule} if schedule else optimizer
 
     def _optimizer(self, make: Callable[[Iterable[Any]], Optimizer]) -> Optimizer:
-        """The optimizer of what is trained, the backbone at its own share of the learning rate."""
+        """The optimizer of the trained parameters, with the backbone's own factor on the learning rate."""
         trained = [parameter for parameter in self.parameters() if parameter.requires_grad]
         backbone, rate = set(self.network.backbone.parameters()), self.network.backbone.rate
         if rate == 1 or backbone.isdisjoint(trained):
@@ -152,11 +152,11 @@ class ColorizationModule(LightningModule):
         return optimizer
 
     def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
-        # Lightning looks for a plateau when the epoch's checkpoints are written already, which so would not know of it.
+        # Lightning would step it after writing the epoch's checkpoints, which would then miss the step.
         if not isinstance(scheduler, ReduceLROnPlateau):
             super().lr_scheduler_step(scheduler, metric)
 
-    def _look_for_plateau(self, means: Mapping[str, Tensor | float]) -> None:
+    def _step_plateau_schedules(self, means: Mapping[str, Tensor | float]) -> None:
         for schedule in self.trainer.lr_scheduler_configs:
             if isinstance(schedule.scheduler, ReduceLROnPlateau):
                 schedule.scheduler.step(float(means[str(schedule.monitor)]))
@@ -178,7 +178,7 @@ class ColorizationModule(LightningModule):
         if self.trainer.state.fn != TrainerFn.FITTING:
             return
         self.resumed = True
-        # Terms that have begun go on, also if the run is now to be longer.
+        # Terms that have begun stay active, even if the run is now longer.
         self.resumed_progress = checkpoint.get("progress", 0.0)
         position = checkpoint.get("position", {"epoch": checkpoint["epoch"] + 1, "batches": 0})
         self._data.begin_at(Position(position["epoch"], position["batches"]))
@@ -195,24 +195,24 @@ class ColorizationModule(LightningModule):
         if position["batches"] and not (can_follow and position["batches"] < batches):
             raise CheckpointError(
                 f"ckpt_path: that run was stopped inside an epoch of {position['epoch_batches']} batches of {before}, "
-                f"and this one's have {batches} of {order}: give the same photos, seed, data.batch_size, data.buffer "
-                "and trainer.devices, or a checkpoint of an epoch's end"
+                f"but this run has {batches} batches of {order}: give the same photos, seed, data.batch_size, "
+                "data.buffer and trainer.devices, or a checkpoint of the end of an epoch"
             )
         done = position.get("steps", checkpoint["global_step"])
         if has_other_batches:
             accumulated = self.trainer.accumulate_grad_batches
             done = position["epoch"] * math.ceil(batches / accumulated) + position["batches"] // accumulated
         self.steps_ahead = done - checkpoint["global_step"]
-        # What remains to be done may be to score the best checkpoint.
+        # With auto, only the best checkpoint may remain to be scored.
         if done > steps or (done == steps and self.config["ckpt_path"] != "auto"):
             raise CheckpointError(
-                f"ckpt_path: that run has done {done} steps, and this one ends after {steps}: raise "
-                "trainer.max_epochs, or let ckpt_path=auto score what it has learned"
+                f"ckpt_path: that run has done {done} steps, but this run ends after {steps}: raise "
+                "trainer.max_epochs, or score it with ckpt_path=auto"
             )
-        # A resumed run may be longer than the first: the one-cycle schedule keeps its place, on the new run's length.
+        # A resumed run may be longer: the one-cycle schedule keeps its step, with the new length.
         for schedule in checkpoint.get("lr_schedulers", ()):
             forget_length(schedule)
-            if has_other_batches and "num_bad_epochs" not in schedule:  # all but that for plateaus count steps
+            if has_other_batches and "num_bad_epochs" not in schedule:  # all schedules but plateau count steps
                 schedule["last_epoch"] = done
         if self.adversary is not None:
             self.adversary.load_state_dict(checkpoint["adversary"])
@@ -238,34 +238,34 @@ class ColorizationModule(LightningModule):
 
     def _measure_prior(self) -> None:
         data = self._data
-        # The first process measures; the others then find the result.
+        # Rank 0 measures; the others then read the cached result.
         for first in (True, False):
             if self.trainer.is_global_zero == first:
                 folder = Path(self.config["paths"]["output_dir"]) / "priors"
                 self.objective.set_prior(cached_prior(data.photos_of("train"), ab_bins(), folder, data.num_workers))
             self.trainer.strategy.barrier()
 
-    def _refuse_nonsense(self, numbers: Mapping[str, Tensor], names: Sequence[str]) -> None:
-        """Stops before something that is no number spoils the network or a checkpoint.
+    def _require_finite(self, numbers: Mapping[str, Tensor], names: Sequence[str]) -> None:
+        """Stops training before NaN or Inf gets into the network or a checkpoint.
 
         Raises:
-            TrainingError: there is such a number.
+            TrainingError: a number is not finite.
         """
         wrong = [f"{name} {number.item()}" for name, number in numbers.items() if not torch.isfinite(number)]
         if not wrong:
             return
         files = [file.path for file in self.trainer.checkpoint_callbacks if isinstance(file, LastCheckpoint)]
         good = [path for path in files if path.exists()]
-        go_on = f"the last good checkpoint is {good[0]}" if good else "no checkpoint was written yet"
+        hint = f"the last good checkpoint is {good[0]}" if good else "no checkpoint was written yet"
         raise TrainingError(
-            f"training stopped at step {self.global_step}: {', '.join(wrong)} (photos {', '.join(names)}); {go_on}; "
+            f"training stopped at step {self.global_step}: {', '.join(wrong)} (photos {', '.join(names)}); {hint}; "
             f"lower optimizer.lr{'' if self.trainer.precision == '32-true' else ', or try trainer.precision=32-true'}"
         )
 
     def _score(self, batch: dict[str, Any]) -> dict[str, Any]:
         lightness, ab, truth = batch["lightness"], batch["ab"], batch["rgb"]
         if not batch["name"]:
-            # Processes that share a network out wait for each other inside it: this one has to go through it as well.
+            # With a sharded network, all ranks have to run it together, also a rank without photos.
             self(lightness.new_zeros(1, 1, 32, 32))
             return {"rgb": truth, "scores": {}}
         prediction = self(batch["seen"])
@@ -274,14 +274,14 @@ class ColorizationModule(LightningModule):
         return {"rgb": rgb, "scores": self.scores.update(lightness, rgb, truth)}
 
     def _log_scores(self) -> None:
-        # Every process logs, also one that had no photo: they wait for each other here.
+        # Every rank logs, also one without photos: they wait for each other here.
         loss = self.loss.compute()
         if self.trainer.state.fn == TrainerFn.FITTING and self.loss.update_called:
-            self._refuse_nonsense({"val/loss": loss}, ["of validation"])  # before a checkpoint is written
+            self._require_finite({"val/loss": loss}, ["of validation"])  # before a checkpoint is written
         means = {"val/loss": loss} | {f"val/{name}": mean for name, mean in self.scores.compute().items()}
         for name, mean in means.items():
             self.log(name, mean, prog_bar=name == "val/loss", sync_dist=True)
         if self.trainer.state.fn == TrainerFn.FITTING:
-            self._look_for_plateau(means)
+            self._step_plateau_schedules(means)
         self.loss.reset()
         self.scores.reset()

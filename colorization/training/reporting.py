@@ -1,4 +1,4 @@
-"""What a run prints and leaves behind when it is over."""
+"""The report at the end of a run."""
 
 import os
 from pathlib import Path
@@ -19,12 +19,12 @@ from colorization.training.result import Result
 
 
 def report(trainer: Trainer, module: ColorizationModule, data: PhotoDataModule, run: Path) -> dict[str, float]:
-    """Scores the best checkpoint and prints what came out and where it is. Returns its scores by logged name."""
+    """Scores the best checkpoint, prints scores and paths, and returns the scores by logged name."""
     best = best_checkpoint(trainer, run)
     if best is None:
-        console.print("No checkpoint was written, so there is nothing to score.")
+        console.print("No checkpoint was written: there is nothing to score.")
         return {}
-    loggers, trainer.loggers = trainer.loggers, []  # their curves have ended
+    loggers, trainer.loggers = trainer.loggers, []  # training curves have ended
     try:
         validated = trainer.validate(module, data, best, verbose=False)
     finally:
@@ -50,7 +50,7 @@ def report(trainer: Trainer, module: ColorizationModule, data: PhotoDataModule, 
 
 
 def best_checkpoint(trainer: Trainer, run: Path) -> Path | None:
-    """The checkpoint that a run is judged by; None if it wrote none."""
+    """The best checkpoint of a run, or its last one; None if it wrote none."""
     best = Path(getattr(trainer.checkpoint_callback, "best_model_path", ""))
     return next((path for path in (best, run / CHECKPOINTS / LAST) if path.is_file()), None)
 

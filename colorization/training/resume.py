@@ -1,4 +1,4 @@
-"""Where a run starts: at the beginning, or from a checkpoint of its own, which has to fit it."""
+"""The start of a run: from scratch, or resumed from a checkpoint that fits it."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -22,7 +22,7 @@ from colorization.training.loggers import RunLogger
 from colorization.training.module import ColorizationModule
 from colorization.training.result import Result, read_result, remove_result
 
-# What Lightning needs of a checkpoint to resume training.
+# Entries of a checkpoint that Lightning needs to resume training.
 _STATE = {
     "loops": dict,
     "global_step": int,
@@ -36,11 +36,11 @@ _STATE = {
 
 @dataclass(frozen=True)
 class Start:
-    """Where a run starts.
+    """The start of a run.
 
     Args:
         path: the checkpoint that it resumes from; None for a new run.
-        checkpoint: what that holds.
+        checkpoint: its contents.
     """
 
     path: Path | None = None
@@ -48,14 +48,14 @@ class Start:
 
 
 def find_start(run: Path, config: Mapping[str, Any]) -> Start:
-    """The checkpoint that `ckpt_path` means, if any, after making sure that it fits.
+    """Finds the checkpoint of `ckpt_path`, if any, and checks that it fits.
 
     Args:
         run: the run's folder.
         config: its resolved configuration.
 
     Raises:
-        CheckpointError: there is none, or it is of a run that learns something else.
+        CheckpointError: it does not exist, or belongs to another kind of run.
         ConfigError: a new run would overwrite another one.
     """
     start = Start()
@@ -80,14 +80,14 @@ def _announce(path: Path, checkpoint: Mapping[str, Any]) -> None:
 def _refuse_used_folder(run: Path) -> None:
     if any((run / CHECKPOINTS).glob("[!.]*.ckpt")):
         raise ConfigError(
-            f"hydra.run.dir={run} holds a run already: give another folder, or resume that run with ckpt_path=last"
+            f"hydra.run.dir={run} already holds a run: give another folder, or resume that run with ckpt_path=last"
         )
 
 
 @rank_zero_only
 def begin(trainer: Trainer, run: Path, config: dict[str, Any], start: Start) -> None:
-    """Writes `config.yaml`, and tells the loggers where the run starts. The checkpoint's contents are dropped: the
-    trainer reads the file again, and its tensors need not stay in memory.
+    """Writes `config.yaml`, and starts or resumes the loggers. Drops the checkpoint's contents to free memory: the
+    trainer reads the file again.
     """
     remove_result(run)  # first: a result belongs to the configuration beside it
     save(config, run / "config.yaml")
@@ -99,10 +99,10 @@ def begin(trainer: Trainer, run: Path, config: dict[str, Any], start: Start) -> 
 
 
 def find_finished(run: Path, config: Mapping[str, Any]) -> Result | None:
-    """With `ckpt_path=auto`, the result that the same run left in this folder at its end; None if it has to train.
+    """With `ckpt_path=auto`, the result of the same run in this folder if it is finished; otherwise None.
 
     Raises:
-        ConfigError: what it left can't be read.
+        ConfigError: the result can't be read.
     """
     if config["ckpt_path"] != "auto":
         return None
@@ -116,28 +116,28 @@ def find_finished(run: Path, config: Mapping[str, Any]) -> Result | None:
         return None
     assert isinstance(before, dict)
     if difference(before, config) is not None or before["data"].get("root") != config["data"].get("root"):
-        return None  # other photos may lie elsewhere
+        return None  # another folder may hold other photos
     result = replace(result, error=None)
     if this_process().index == 0:
-        result.write(run)  # without what went wrong since then
-        console.print(f"{run} holds this run already, and it is finished", markup=False)
+        result.write(run)  # without a later error
+        console.print(f"{run} already holds this run, and it is finished", markup=False)
     return result
 
 
 def find_resume(ckpt_path: str, run: Path, output_dir: Path) -> tuple[Path, dict[str, Any]] | None:
-    """The checkpoint that `ckpt_path` means, and what it holds.
+    """Finds and reads the checkpoint of `ckpt_path`.
 
     Args:
-        ckpt_path: a path; `last`: the newest whole one of this run's folder if there is one, otherwise of the newest
-            run; or `auto`: the newest whole one of this run's folder, or a new run.
+        ckpt_path: a path; `last`: the newest intact checkpoint of this run's folder or, without one, of the newest run;
+            or `auto`: the newest intact checkpoint of this run's folder, or a new run.
         run: this run's folder.
-        output_dir: the folder that all runs are in.
+        output_dir: the folder of all runs.
 
     Returns:
         None if `auto` means a new run.
 
     Raises:
-        CheckpointError: there is none, or none that is whole.
+        CheckpointError: there is none, or all are corrupt.
     """
     if ckpt_path not in ("last", "auto"):
         path = Path(ckpt_path).expanduser()
@@ -149,8 +149,8 @@ def find_resume(ckpt_path: str, run: Path, output_dir: Path) -> tuple[Path, dict
         found = of_newest_run(output_dir)
     if not found:
         raise CheckpointError(
-            f"ckpt_path=last: there is no checkpoint below {output_dir}; give the path of one, or start without "
-            "ckpt_path"
+            f"ckpt_path=last: there is no checkpoint in {output_dir}: give the path of one, or start from scratch "
+            "without ckpt_path"
         )
     best: tuple[Path, dict[str, Any]] | None = None
     corrupt = []
@@ -177,16 +177,16 @@ def _date(path: Path) -> int:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """Reads a checkpoint that training can be resumed from.
+    """Reads a checkpoint for resuming.
 
     Raises:
-        CheckpointError: it can't be read, or has no state of a training.
+        CheckpointError: it can't be read, or lacks the state of training.
     """
     checkpoint = read_checkpoint(path)
     for key, kind in _STATE.items():
         if not isinstance(checkpoint.get(key), kind):
             raise CheckpointError(
-                f"ckpt_path={path} holds a network without the state of its training ({key}): give a .ckpt that "
+                f"ckpt_path={path} has a network without the state of its training ({key}): give a .ckpt that "
                 "train.py wrote"
             )
     return checkpoint
@@ -194,14 +194,14 @@ def _read(path: Path) -> dict[str, Any]:
 
 @contextmanager
 def restoring(module: ColorizationModule, path: Path | None) -> Iterator[None]:
-    """Says of which checkpoint it is if the state of a training can't be restored inside.
+    """Reports an error in the context as one of the checkpoint, if training has not begun.
 
     Args:
-        module: knows whether its training has begun.
+        module: the module, which records whether training has begun.
         path: the checkpoint that training is resumed from, if any.
 
     Raises:
-        CheckpointError: what it holds does not fit its network, optimizer or callbacks.
+        CheckpointError: its state does not fit the network, optimizer or callbacks.
     """
     try:
         yield
@@ -210,12 +210,12 @@ def restoring(module: ColorizationModule, path: Path | None) -> Iterator[None]:
             raise
         raise CheckpointError(
             f"ckpt_path={path} can't be resumed: the state of its training does not fit this run "
-            f"({first_line(error)[:200]}); give another checkpoint, or start without ckpt_path"
+            f"({first_line(error)[:200]}); give another checkpoint, or start from scratch without ckpt_path"
         ) from error
 
 
 def check_resumable(before: Mapping[str, Any], config: Mapping[str, Any], path: Path) -> None:
-    """Makes sure that a run can be resumed, and says which options differ from those it was begun with.
+    """Checks that a run can be resumed, and warns of options that have changed.
 
     Args:
         before: the configuration of the run that wrote the checkpoint.
@@ -231,17 +231,17 @@ def check_resumable(before: Mapping[str, Any], config: Mapping[str, Any], path: 
         key, old, new = found
         if config["ckpt_path"] == "auto":
             raise CheckpointError(
-                f"ckpt_path=auto: {path} is of a run with {key}={old}, this one has {new}: give it a folder of its "
-                "own, or ckpt_path=last to resume with another value"
+                f"ckpt_path=auto: {path} is of a run with {key}={old}, but this run has {new}: give another "
+                "folder, or ckpt_path=last to resume with the new value"
             )
         if key.partition(".")[0] in _OF_THE_CHECKPOINT:
             raise CheckpointError(
-                f"ckpt_path={path} was trained with {key}={old}, this run has {new}: repeat the command of that run "
-                "and add ckpt_path"
+                f"ckpt_path={path} was trained with {key}={old}, but this run has {new}: repeat the command of that "
+                "run and add ckpt_path"
             )
         _warn_of_change(key, old, new)
         ignore += (key,)
-    # Photos may have moved, so that this is no difference between runs; but they may also be others.
+    # Photos may have moved, so this is not another run; but they may also be other photos.
     roots = [node["data"].get("root") for node in (before, config)]
     if roots[0] != roots[1]:
         _warn_of_change("data.root", *roots)
@@ -251,5 +251,5 @@ def _warn_of_change(key: str, old: Any, new: Any) -> None:
     warn(f"resumed with {key}={new}, the run was begun with {old}")
 
 
-# What lies in the checkpoint, and can't be changed by an option: weights and the state of optimizer and schedule.
+# Groups whose state is in the checkpoint, so that options can't change them.
 _OF_THE_CHECKPOINT = ("backbone", "decoder", "objective", "optimizer", "scheduler")

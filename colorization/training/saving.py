@@ -1,4 +1,4 @@
-"""What keeps a run from being lost: checkpoints, whole or not there, every few minutes and when it is stopped."""
+"""Saving checkpoints: atomic writes, every few minutes, and on a request to stop."""
 
 import os
 import re
@@ -24,16 +24,16 @@ from colorization.runtime.files import atomic_file, sweep
 from colorization.runtime.processes import STOP_SIGNALS
 from colorization.training.loaders import dead_loaders, wait_for_dead_loaders
 
-# Processes have to agree that the time has come, which makes them wait for each other.
+# Ranks have to agree to save or stop, for which they wait for each other.
 _STEPS_BETWEEN_AGREEMENTS = 10
-# A terminal and a launcher may both pass on the same Ctrl-C.
+# A terminal and a launcher may both forward the same Ctrl-C.
 _SECONDS_BETWEEN_CTRL_CS = 1
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Checkpoints that take their name only when they are whole and on the disk, and are read like those of strangers.
+    """Atomic writes of checkpoints, and safe reading as for checkpoints of strangers.
 
-    Lightning's own may be copied to its place from another file system, so that a kill leaves half of it.
+    Lightning's own write may copy a file from another file system, so that a kill leaves half of it.
     """
 
     def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
@@ -44,7 +44,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         """Writes a checkpoint.
 
         Raises:
-            TrainingError: the disk is full, or the folder can't be written; what was there before is as it was.
+            TrainingError: the disk is full, or the folder can't be written; existing checkpoints stay intact.
         """
         target = Path(path)
         try:
@@ -53,20 +53,20 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         except (OSError, RuntimeError) as error:
             if isinstance(error, RuntimeError) and "PytorchStreamWriter" not in str(error):
                 raise
-            # PyTorch's writer wraps what the system says.
+            # PyTorch's writer wraps the OSError.
             reason = next((e.strerror for e in (error, error.__context__) if isinstance(e, OSError)), str(error))
             raise TrainingError(
-                f"{target} can't be written ({reason}): the checkpoints before it are whole; make room, and go on with "
+                f"{target} can't be written ({reason}): earlier checkpoints are intact; make room, and resume with "
                 f"ckpt_path=last hydra.run.dir={target.parent.parent}"
             ) from error
 
 
 class BestCheckpoint(ModelCheckpoint):
-    """Lightning's ModelCheckpoint, which still knows what the best was when a run is resumed in another folder: a copy
-    of the best checkpoint comes along, unless it is there already.
+    """Lightning's ModelCheckpoint, which keeps the best checkpoint when a run is resumed in another folder: it is
+    copied to the new folder, unless it exists there.
 
-    A checkpoint knows the best ones by the names of their files, which lie beside it. It may come from a stranger, and
-    Lightning would copy and delete what it takes for a path.
+    A checkpoint stores the best checkpoints by file names, relative to its own folder. It may come from a stranger, and
+    Lightning would copy and delete any path.
     """
 
     _resumed_folder: Path | None = None
@@ -79,14 +79,14 @@ class BestCheckpoint(ModelCheckpoint):
         return {"monitor": self.monitor, "current_score": self.current_score, "best_k_models": named}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Looks up the best checkpoints by name, in the run's folder and beside the checkpoint that is resumed."""
+        """Finds the best checkpoints by name, in the run's folder and beside the resumed checkpoint."""
         assert self.dirpath is not None
         folder, beside = Path(self.dirpath), self._resumed_folder
         found: dict[Path, Tensor] = {}
         for name, score in _named_scores(state_dict.get("best_k_models")).items():
             here = folder / name
             if not here.is_file() and (beside is None or not _is_own_file(beside / name)):
-                warn(f"{name} is not beside the checkpoint any more: the best checkpoint is determined again")
+                warn(f"{name} is no longer beside the checkpoint: the best checkpoint is determined again")
                 return
             found[here] = score
         if not found:
@@ -108,9 +108,8 @@ class BestCheckpoint(ModelCheckpoint):
 
 
 def _named_scores(models: Any) -> dict[str, Tensor]:
-    """Scores by the names of checkpoints, from `best_k_models` of a checkpoint; older ones have paths for names.
-
-    What is no name of a checkpoint, or no score, is left out.
+    """Scores by checkpoint name, from `best_k_models` of a checkpoint; older ones store paths. Entries that are not a
+    checkpoint and a score are ignored.
     """
     named = {}
     for path, score in models.items() if isinstance(models, dict) else ():
@@ -122,35 +121,34 @@ def _named_scores(models: Any) -> dict[str, Tensor]:
 
 
 def _is_own_file(path: Path) -> bool:
-    """Whether there is a file that leads nowhere else."""
+    """Whether a path is a file and not a link."""
     return path.is_file() and not path.is_symlink()
 
 
 class LastCheckpoint(Checkpoint):
     """Keeps `last.ckpt`, the newest checkpoint.
 
-    It is written at the end of every epoch, every few minutes, and when the run is asked to stop: by Ctrl-C, by
-    SIGTERM, or by SIGUSR1, which SLURM can be told to send before the time is over. A validation that is under way is
-    finished first; Ctrl-C a second time does not wait. A run that resumes from it learns what it would have learned
-    without the stop.
+    It is written at the end of every epoch, every few minutes, and when the run is asked to stop: by Ctrl-C, SIGTERM,
+    or SIGUSR1, which SLURM can send before the time limit. A current validation is finished first; a second Ctrl-C does
+    not wait. A resumed run is exact: it learns the same as without the stop.
 
-    Writes are atomic, so that there is no second one: if the disk spoils it, `best.ckpt` is left to resume from.
+    Writes are atomic. If the file is corrupt nevertheless, you can resume from `best.ckpt`.
 
     Args:
-        folder: where it goes.
-        minutes: at least so many minutes lie between two writes inside an epoch.
+        folder: the output folder.
+        minutes: minimum number of minutes between two writes within an epoch.
     """
 
     def __init__(self, folder: str, minutes: float = 15) -> None:
         if not minutes >= 0:
-            raise ConfigError(f"callbacks.last_checkpoint.minutes={minutes:g} can't work: give 0 or more")
+            raise ConfigError(f"callbacks.last_checkpoint.minutes={minutes:g} is out of range: give 0 or more")
         self.path = Path(folder) / LAST
         self.seconds = 60 * minutes
         self.saved_at = time.monotonic()
         self.asked_by: signal.Signals | None = None
         self._handlers: dict[signal.Signals, Any] = {}
         self._created_at = time.monotonic()
-        self.seconds_before = 0.0  # that the run took up to the checkpoint which it went on from
+        self.seconds_before = 0.0  # duration of the run up to the checkpoint that it was resumed from
 
     def state_dict(self) -> dict[str, Any]:
         return {"seconds": self.seconds_before + time.monotonic() - self._created_at}
@@ -161,7 +159,7 @@ class LastCheckpoint(Checkpoint):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.saved_at = time.monotonic()
         if trainer.is_global_zero:
-            sweep(self.path.parent)  # what was left when the run was killed
+            sweep(self.path.parent)  # leftovers of a killed run
         self._listen(trainer)
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
@@ -172,7 +170,7 @@ class LastCheckpoint(Checkpoint):
     ) -> None:
         batches = batch_idx + 1
         if batches % trainer.accumulate_grad_batches or batches >= trainer.num_training_batches:
-            return  # gradients would be lost; or the epoch's end is about to be saved
+            return  # accumulated gradients would be lost; or the end of the epoch will be saved
         if trainer.world_size > 1 and trainer.global_step % _STEPS_BETWEEN_AGREEMENTS:
             return
         is_asked = _any(trainer, self.asked_by is not None)
@@ -201,8 +199,8 @@ class LastCheckpoint(Checkpoint):
         self.saved_at = time.monotonic()
 
     def _listen(self, trainer: Trainer) -> None:
-        """Takes the place of Lightning's handlers, which talk to other processes, or save, at any moment of a step, and
-        would end a validation in the middle.
+        """Replaces Lightning's signal handlers, which communicate or save at any moment of a step, and would interrupt
+        a validation.
         """
         asked_at: list[float] = []
 
@@ -215,15 +213,15 @@ class LastCheckpoint(Checkpoint):
             self.asked_by = signal.Signals(number)
             asked_at.append(time.monotonic())
             if (launcher := trainer.strategy.launcher) is not None:
-                launcher.kill(signal.SIGTERM)  # the processes that it started
+                launcher.kill(signal.SIGTERM)  # the processes it started
             if trainer.is_global_zero:
-                # Not by way of the progress bar's console, which may be in the middle of a line.
-                os.write(2, b"\nStopping behind this step, or this validation. Ctrl-C again stops at once.\n")
+                # Not with the progress bar's console, which may be in the middle of a line.
+                os.write(2, b"\nStopping after the current step or validation. Ctrl-C again stops at once.\n")
 
         for number in STOP_SIGNALS:
             try:
                 self._handlers[number] = signal.signal(number, note)
-            except ValueError:  # only a main thread may
+            except ValueError:  # only possible in the main thread
                 return
 
     def _restore_handlers(self) -> None:
@@ -233,7 +231,7 @@ class LastCheckpoint(Checkpoint):
 
 
 def exit_code(trainer: Trainer) -> int:
-    """What a shell reports of a program that was asked to stop."""
+    """The exit code that a shell expects after a stop signal."""
     return 130 if any(file.asked_by == signal.SIGINT for file in _of(trainer)) else 143
 
 
@@ -243,7 +241,7 @@ def last_saved(trainer: Trainer) -> Path | None:
 
 
 def seconds_before(trainer: Trainer) -> float:
-    """What a run took up to the checkpoint that it went on from."""
+    """The duration of a run up to the checkpoint that it was resumed from."""
     return sum(file.seconds_before for file in _of(trainer))
 
 
@@ -252,10 +250,10 @@ def _of(trainer: Trainer) -> list[LastCheckpoint]:
 
 
 def _any(trainer: Trainer, decision: bool) -> bool:
-    """Whether one of the processes says so; all of them have to ask."""
+    """Whether the decision of any rank is True. All ranks have to call it."""
     return trainer.strategy.reduce_boolean_decision(decision, all=False)
 
 
 def _stop(trainer: Trainer) -> None:
-    """Lets Lightning raise its SIGTERMException as soon as this batch or epoch has ended."""
+    """Makes Lightning raise SIGTERMException after the current batch or epoch."""
     request_stop(trainer)

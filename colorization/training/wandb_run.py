@@ -1,4 +1,4 @@
-"""A run on Weights & Biases. The only module, beside the pictures that it is handed, that needs the package wandb."""
+"""A run on Weights & Biases. Imported only with logger=wandb."""
 
 import glob
 import os
@@ -27,29 +27,28 @@ from colorization.errors import ConfigError, first_line
 from colorization.runtime.installation import command_line
 from colorization.training.loggers import RunLogger
 
-# Where a checkpoint keeps what a run on W&B is continued by.
+# The entry of a checkpoint for resuming a run on W&B.
 WANDB_ENTRY = "wandb_run"
-# Of the configuration, what the artifact of a checkpoint says of itself.
+# Options in the metadata of a checkpoint's artifact.
 _ESSENTIALS = ("backbone", "decoder", "objective", "optimizer", "monitor", "seed")
-# The longest name of a run that W&B takes.
+# Maximum length of a run's name on W&B.
 _LONGEST_NAME = 128
 
 
 class WandbRun(WandbLogger, RunLogger):
-    """A run on Weights & Biases: online where W&B is configured, otherwise offline, to be uploaded later. See
-    docs/wandb.md for what it holds.
+    """A run on Weights & Biases: online if W&B is configured, otherwise offline, for a later upload. See docs/wandb.md
+    for what it logs.
 
     Args:
         folder: the run's folder. W&B keeps its files there.
         project: the project on W&B.
-        entity: the user or team that the project belongs to; None: as W&B is configured.
-        group: what the run is shown together with; None: the jobs of a multirun, under the name of their folder.
-        job_type: how the run is called within its group.
-        tags: words to find the run by.
-        name: how the run is called; None: by its folder, and a job of a multirun by its number and what differs from
-            job to job.
-        mode: `auto`, `online` or `offline`. `auto` follows the variable WANDB_MODE if it is set, then goes online if a
-            key is configured.
+        entity: user or team of the project; None: as W&B is configured.
+        group: W&B's group; None: the folder of a multirun.
+        job_type: W&B's job type.
+        tags: W&B's tags.
+        name: name of the run; None: its folder, or for a job of a multirun its number and the options that differ.
+        mode: `auto`, `online` or `offline`. `auto` uses the variable WANDB_MODE if it is set; otherwise it is online if
+            a key is configured.
     """
 
     def __init__(
@@ -71,11 +70,11 @@ class WandbRun(WandbLogger, RunLogger):
         self.folder = Path(folder).resolve()
         self.folder.mkdir(parents=True, exist_ok=True)
         self._chosen_name = name
-        self._earlier: list[str] = []  # folders that hold the run so far
+        self._earlier: list[str] = []  # folders with earlier parts of the run
         self._best: tuple[str, float] | None = None  # path and score
         job = _job_of_multirun()
         self._is_job = bool(job)
-        # Not WandbLogger's own `offline`: that one sets WANDB_MODE for the rest of the process.
+        # Not WandbLogger's `offline`, which sets WANDB_MODE for the whole process.
         super().__init__(
             save_dir=self.folder,
             project=project,
@@ -88,21 +87,21 @@ class WandbRun(WandbLogger, RunLogger):
             mode=self.mode,
             settings=wandb.Settings(silent=True),
         )
-        wandb_options(self).pop("anonymous", None)  # W&B warns of this option even where it is not set
+        wandb_options(self).pop("anonymous", None)  # W&B warns of this option even if it is not set
 
     def resume(self, checkpoint: Mapping[str, Any], path: Path) -> None:
-        """Continues the run that the checkpoint was written by, instead of beginning one. Jobs of a multirun that all
-        start from the same checkpoint stay runs of their own.
+        """Continues the run that wrote the checkpoint. Jobs of a multirun that start from the same checkpoint are
+        separate runs.
         """
         state = checkpoint.get(WANDB_ENTRY)
         if not isinstance(state, dict) or (self._is_job and self.folder not in path.resolve().parents):
             return
-        # The checkpoint may be a stranger's: its folders are looked up by name, in the folder of its run and in ours.
+        # The checkpoint may come from a stranger: its folders are found by name, in its run's folder and in this one.
         run_id, names = str(state.get("id")), state.get("folders")
         if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", run_id):
             return
         continue_wandb_run(self, run_id)
-        wandb_options(self)["name"] = self._chosen_name  # it has a name
+        wandb_options(self)["name"] = self._chosen_name  # the run has a name already
         for folder in dict.fromkeys((path.resolve().parent.parent, self.folder)):
             there = {part.name: str(part) for part in _offline_parts(folder, run_id)}
             self._earlier += [
@@ -110,7 +109,7 @@ class WandbRun(WandbLogger, RunLogger):
             ]
 
     def state(self) -> dict[str, Any]:
-        """The run's id, and the names of the folders that hold it as long as it is not uploaded, oldest first."""
+        """The run's id, and the names of its offline folders, oldest first."""
         if self.mode == "disabled":
             return {}
         return {WANDB_ENTRY: {"id": self.experiment.id, "folders": [Path(path).name for path in self._folders()]}}
@@ -124,38 +123,38 @@ class WandbRun(WandbLogger, RunLogger):
         """W&B's own run."""
         begins = not has_begun(self)
         if begins and is_spawned(self):
-            os.environ["WANDB_DIR"] = str(self.folder)  # W&B would keep its files below the current folder
+            os.environ["WANDB_DIR"] = str(self.folder)  # otherwise W&B would write into the current folder
         with _in_words():
             run: Any = super().experiment
         if begins:
-            run.define_metric("pictures")  # an axis to choose, as steps are
+            run.define_metric("pictures")  # a second x-axis
         return run
 
     @rank_zero_only
     def log_hyperparams(self, params: Mapping[str, Any]) -> None:  # type: ignore[override]
-        """A configuration, with the commit of the code and the command line."""
+        """Logs a configuration, with the commit of the code and the command line."""
         code = {"commit": _commit(), "command": _command()}
         super().log_hyperparams({**params, "code": {key: value for key, value in code.items() if value}})
 
     @rank_zero_only
     def log_summary(self, values: Mapping[str, Any]) -> None:
-        """Values that belong to the run as a whole: columns of the table of runs."""
+        """Logs values of the run as a whole: columns in the table of runs."""
         if self.mode != "disabled":
             self.experiment.summary.update(dict(values))
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
-        """Values, pictures and tables of a step."""
+        """Logs values, pictures and tables of a step."""
         with _kept_in(self.folder / "wandb"):
             super().log_metrics(metrics, step)
 
     def note_best(self, checkpoint: str, score: float) -> None:
-        """Takes note of the best checkpoint, and of its value of `monitor`."""
+        """Records the best checkpoint, and its value of `monitor`."""
         self._best = checkpoint, score
 
     @rank_zero_only
     def finalize(self, status: str) -> None:
-        """Uploads best and last checkpoint as versions of one artifact if the run is online and ended well."""
+        """Uploads best and last checkpoint as versions of one artifact, if the run is online and succeeded."""
         if status != "success" or self.mode != "online":
             return
         with _in_words():
@@ -166,7 +165,7 @@ class WandbRun(WandbLogger, RunLogger):
                 self._upload("last", str(last), None)
 
     def end(self, succeeded: bool) -> None:
-        """Ends the run: of several in one process, each is to be a run of its own."""
+        """Ends the run, so that the next job in the same process begins its own."""
         wandb.finish(exit_code=0 if succeeded else 1)
 
     def _upload(self, alias: str, path: str, score: float | None) -> None:
@@ -175,11 +174,11 @@ class WandbRun(WandbLogger, RunLogger):
         metadata = {"score": score, "step": checkpoint["global_step"], "epoch": checkpoint["epoch"]}
         metadata |= {key: config[key] for key in _ESSENTIALS if key in config}
         artifact = wandb.Artifact(f"checkpoint-{self.experiment.id}", type="model", metadata=metadata)
-        artifact.add_file(path, name=f"{alias}.ckpt", policy="immutable")  # no copy of it is made
+        artifact.add_file(path, name=f"{alias}.ckpt", policy="immutable")  # without a copy
         self.experiment.log_artifact(artifact, aliases=[alias])
 
     def where(self) -> str | None:
-        """One line that says where the run is to be seen; None if W&B is switched off."""
+        """One line about where to see the run; None if W&B is disabled."""
         if self.mode == "disabled":
             return None
         if self.mode == "online":
@@ -190,25 +189,25 @@ class WandbRun(WandbLogger, RunLogger):
 
 @contextmanager
 def _in_words() -> Iterator[None]:
-    """Turns what W&B raises into a user's mistake."""
+    """Turns W&B's exceptions into a `ConfigError`."""
     try:
         yield
     except wandb.errors.Error as error:
-        raise ConfigError(f"W&B: {first_line(error)}; logger.wandb.mode=offline does without its server") from error
+        raise ConfigError(f"W&B: {first_line(error)}; logger.wandb.mode=offline does not need the server") from error
 
 
 def _offline_parts(folder: Path, run_id: str) -> list[Path]:
-    """The folders that W&B keeps of a run in a run's folder, oldest first."""
+    """W&B's offline folders of a run in the run's folder, oldest first."""
     return sorted((folder / "wandb").glob(f"offline-run-*-{glob.escape(run_id)}"))
 
 
 def _last_part(path: Any) -> str:
-    """What a folder is called; older checkpoints have whole paths."""
+    """The name of a folder; older checkpoints store whole paths."""
     return str(path).rpartition("/")[2]
 
 
 def _is_configured() -> bool:
-    """Whether W&B finds a key on this machine. Asks neither the user nor the network."""
+    """Whether W&B finds a key on this machine, without a prompt or network access."""
     return wandb.login(prompt=False, verify=False)
 
 
@@ -224,12 +223,12 @@ def _job_of_multirun() -> dict[str, str]:
     common = {override.get_key_element() for override in parsed if not override.is_sweep_override()}
     own = (override for override in hydra.overrides.task if override.partition("=")[0] not in common)
     name = " ".join([str(hydra.job.num), *own])
-    # An id of its own, because WANDB_RUN_ID would be that of every job.
+    # A new id: WANDB_RUN_ID would be the same for every job.
     return {"group": sweep.name, "name": name[:_LONGEST_NAME], "id": secrets.token_hex(4)}
 
 
 def _command() -> str | None:
-    """The command that repeats this run, also if it is a job of a multirun; None outside of a script."""
+    """The command that repeats this run, also for a job of a multirun; None outside of a command."""
     if not HydraConfig.initialized():
         return None
     hydra = HydraConfig.get()
@@ -237,7 +236,7 @@ def _command() -> str | None:
 
 
 def _commit() -> str | None:
-    """The commit of this code, with `-dirty` behind it if it was changed since; None if it is in no repository."""
+    """The commit of this code, with `-dirty` for uncommitted changes; None outside of a repository."""
     file = Path(__file__).resolve()
     for options in (
         ["ls-files", "--error-unmatch", file.name],
@@ -252,9 +251,7 @@ def _commit() -> str | None:
 
 @contextmanager
 def _kept_in(folder: Path) -> Iterator[None]:
-    """Lets W&B copy what a table holds into `folder`, where it is found when the run is uploaded; it would copy it into
-    the user's home, and leave it there.
-    """
+    """Makes W&B store media of tables in `folder`, where the upload finds them, not in the user's home folder."""
     variable = "WANDB_DATA_DIR"
     if variable in os.environ:
         yield

@@ -145,7 +145,7 @@ def test_a_file_that_colors_otherwise_is_not_left_behind(tiny: Path, monkeypatch
 def test_mistakes_end_in_one_sentence(tiny: Path, fails: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
     run = ["colorization.checkpoints.export", f"checkpoint={tiny}"]
     assert "did you mean safetensors?" in fails(*run, "format=safetensor")
-    assert "does not end in .pt2" in fails(*run, "format=torch_export", "output=other.pth")
+    assert "has to end in .pt2" in fails(*run, "format=torch_export", "output=other.pth")
     tiny.with_suffix(".safetensors").write_text("mine")
     assert "overwrite=true" in fails(*run)
     assert tiny.with_suffix(".safetensors").read_text() == "mine"

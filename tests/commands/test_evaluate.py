@@ -63,16 +63,16 @@ def test_evaluate_s_mistakes(trained: Path, tmp_path: Path, photos: Path, fails:
     for arguments, part in (
         ([*good, "data=folder", f"data.root={photos}", "split=vall"], "did you mean val"),
         ([*good, "data=folder", f"data.root={learned}/nested", "data.val_share=0.4"], "overlaps with training's"),
-        ([*good, "data=folder", f"data.root={learned}", "data.val_share=0.5"], "is not training's 0.4"),
+        ([*good, "data=folder", f"data.root={learned}", "data.val_share=0.5"], "differs from training's 0.4"),
         ([*good, "data=folder", f"data.root={tmp_path}/nowhere"], "does not exist"),
         ([*good, "data=sample", "panel_pictures=0"], "panel_pictures=0"),
         (["data=sample"], "checkpoint is missing"),
         (
             good,
-            f"data is missing: name the photos to score, such as data=folder data.root=PHOTOS; for the held-out photos "
-            f"of training, data=folder data.root={learned} data.val_share=0.4",
+            f"data is missing: give the photos to score, for example data=folder data.root=PHOTOS; for the held-out "
+            f"photos of training, data=folder data.root={learned} data.val_share=0.4",
         ),
-        (["checkpoint=last", f"paths.output_dir={tmp_path}/none"], "there is no checkpoint below"),
+        (["checkpoint=last", f"paths.output_dir={tmp_path}/none"], "there is no checkpoint in"),
         ([f"checkpoint={tmp_path}"], "is a folder"),
     ):
         assert part in fails("evaluate", *arguments)
@@ -298,13 +298,13 @@ def test_mistakes_of_metrics_protocols_and_comparisons(
     shutil.copy(one, tmp_path / "copy.ckpt")
     for arguments, parts in (
         ([*good, "metrics=[pnsr]"], ["metrics: pnsr does not exist", "did you mean psnr?"]),
-        ([*good, "metrics=[]"], ["metrics=[] scores nothing"]),
+        ([*good, "metrics=[]"], ["metrics=[] is empty"]),
         ([*good, "metrics=psnr"], ["metrics takes a list", "'metrics=[A,B]'"]),
         ([*good, "metrics=[psnr,lpips]"], ["lpips needs AlexNet's", "put it at", "lpips_weights=FILE"]),
         ([*good, "metrics=[fid]"], ["fid needs", "fid_weights=FILE"]),
         ([*good, "metrics=[psnr]", "lpips_weights=x.pth"], ["lpips_weights has no effect"]),
         ([*good, "lpips_weights=x.pth"], ["lpips_weights=x.pth does not exist"]),
-        ([*good, "metrics=[lpips]", "data.size=16"], ["lpips needs pictures of 32 px or more, and these have 16"]),
+        ([*good, "metrics=[lpips]", "data.size=16"], ["lpips needs pictures of 32 px or more, but these have 16"]),
         ([*good, "protocol=center265"], ["protocol=center265 does not exist", "center256"]),
         ([*good, "protocol=center256", "data.size=128"], ["data.size=128 has no effect", "protocol.size"]),
         ([*good, "protocol=native", "protocol.size=64"], ["protocol.geometry=native takes no size"]),

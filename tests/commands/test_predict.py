@@ -168,7 +168,7 @@ def test_the_checkpoint_is_opened_although_nothing_is_left_to_do(
     colors: Predict, run_script: RunScript, photos: Path
 ) -> None:
     colors(str(photos))
-    with pytest.raises(SystemExit, match=r"typo\.ckpt: there is no such file"):
+    with pytest.raises(SystemExit, match=r"typo\.ckpt does not exist"):
         run_script("predict", "checkpoint=typo.ckpt", str(photos))
 
 
@@ -195,7 +195,7 @@ def test_a_comparison_of_a_long_name(colors: Predict, tmp_path: Path, length: in
 def test_a_comparison_that_can_t_be_written_is_said(colors: Predict, tmp_path: Path) -> None:
     make_photo(9000, 4).save(tmp_path / "wide.webp")
     printed = colors("wide.webp", "compare=true")
-    assert "before and after side by side are left out: has 18000 x 4 pixels, but WEBP allows 16383" in printed
+    assert "no side-by-side view: has 18000 x 4 pixels, but WEBP allows 16383" in printed
     assert counts(printed) == {"coloured": 1}
     assert files(tmp_path / "colorized") == {"wide.webp"}
 
@@ -300,9 +300,8 @@ def test_mistakes(checkpoint: str, tmp_path: Path, photos: Path, fails: Fails) -
         ((*good, "format=jgp"), "did you mean jpg"),
         ((*good, "outptu=here"), "did you mean output?"),
         ((*good, "overwrite=perhaps"), "overwrite"),
-        ((*good, "-"), "leave out other names"),
+        ((*good, "-"), "leave out other inputs"),
         ((checkpoint, "-", "compare=true"), "leave out compare"),
-        ((f"input={photos}",), "checkpoint is missing"),
         (("checkpoint=nowhere (1), x.ckpt", f"input={photos}"), "does not exist"),
     ):
         assert part in fails("predict", *arguments)
@@ -419,7 +418,7 @@ def test_ctrl_c_leaves_nothing_half_written(checkpoint: str, tmp_path: Path) -> 
     process.send_signal(signal.SIGINT)
     _, error = process.communicate(timeout=120)
     assert process.returncode == 130
-    assert error == b"Stopped: the same command goes on from here\n"
+    assert error == b"Stopped: repeat the command to resume\n"
     written = files(tmp_path / "colorized")
     assert 0 < len(written) < 100
     for name in written:
@@ -427,7 +426,7 @@ def test_ctrl_c_leaves_nothing_half_written(checkpoint: str, tmp_path: Path) -> 
 
 
 def test_options_are_in_the_configuration_and_in_the_help() -> None:
-    options = [field.name for field in fields(PredictConfig)]
+    options = [field.name for field in fields(PredictConfig) if field.name != "paths"]
     written = yaml.safe_load((CONF / "predict.yaml").read_text())
     assert [key for key in written if key not in ("defaults", "hydra")] == options
     text = yaml.safe_load((CONF / "hydra" / "help" / "predict.yaml").read_text())["template"]

@@ -283,7 +283,7 @@ def test_the_command_colours_films_beside_pictures(
     frames = frames_of(tmp_path / "colorized" / "clip, 1.mp4")
     assert len(frames) == 6
     printed = capsys.readouterr().out
-    assert "6 frames; colours flickered by" in printed
+    assert "6 frames; flicker" in printed
     assert "broken.mp4: can't be coloured as a film" in printed
 
 

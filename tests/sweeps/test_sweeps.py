@@ -138,7 +138,7 @@ def test_a_job_that_fails_behind_its_result_keeps_the_scores(grid: Path, tmp_pat
     assert after is not None
     assert after.scores == before.scores
     assert after.overrides == before.overrides
-    assert "is of a run with seed=0, this one has 1" in str(after.error)
+    assert "is of a run with seed=0, but this run has 1" in str(after.error)
 
 
 def test_a_sweep_goes_on_where_it_stopped(grid: Path, tmp_path: Path) -> None:

@@ -204,7 +204,7 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(
     train_in(run, ten_photos, *OPTIONS, *LITTLE, "ckpt_path=last")
     said = " ".join(capsys.readouterr().out.split())
     assert "last.ckpt is corrupt, or " in said
-    assert f"going on from {run}/checkpoints/best.ckpt" in said
+    assert f"resuming from {run}/checkpoints/best.ckpt" in said
     assert_same(whole(*LITTLE), run)
 
 
@@ -222,13 +222,13 @@ def test_a_flipped_bit_is_noticed(trained: Path) -> None:
 
 
 def test_without_a_whole_checkpoint_it_says_so(tmp_path: Path, fails: Fails) -> None:
-    assert "there is no checkpoint below" in fails("train", *SMALL, "ckpt_path=last", f"paths.output_dir={tmp_path}")
+    assert "there is no checkpoint in" in fails("train", *SMALL, "ckpt_path=last", f"paths.output_dir={tmp_path}")
     folder = tmp_path / "run" / "checkpoints"
     folder.mkdir(parents=True)
     (folder / "last.ckpt").write_bytes(b"PK")
     for value in ("last", "auto"):
         message = fails("train", *SMALL, f"ckpt_path={value}", f"hydra.run.dir={tmp_path}/run")
-        assert f"no checkpoint in {folder} is whole" in message
+        assert f"all checkpoints in {folder} are corrupt" in message
 
 
 @pytest.mark.slow
@@ -257,5 +257,5 @@ def test_stopped_inside_an_epoch_it_needs_the_same_batches(tmp_path: Path, ten_p
     break_off(run, ten_photos, "training_step", 7)
     options = [*SMALL, "data=folder", f"data.root={ten_photos}", *OPTIONS, f"hydra.run.dir={run}", "ckpt_path=last"]
     message = fails("train", *options, "data.batch_size=1")
-    assert "inside an epoch of 4 batches of 9 photos with seed=0, and this one's have 9 of 9 photos" in message
-    assert "and this one's have 4 of 9 photos with seed=1" in fails("train", *options, "seed=1")
+    assert "inside an epoch of 4 batches of 9 photos with seed=0, but this run has 9 batches of 9 photos" in message
+    assert "but this run has 4 batches of 9 photos with seed=1" in fails("train", *options, "seed=1")

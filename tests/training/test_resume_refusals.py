@@ -81,7 +81,7 @@ def test_auto_goes_on_with_the_same_command_only(
     message = refused(fails, run, ten_photos, "ckpt_path=auto", "trainer.max_epochs=2", option)
     key, _, value = option.partition("=")
     assert f"is of a run with {key}=" in message
-    assert f"this one has {value}" in message
+    assert f"but this run has {value}" in message
     assert (run / "result.json").read_bytes() == before
 
 
@@ -107,7 +107,7 @@ def test_last_refuses_what_the_checkpoint_decides_with_both_values(
     before = yaml.safe_load(config)
     old = before["optimizer"]["_target_"] if key == "optimizer" else before[key.split(".")[0]][key.split(".")[1]]
     assert f"was trained with {key}" in message
-    assert f"={old}, this run has" in message
+    assert f"={old}, but this run has" in message
     assert new in message.lower()
     assert (run / "config.yaml").read_bytes() == config
 
@@ -148,7 +148,7 @@ def test_a_best_checkpoint_that_is_gone_is_said(tmp_path: Path, capsys: pytest.C
     second = BestCheckpoint(tmp_path / "now", monitor="val/loss", mode="min")
     second.load_state_dict(first.state_dict())
     assert second.best_model_path == ""
-    assert "best.ckpt is not beside the checkpoint any more: the best checkpoint is determined again" in " ".join(
+    assert "best.ckpt is no longer beside the checkpoint: the best checkpoint is determined again" in " ".join(
         capsys.readouterr().out.split()
     )
 
@@ -157,7 +157,7 @@ def test_another_run_s_folder_is_not_written_over(done: Path, tmp_path: Path, te
     run = copied(done, tmp_path)
     before = (run / "checkpoints" / "last.ckpt").read_bytes()
     message = refused(fails, run, ten_photos, f"ckpt_path={done}/checkpoints/last.ckpt", "trainer.max_epochs=2")
-    assert f"hydra.run.dir={run} holds a run already" in message
+    assert f"hydra.run.dir={run} already holds a run" in message
     assert (run / "checkpoints" / "last.ckpt").read_bytes() == before
 
 
@@ -180,14 +180,14 @@ def test_half_a_checkpoint_is_none(tmp_path: Path, ten_photos: Path, fails: Fail
     left.parent.mkdir(parents=True)
     left.write_bytes(b"PK")
     message = refused(fails, tmp_path / "other", ten_photos, "ckpt_path=last", f"paths.output_dir={tmp_path}")
-    assert "there is no checkpoint below" in message
+    assert "there is no checkpoint in" in message
 
 
 def test_a_network_alone_does_not_go_on(done: Path, tmp_path: Path, ten_photos: Path, fails: Fails) -> None:
     checkpoint = {key: value for key, value in last(done).items() if key in ("state_dict", "colorization")}
     torch.save(checkpoint, tmp_path / "network.ckpt")
     message = refused(fails, tmp_path / "run", ten_photos, f"ckpt_path={tmp_path}/network.ckpt")
-    assert "holds a network without the state of its training" in message
+    assert "has a network without the state of its training" in message
 
 
 @pytest.mark.parametrize(("before", "now"), [(2, 4), (4, 2)])

@@ -195,7 +195,7 @@ def test_a_server_that_can_t_be_reached_is_one_sentence(
 
     monkeypatch.setattr(wandb, "init", fail)
     message = fails("train", *WANDB, "data=folder", f"data.root={photos}", f"hydra.run.dir={tmp_path}/run")
-    assert message == "Error: W&B: no such host; logger.wandb.mode=offline does without its server"
+    assert message == "Error: W&B: no such host; logger.wandb.mode=offline does not need the server"
 
 
 def test_a_run_that_fails_is_a_failed_one(tmp_path: Path, photos: Path, fails: Callable[..., str]) -> None:

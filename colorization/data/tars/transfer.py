@@ -1,4 +1,4 @@
-"""Bytes from a store that may be a stranger's: uncompressed, no more than the reader takes, and not drop by drop."""
+"""Transfers from stores that may belong to strangers: uncompressed, in chunks, and with a minimum rate."""
 
 import asyncio
 import time
@@ -11,19 +11,19 @@ from fsspec.implementations.http import HTTPFileSystem
 
 # Timeouts of a silent web server, in seconds. The total time of a download is not limited.
 TIMEOUTS = aiohttp.ClientTimeout(total=None, sock_connect=15, sock_read=60)
-# How long a web server may take until a response begins, in seconds.
+# Maximum time until a response of a web server begins, in seconds.
 ANSWER = 60
-# A web server that sends fewer bytes a second than this, over so many seconds, is given up.
+# Minimum rate of a web server in bytes per second, over this many seconds.
 LEAST_RATE, WINDOW = 10_000, 60
 _PIECE = 2**20
 
 
 class SlowError(Exception):
-    """A server that sends hardly anything."""
+    """A server is too slow."""
 
 
 class CompressedError(Exception):
-    """A server that compresses what it sends, though it was asked not to: a small answer could fill the memory."""
+    """A server sends compressed data although it was asked not to: a small response could exhaust memory."""
 
 
 def is_web(store: fsspec.AbstractFileSystem) -> bool:
@@ -32,17 +32,17 @@ def is_web(store: fsspec.AbstractFileSystem) -> bool:
 
 
 def receive(store: fsspec.AbstractFileSystem, path: str, write: Callable[[bytes], object]) -> None:
-    """Reads a file from its beginning to its end.
+    """Reads a file from a store.
 
     Args:
-        store: where it is.
+        store: the store.
         path: its path or URL there.
-        write: is given one piece after the other; what it raises ends the transfer.
+        write: called with each chunk; its exceptions end the transfer.
 
     Raises:
         SlowError: a web server sends less than `LEAST_RATE`.
-        CompressedError: a web server sends something compressed.
-        Exception: whatever the store or `write` raises.
+        CompressedError: a web server sends compressed data.
+        Exception: of the store or `write`.
     """
     if is_web(store):
         sync(store.loop, _receive_from_web, store, path, write)
@@ -69,5 +69,5 @@ async def _receive_from_web(store: HTTPFileSystem, path: str, write: Callable[[b
             passed = time.monotonic() - began
             if passed >= WINDOW:
                 if received < LEAST_RATE * passed:
-                    raise SlowError(f"{received} bytes came in {passed:.0f} s")
+                    raise SlowError(f"received {received} bytes in {passed:.0f} s")
                 began, received = time.monotonic(), 0

@@ -164,7 +164,7 @@ def test_a_server_that_drips_is_given_up(name: str, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(transfer, "WINDOW", 0.3)
     with (
         server(only(name, dripping)) as url,
-        pytest.raises(DataError, match=rf"{name} can't be fetched \(SlowError: \d+ bytes came in .* s\)"),
+        pytest.raises(DataError, match=rf"{name} can't be fetched \(SlowError: received \d+ bytes in .* s\)"),
     ):
         list_shards([f"{url}/shards/a.tar"], ShardCache(Path("cache"), 10**9))
 
