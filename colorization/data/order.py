@@ -43,7 +43,7 @@ class EpochOrder(NamedTuple):
     def read(cls, stored: Any) -> "EpochOrder | None":
         """What a checkpoint stores; None if it is nothing of this kind. 0.1.0 stored a sentence."""
         if isinstance(stored, str) and (found := _SENTENCE.fullmatch(stored)):
-            return cls(int(found[2]), found[3] and int(found[3]), None, {"train": {"count": int(found[1])}})
+            return cls(int(found[2]), int(found[3]) if found[3] else None, None, {"train": {"count": int(found[1])}})
         if not isinstance(stored, dict) or stored.keys() != set(cls._fields):
             return None
         photos = stored["photos"]

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
@@ -55,9 +56,10 @@ def ending(trainer: Trainer, run: Path) -> Iterator[None]:
         resume = (
             "no checkpoint was written yet" if saved is None else f"saved {saved}; resume with {how_to_resume(run)}"
         )
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
         raise TrainingError(
             f"{dead} was killed, most likely because memory ran out: give a smaller "
-            f"data.num_workers (now {trainer.datamodule.num_workers}) or data.batch_size; {resume}"
+            f"data.num_workers (now {data.num_workers}) or data.batch_size; {resume}"
         ) from error
     finally:
         for logger in trainer.loggers:

@@ -26,7 +26,7 @@ def locked(run: Path) -> Iterator[None]:
     Raises:
         ConfigError: another training holds it.
     """
-    if rank_zero_only.rank != 0:
+    if getattr(rank_zero_only, "rank", 0) != 0:
         yield
         return
     run.mkdir(parents=True, exist_ok=True)
