@@ -80,7 +80,7 @@ def read_checkpoint(path: StrPath) -> dict[str, Any]:
     except UnreadableError as error:
         raise CheckpointError(
             f"checkpoint {path} {error}; give a .ckpt that train.py wrote, such as last.ckpt of a run, or a "
-            ".safetensors of python -m colorization.checkpoints.export"
+            ".safetensors of colorize-export"
         ) from error
     except RefusedError as error:
         raise CheckpointError(f"checkpoint {path} is refused: its configuration is not plain, {error}") from error

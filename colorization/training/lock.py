@@ -46,7 +46,10 @@ def locked(run: Path) -> Iterator[None]:
             write_text(run / _HOLDER, f"process {os.getpid()} on {socket.gethostname()}, since {since}")
         yield
     finally:
+        (run / _HOLDER).unlink(missing_ok=True)
         lock.release()
+        if not (run / "config.yaml").exists():  # a refused run leaves nothing
+            (run / _LOCK).unlink(missing_ok=True)
 
 
 def _holder(run: Path) -> str:

@@ -129,7 +129,7 @@ def test_checkpoints_that_are_refused(
 def test_truncated_checkpoints_are_refused(trained: Path, tmp_path: Path, keep: int) -> None:
     path = tmp_path / "short.ckpt"
     path.write_bytes((trained / "checkpoints" / "best.ckpt").read_bytes()[:keep])
-    with pytest.raises(CheckpointError, match=r"short\.ckpt is damaged"):
+    with pytest.raises(CheckpointError, match=r"short\.ckpt is corrupt"):
         read_checkpoint(path)
 
 

@@ -9,8 +9,7 @@ from colorization.data.degrade import STRENGTHS, degrade
 from colorization.data.photos import Draw, PhotoDataset
 from colorization.data.sample import SampleDataModule
 from colorization.errors import ConfigError
-from tests.data.test_order import MadePhotos
-from tests.helpers.photos import make_photo
+from tests.helpers.photos import MadePhotos, make_photo
 
 PHOTO = np.asarray(make_photo(96, 80))
 

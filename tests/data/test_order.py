@@ -6,29 +6,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
 from torch.utils.data import DataLoader
 
 from colorization.data.order import Position, TrainingSampler
-from colorization.data.photos import Draw, PhotoDataset, Photos, collate
-from tests.helpers.photos import make_photo
-
-
-class MadePhotos(Photos):
-    def __init__(self, count: int) -> None:
-        self.count = count
-
-    def __len__(self) -> int:
-        return self.count
-
-    def name(self, index: int) -> str:
-        return str(index)
-
-    def open(self, index: int) -> Image.Image:
-        return make_photo(seed=index)
-
-    def stamp(self, index: int) -> str:
-        return ""
+from colorization.data.photos import Draw, PhotoDataset, collate
+from tests.helpers.photos import MadePhotos
 
 
 def draws(
