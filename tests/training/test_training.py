@@ -118,13 +118,13 @@ def test_resuming_with_another_network_is_refused(trained: Path, fails: Fails, p
     message = fails(
         "train", *SMALL, "decoder.width=64", f"ckpt_path={trained}/checkpoints/last.ckpt", f"hydra.run.dir={tmp_path}/r"
     )
-    assert "decoder.width=256, this run has 64" in message
+    assert "decoder.width=256, but this run has 64" in message
 
 
 @pytest.mark.parametrize(
     ("override", "part"),
     [
-        ("optimizer=sgd", "optimizer._target_=torch.optim.AdamW, this run has torch.optim.SGD"),
+        ("optimizer=sgd", "optimizer._target_=torch.optim.AdamW, but this run has torch.optim.SGD"),
         ("scheduler=constant", "scheduler._target_=colorization.schedulers.one_cycle"),
         ("trainer.max_epochs=1", "raise trainer.max_epochs, or"),
     ],
@@ -145,7 +145,7 @@ def test_a_resumed_run_may_find_its_weights_elsewhere(trained: Path) -> None:
     )
     check_resumable(before, {**now, "ckpt_path": "last.ckpt"}, Path("last.ckpt"))
     now["objective"]["terms"]["seen"]["layers"] = ["relu1_1"]
-    with pytest.raises(CheckpointError, match=r"objective\.terms\.seen\.layers=None, this run has \['relu1_1'\]"):
+    with pytest.raises(CheckpointError, match=r"objective\.terms\.seen\.layers=None, but this run has \['relu1_1'\]"):
         check_resumable(before, {**now, "ckpt_path": "last.ckpt"}, Path("last.ckpt"))
 
 
