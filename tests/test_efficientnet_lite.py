@@ -94,7 +94,7 @@ def test_other_contents_of_the_package_are_refused(monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.parametrize("frozen", [-1, 8])
 def test_no_such_number_of_stages(frozen: int) -> None:
-    with pytest.raises(ConfigError, match="1 to 7 stages"):
+    with pytest.raises(ConfigError, match="true, false, or 1 to 7"):
         EfficientNetLite("lite0", pretrained=False, frozen=frozen)
 
 
