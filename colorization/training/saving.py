@@ -23,6 +23,7 @@ from colorization.runtime.console import warn
 from colorization.runtime.files import atomic_file, sweep
 from colorization.runtime.processes import STOP_SIGNALS
 from colorization.training.loaders import dead_loaders, wait_for_dead_loaders
+from colorization.weights.safe_load import load
 
 # Ranks have to agree to save or stop, for which they wait for each other.
 _STEPS_BETWEEN_AGREEMENTS = 10
@@ -37,8 +38,10 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     """
 
     def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
-        """Reads a checkpoint onto the CPU, see `read_checkpoint`."""
-        return read_checkpoint(path)
+        """Reads a checkpoint onto the CPU, see `read_checkpoint`. Lightning's spawned ranks hand weights back in a
+        temporary file, which is nothing but a state dict.
+        """
+        return load(path) if Path(path).name == ".temp.ckpt" else read_checkpoint(path)
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
         """Writes a checkpoint.
