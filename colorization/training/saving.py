@@ -41,7 +41,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         """Reads a checkpoint onto the CPU, see `read_checkpoint`. Lightning's spawned ranks hand weights back in a
         temporary file, which is nothing but a state dict.
         """
-        return load(path) if Path(path).name == ".temp.ckpt" else read_checkpoint(path)
+        return load(Path(path)) if Path(path).name == ".temp.ckpt" else read_checkpoint(path)
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
         """Writes a checkpoint.
