@@ -18,6 +18,25 @@ def make_photo(width: int = 48, height: int = 40, seed: int = 0) -> Image.Image:
     return blobs.resize((width, height), Image.Resampling.BICUBIC)
 
 
+class MadePhotos(Photos):
+    """So many photos, made when they are opened."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+
+    def __len__(self) -> int:
+        return self.count
+
+    def name(self, index: int) -> str:
+        return str(index)
+
+    def open(self, index: int) -> Image.Image:
+        return make_photo(seed=index)
+
+    def stamp(self, index: int) -> str:
+        return ""
+
+
 def make_folder(folder: Path, count: int = 6) -> Path:
     """A folder with `count` photos, some of them nested."""
     (folder / "nested" / "deeper").mkdir(parents=True)
