@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from colorization.audit.duplicates import appearance, perceptual_hash
-from colorization.color import COLORLESS_CHROMA, colorfulness, is_colorless, rgb_to_lab
+from colorization.color import COLORLESS_CHROMA, colorfulness, is_colorless, rgb_to_lab, to_float
 from colorization.config.schemas import AuditThresholds
 from colorization.data.photos import Photos, converted, small_copy
 from colorization.data.prior import count_bins, sample_ab
@@ -113,7 +113,7 @@ def judge_color(rgb: Image.Image, thresholds: AuditThresholds) -> Finding | None
     toned = tones(rgb)
     if toned.is_sepia(thresholds.sepia):
         return Finding("sepia", f"hue {toned.hue:.0f} degrees, {toned.deviation:.2f} Lab units from one tone curve")
-    colorful = float(colorfulness(copy))
+    colorful = float(colorfulness(to_float(copy)))
     return Finding("low_color", f"colourfulness {colorful:.1f}") if colorful < thresholds.low_color else None
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, DistributedSampler
 from torchvision.transforms import v2
 
-from colorization.color import is_colorless, to_float
+from colorization.color import is_colorless
 from colorization.data.degrade import CLEAN_SHARE, degrade
 from colorization.data.protocols import Protocol
 from colorization.data.tars.shuffle import Blocks
@@ -200,13 +200,18 @@ def converted(image: Image.Image) -> Image.Image:
 
 
 def small_copy(rgb: Image.Image) -> Tensor:
-    """The copy on which a photo's colour is measured, `(3, 48, 48)` in 0..1."""
-    return to_float(to_tensor(rgb.resize(_THUMBNAIL, Image.Resampling.BOX)))
+    """The copy on which a photo's colour is measured, uint8 `(3, 48, 48)`."""
+    return to_tensor(rgb.resize(_THUMBNAIL, Image.Resampling.BOX))
+
+
+def as_tensor(image: Image.Image) -> Tensor:
+    """An RGB picture as uint8 `(3, H, W)`, in Pillow's order of bytes."""
+    return torch.from_numpy(np.array(image)).permute(2, 0, 1)
 
 
 def to_tensor(image: Image.Image) -> Tensor:
-    """An RGB picture as uint8 `(3, H, W)`."""
-    return torch.from_numpy(np.array(image)).permute(2, 0, 1).contiguous()
+    """An RGB picture as uint8 `(3, H, W)`, contiguous."""
+    return as_tensor(image).contiguous()
 
 
 # Index of padding: it gives all ranks the same number of items.
@@ -242,12 +247,13 @@ class PhotoDataset(Dataset[dict[str, Any]]):
         self.photos = photos
         self.augment = augment
         self.degrade = degrade
-        self.transform: Callable[[Image.Image], Image.Image]
+        self.transform: Callable[[Image.Image], Tensor]
         if augment:
             random_crop = v2.RandomResizedCrop(size, scale=crop_scale, antialias=True)
-            self.transform = v2.Compose([random_crop, v2.RandomHorizontalFlip()])
+            # Of a tensor's bytes: PyTorch resizes them with Pillow's filter, three times as fast.
+            self.transform = v2.Compose([as_tensor, random_crop, v2.RandomHorizontalFlip(), Tensor.contiguous])
         else:
-            self.transform = protocol or Protocol("fit_middle", size)
+            self.transform = v2.Compose([protocol or Protocol("fit_middle", size), to_tensor])
 
     def __len__(self) -> int:
         return len(self.photos)
@@ -278,14 +284,15 @@ class PhotoDataset(Dataset[dict[str, Any]]):
             try:
                 image = open_colored(self.photos, candidate)
                 cut = self.transform(image)
-                item = {"rgb": to_tensor(cut), "name": name, "index": candidate, "skipped": skipped}
+                item = {"rgb": cut, "name": name, "index": candidate, "skipped": skipped}
                 return item if self.degrade is None else item | {"seen": self._seen(cut, self.degrade, seed)}
             except PictureError as error:
                 skipped.append(Skipped(name, str(error), not isinstance(error, ColorlessError)))
         return {"rgb": None, "name": "", "index": NO_PHOTO, "skipped": skipped}
 
-    def _seen(self, cut: Image.Image, strength: str, seed: int) -> Tensor:
-        gray = degrade(np.asarray(cut), seed, strength, CLEAN_SHARE if self.augment else 0)
+    def _seen(self, cut: Tensor, strength: str, seed: int) -> Tensor:
+        pixels = cut.permute(1, 2, 0).contiguous().numpy()
+        gray = degrade(pixels, seed, strength, CLEAN_SHARE if self.augment else 0)
         return torch.from_numpy(np.array(gray)).unsqueeze(0)
 
 

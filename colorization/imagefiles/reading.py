@@ -206,6 +206,10 @@ def to_rgb(image: Image.Image) -> Image.Image:
     """Any decoded picture as upright 8-bit sRGB (mode `RGB`): EXIF orientation and ICC profile applied, white behind
     transparent parts, 16 bits reduced to 8.
     """
+    if image.mode == "RGB" and not {"icc_profile", "transparency"} & image.info.keys():
+        image.load()
+        if orientation(exif_of(image)) == 1:
+            return image
     # Only the profile: the file may be closed, and the rest takes time.
     head = _Head(profile=image.info.get("icc_profile"))
     return to_pil(to_8_bits(on_white(_converted(image, head)))).convert("RGB")
