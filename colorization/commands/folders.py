@@ -42,9 +42,9 @@ def _remove_unused(run: Path, hydras: str, output_dir: Path) -> None:
         logs[path].close()
         path.unlink()
     shutil.rmtree(run / hydras, ignore_errors=True)
+    kept = {Path.cwd(), *Path.cwd().parents}
     with suppress(OSError):  # not empty
-        run.rmdir()
-        for folder in run.parents:
-            if folder != output_dir and output_dir not in folder.parents:
+        for folder in (run, *run.parents):
+            if folder in kept or (folder != run and not folder.is_relative_to(output_dir)):
                 break
             folder.rmdir()

@@ -23,6 +23,12 @@ def test_refused_runs_leave_no_folder(tmp_path: Path, fails: Fails) -> None:
         assert left == [], (command, options)
 
 
+def test_the_current_folder_stays(tmp_path: Path, fails: Fails) -> None:
+    fails("train", *SMALL, "seed=-1", "paths.output_dir=.")
+    fails("train", *SMALL, "seed=-1", "hydra.run.dir=.")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_folders_that_hold_something_stay(tmp_path: Path, fails: Fails) -> None:
     (tmp_path / "outputs" / "train" / "before").mkdir(parents=True)
     mine = tmp_path / "run" / "notes.txt"
