@@ -19,7 +19,7 @@ def make_photo(width: int = 48, height: int = 40, seed: int = 0) -> Image.Image:
 
 
 class MadePhotos(Photos):
-    """So many photos, made when they are opened."""
+    """Photos from seeds: the index is the seed and the name."""
 
     def __init__(self, count: int) -> None:
         self.count = count
@@ -56,22 +56,3 @@ def compressed(image: Image.Image, quality: int = 75) -> Image.Image:
     file = io.BytesIO()
     image.save(file, "JPEG", quality=quality)
     return Image.open(file).convert("RGB")
-
-
-class MadePhotos(Photos):
-    """Photos from seeds: the index is the seed and the name."""
-
-    def __init__(self, count: int) -> None:
-        self.count = count
-
-    def __len__(self) -> int:
-        return self.count
-
-    def name(self, index: int) -> str:
-        return str(index)
-
-    def open(self, index: int) -> Image.Image:
-        return make_photo(seed=index)
-
-    def stamp(self, index: int) -> str:
-        return ""
