@@ -25,6 +25,7 @@ from colorization.commands.arguments import Grammar
 from colorization.commands.folders import no_empty_folder
 from colorization.config.mistakes import SWEEPS, check_composed, one_sentence, options_of, sentence_of_mistake
 from colorization.config.resolvers import register
+from colorization.runtime.stopping import stopping_at_once
 from colorization.runtime.tracebacks import show_short_tracebacks
 from colorization.sweeps.jobs import attempt, closing
 
@@ -109,7 +110,9 @@ class _Task:
 
     def _run(self, config: DictConfig) -> Any:
         check_composed(config)
-        return pkgutil.resolve_name(self.function)(config)
+        with stopping_at_once():
+            function = pkgutil.resolve_name(self.function)
+        return function(config)
 
     def _sentence(self, error: Exception) -> str | None:
         return None if self.asked_for_traceback else sentence_of_mistake(error)

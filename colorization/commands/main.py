@@ -1,8 +1,11 @@
 """The commands, as installed by pip and as used by `python -m colorization`."""
 
-from colorization.commands.arguments import Grammar
-from colorization.commands.entry import Command
-from colorization.config import schemas
+from colorization.runtime.stopping import stopping_at_once
+
+with stopping_at_once():
+    from colorization.commands.arguments import Grammar
+    from colorization.commands.entry import Command
+    from colorization.config import schemas
 
 train = Command(
     "train",

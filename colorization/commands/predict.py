@@ -31,7 +31,7 @@ from colorization.inference.colorizer import Colorizer, check_resolution, find_d
 from colorization.inference.jobs import FORMATS, Job, expand, list_jobs
 from colorization.inference.provenance import Maker
 from colorization.inference.tally import Tally, attempting
-from colorization.runtime.console import progress_bar
+from colorization.runtime.console import progress_bar, silence
 from colorization.runtime.files import sweep
 from colorization.runtime.processes import Process, this_process, usable_cores, wait_for_all
 
@@ -114,7 +114,12 @@ def color_stream(config: dict[str, Any]) -> None:
         picture = read_picture(BytesIO(sys.stdin.buffer.read()), config["max_pixels"])
     except PictureError as error:
         raise PictureError(f"standard input {error}") from error
-    save_picture(colorizer.color(picture), sys.stdout.buffer, config["format"] or "png", config["quality"])
+    try:
+        save_picture(colorizer.color(picture), sys.stdout.buffer, config["format"] or "png", config["quality"])
+        sys.stdout.buffer.flush()
+    except OSError as error:
+        silence(sys.stdout)
+        raise ColorizationError(f"standard output can't be written: {error.strerror or error}") from error
 
 
 def color_files(jobs: Sequence[Job], config: dict[str, Any], process: Process, tally: Tally) -> None:

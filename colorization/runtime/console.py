@@ -1,7 +1,10 @@
 """The terminal: one console, one progress bar, and tables for the terminal and as Markdown."""
 
+import contextlib
+import os
+import sys
 from collections.abc import Iterable, Iterator
-from typing import TypeVar
+from typing import IO, Any, TypeVar, cast
 
 from lightning_utilities.core.rank_zero import rank_zero_only
 from rich.box import SIMPLE_HEAD
@@ -11,6 +14,58 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 
+class _Output:
+    """Standard output, as rich writes to it, whose loss is not that of the program.
+
+    What can't be written there, because nobody reads the pipe any more or the disk is full, goes to standard error, and
+    so does all that follows. Characters that the terminal's encoding lacks are escaped.
+    """
+
+    def __init__(self) -> None:
+        self._pending = ""
+        self._broken: IO[str] | None = None
+
+    @property
+    def _stream(self) -> IO[str]:
+        stream = getattr(sys.stdout, "rich_proxied_file", sys.stdout)  # under a progress bar, rich takes its place
+        return sys.stderr if stream is self._broken or stream is None else stream
+
+    @property
+    def encoding(self) -> str:
+        return getattr(self._stream, "encoding", None) or "utf-8"
+
+    def isatty(self) -> bool:
+        return self._stream.isatty()
+
+    def fileno(self) -> int:
+        return self._stream.fileno()
+
+    def write(self, text: str) -> int:
+        self._pending += text.encode(self.encoding, "backslashreplace").decode(self.encoding)
+        return len(text)
+
+    def flush(self) -> None:
+        text, self._pending = self._pending, ""
+        stream = self._stream
+        try:
+            stream.write(text)
+            stream.flush()
+        except OSError:
+            self._broken = stream
+            silence(stream)
+            if stream is not sys.stderr:
+                self.write(text)
+                self.flush()
+
+
+def silence(stream: Any) -> None:
+    """Lets a stream that can't be written lead nowhere: Python would fail once more when it closes it."""
+    with contextlib.suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
+
+
 class _SharedConsole(Console):
     """A console that pickles by name: launchers send a command's main function and its globals to other processes."""
 
@@ -18,7 +73,7 @@ class _SharedConsole(Console):
         return "console"
 
 
-console = _SharedConsole(highlight=False, soft_wrap=True)
+console = _SharedConsole(file=cast(IO[str], _Output()), highlight=False, soft_wrap=True)
 
 _Item = TypeVar("_Item")
 # A table: its headings, then its rows; the first column is the metric.
@@ -60,7 +115,7 @@ def print_table(cells: Cells, title: str) -> None:
         table.add_row(*row)
     # In a narrow terminal Rich would truncate numbers: a long line is better.
     needed = Measurement.get(console, console.options.update(max_width=10_000), table).maximum
-    Console(highlight=False, width=max(console.width, needed)).print(table)
+    Console(file=console.file, highlight=False, width=max(console.width, needed)).print(table)
 
 
 def markdown_table(cells: Cells) -> str:
