@@ -135,7 +135,7 @@ def test_the_largest_difference_is_found() -> None:
     assert largest_difference(model, nudged, 32) == pytest.approx(3, abs=1e-4)
 
 
-def test_a_file_that_colors_otherwise_is_not_left_behind(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_export_with_other_colors_is_removed(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("colorization.checkpoints.export.TOLERANCE", -1.0)
     with pytest.raises(CheckpointError, match=r"tiny\.ckpt: format=safetensors gives other colours"):
         export(tiny, tiny.with_suffix(".safetensors"), "safetensors")

@@ -127,11 +127,11 @@ def test_toned_photos_are_sepia_and_photos_are_not(seed: int) -> None:
 
 @pytest.mark.parametrize("shaded", [False, True])
 @pytest.mark.parametrize("color", [(255, 140, 20), (200, 60, 40), (120, 80, 40)])
-def test_one_coloured_thing_on_gray_is_no_sepia(color: tuple[int, int, int], shaded: bool) -> None:
+def test_one_coloured_thing_on_gray_is_not_sepia(color: tuple[int, int, int], shaded: bool) -> None:
     assert judge_color(ball_on_gray(color, shaded), AuditThresholds()) is None
 
 
-def test_a_cold_tone_is_no_sepia() -> None:
+def test_a_cold_tone_is_not_sepia() -> None:
     blue = ImageOps.colorize(make_photo(160, 128).convert("L"), (10, 20, 60), (220, 235, 255))
     assert judge_color(blue, AuditThresholds()) is None
 
@@ -207,7 +207,7 @@ def test_audit_then_training_without_what_it_found(mixed: Path, tmp_path: Path, 
         old, new = ([photos.name(i) for i in range(len(photos))] for photos in lists if photos is not None)
         assert new == [name for name in old if name.startswith("good")]
         assert new
-    # Looked over anew, nothing is found, and the list still names what was left out before.
+    # Audited again, nothing is found, and the list still holds the excluded photos.
     again = f"data.exclude={tmp_path}/audit/exclude.csv"
     run_script(AUDIT, *arguments, again, f"hydra.run.dir={tmp_path}/again")
     assert json.loads((tmp_path / "again" / "audit.json").read_text())["pictures"] == 6
@@ -224,7 +224,7 @@ def test_exclude_says_which_findings_count(mixed: Path, tmp_path: Path, run_scri
     assert names == readable
 
 
-def test_the_command_to_go_on_with_runs(
+def test_the_printed_training_command_runs(
     mixed: Path, tmp_path: Path, run_script: RunScript, capsys: pytest.CaptureFixture[str]
 ) -> None:
     import shlex

@@ -219,7 +219,7 @@ def test_what_a_killed_prediction_left_is_swept(colors: Predict, photos: Path, t
     assert files(tmp_path / "colorized") == files(photos) | {".mine.part"}
 
 
-def test_it_goes_on_where_it_was_interrupted(
+def test_an_interrupted_command_resumes(
     colors: Predict, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls: list[int] = []
@@ -372,7 +372,7 @@ def test_a_bad_picture_on_standard_input(
 
 
 @pytest.mark.slow
-def test_two_processes_share_the_pictures(checkpoint: str, photos: Path, tmp_path: Path) -> None:
+def test_two_processes_shard_the_pictures(checkpoint: str, photos: Path, tmp_path: Path) -> None:
     started = [
         subprocess.Popen(
             [sys.executable, PREDICT, checkpoint, str(photos), "device=cpu"],

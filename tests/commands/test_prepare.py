@@ -163,7 +163,7 @@ def stop_after_two_shards(how: str, *arguments: str) -> "subprocess.CompletedPro
 
 @pytest.mark.slow
 @pytest.mark.parametrize("how", ["SIGINT", "SIGKILL"])
-def test_a_stopped_run_goes_on_where_it_was(many: Path, tmp_path: Path, run_script: RunScript, how: str) -> None:
+def test_a_stopped_run_resumes(many: Path, tmp_path: Path, run_script: RunScript, how: str) -> None:
     run_script(PREPARE, str(many), "whole", "photos_per_shard=5", "num_workers=0")
     stopped = stop_after_two_shards(how, str(many), str(tmp_path / "out"), "photos_per_shard=5", "num_workers=2")
     assert stopped.returncode == (130 if how == "SIGINT" else -signal.SIGKILL)

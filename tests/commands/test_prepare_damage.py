@@ -34,7 +34,7 @@ def many(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("what", ["manifest.json", "index.npz", "left_out.csv", "train-00000.tar"])
 @pytest.mark.parametrize("how", ["gone", "cut"])
-def test_what_was_damaged_later_is_not_mended(
+def test_corrupt_output_is_reported_and_not_repaired(
     many: Path, tmp_path: Path, run_script: RunScript, fails: Fails, what: str, how: str
 ) -> None:
     if (what, how) in (("manifest.json", "gone"), ("left_out.csv", "cut")):
@@ -53,7 +53,7 @@ def test_what_was_damaged_later_is_not_mended(
 
 
 @pytest.mark.parametrize("what", ["val-00000.json", "val-00000.npz", "plan.json"])
-def test_damaged_notes_are_not_trusted(
+def test_corrupt_records_are_not_trusted(
     many: Path, tmp_path: Path, run_script: RunScript, fails: Fails, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
     arguments = [str(many), "out", "photos_per_shard=5", "num_workers=0"]

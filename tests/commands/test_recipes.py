@@ -36,7 +36,7 @@ def test_every_experiment_trains(tmp_path: Path, vgg_file: Path, compose_config:
     assert objective.decode(network(torch.zeros(1, 1, 32, 32))).shape == (1, 2, 32, 32)
 
 
-def test_the_prior_is_measured_once_and_travels_in_the_checkpoint(
+def test_the_prior_is_measured_once_and_is_in_the_checkpoint(
     tmp_path: Path, photos: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     common = ["objective=classification", f"paths.output_dir={tmp_path}/out"]
@@ -57,7 +57,7 @@ def test_the_prior_is_measured_once_and_travels_in_the_checkpoint(
     assert torch.equal(objective.get_buffer("class_weights"), weights["objective.class_weights"])
 
 
-def test_a_gradient_that_is_no_number_stops_the_run_before_it_does_harm(
+def test_a_gradient_that_is_not_finite_stops_the_run(
     tmp_path: Path, photos: Path, fails: Fails, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The square root of 0 has a loss, but no gradient."""
@@ -69,7 +69,7 @@ def test_a_gradient_that_is_no_number_stops_the_run_before_it_does_harm(
     assert not (tmp_path / "r" / "checkpoints" / "last.ckpt").exists()
 
 
-def test_a_loss_that_is_no_number_stops_the_run(
+def test_a_loss_that_is_not_finite_stops_the_run(
     tmp_path: Path, photos: Path, fails: Fails, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The message names the step, the photos and the last good checkpoint, which stays as it was."""

@@ -59,7 +59,7 @@ def test_processes_together_learn_what_one_would(photos: int, batch_size: int, p
 
 @settings(deadline=None)
 @given(**counts, batches=st.integers(0, 5))
-def test_a_begun_epoch_goes_on_with_the_rest(photos: int, batch_size: int, processes: int, batches: int) -> None:
+def test_an_interrupted_epoch_resumes_with_the_rest(photos: int, batch_size: int, processes: int, batches: int) -> None:
     whole = draws(photos, batch_size, processes)
     assert draws(photos, batch_size, processes, batches=batches) == whole[batches * batch_size :]
 

@@ -224,7 +224,9 @@ def test_an_interrupted_film_leaves_nothing_and_spares_what_was_there(colorizer:
     assert [path.read_bytes() for path in folder.iterdir()] == [b"an earlier one"]
 
 
-def test_what_is_no_film_is_refused(colorizer: Colorizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_files_that_are_not_films_are_refused(
+    colorizer: Colorizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def refusal(source: Path, target: str = "out.mp4") -> str:
         with pytest.raises(PictureError) as error:
             color_film(colorizer, source, tmp_path / "out" / target)

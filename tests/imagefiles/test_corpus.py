@@ -305,7 +305,7 @@ def test_profiles_are_converted_from(primaries: Any, deep: bool, tmp_path: Path)
         assert profile_space(image.info["icc_profile"]) == "sRGB"
 
 
-def test_a_gray_profile_is_converted_from_and_a_damaged_one_says_nothing(tmp_path: Path) -> None:
+def test_a_gray_profile_is_converted_from_and_a_corrupt_one_is_ignored(tmp_path: Path) -> None:
     (tmp_path / "in.png").write_bytes(encoded(GRAY, "PNG", icc_profile=icc_profile(None, 1.8)))
     picture = read_picture(tmp_path / "in.png")
     assert picture.pixels.ndim == 2
@@ -333,7 +333,7 @@ def test_jpeg_quality_is_at_least_the_inputs_and_colors_keep_their_resolution(qu
 
 
 @pytest.mark.parametrize(("ending", "options"), [("gif", {}), ("webp", {"lossless": True}), ("tif", {}), ("png", {})])
-def test_of_several_frames_or_pages_the_first_is_taken_and_that_is_said(
+def test_the_first_of_several_frames_or_pages_is_taken_with_a_note(
     ending: str, options: dict[str, Any], tmp_path: Path
 ) -> None:
     frames = [Image.fromarray(GRAY), Image.new("L", (90, 60), 5), Image.new("L", (90, 60), 250)]
@@ -373,7 +373,7 @@ def test_truncated_16_bit_files_are_refused(tmp_path: Path) -> None:
         (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "is not a picture of a known format"),
     ],
 )
-def test_what_is_no_picture_is_refused(content: bytes, message: str, tmp_path: Path) -> None:
+def test_files_that_are_not_pictures_are_refused(content: bytes, message: str, tmp_path: Path) -> None:
     (tmp_path / "text.jpg").write_bytes(content)
     with pytest.raises(PictureError, match=f"^{message}$"):
         read_picture(tmp_path / "text.jpg")
@@ -381,7 +381,7 @@ def test_what_is_no_picture_is_refused(content: bytes, message: str, tmp_path: P
         read_picture(io.BytesIO(content))
 
 
-def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
+def test_paths_that_are_not_files_are_refused(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.png")
     (tmp_path / "device.png").symlink_to("/dev/zero")
     not_regular = "can't be read: is not a regular file"

@@ -8,7 +8,7 @@ from colorization.imagefiles import read_picture
 from tests.helpers.picture_fuzz import MAX_PIXELS, check, damaged, outcomes, seeds
 
 
-def test_the_files_that_are_damaged_were_whole() -> None:
+def test_the_files_were_intact_before_corruption() -> None:
     sizes = [read_picture(io.BytesIO(content), MAX_PIXELS).size for content in seeds()[:-1]]
     assert set(sizes) <= {(24, 16), (16, 24)}
 

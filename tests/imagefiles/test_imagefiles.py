@@ -40,7 +40,7 @@ def test_every_exif_orientation_comes_upright(orientation: int) -> None:
     assert distance(to_rgb(saved(stored, "PNG", exif=exif)), photo) == 0
 
 
-def test_a_damaged_exif_block_is_ignored() -> None:
+def test_a_corrupt_exif_block_is_ignored() -> None:
     photo = make_photo()
     assert distance(to_rgb(saved(photo, "PNG", exif=b"Exif\0\0garbage!!!!!")), photo) == 0
 
@@ -159,7 +159,7 @@ def test_find_pictures(tmp_path: Path) -> None:
     assert find_pictures(tmp_path) == ["a/b/e=1, (2).webp", "a/c d.png", "b.JPG"]
 
 
-def test_a_picture_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_writing_a_picture_is_atomic(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_picture(make_photo(), tmp_path / "new" / "photo.png")
     assert distance(to_rgb(open_picture(tmp_path / "new" / "photo.png")), make_photo()) == 0
 

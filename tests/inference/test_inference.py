@@ -129,7 +129,7 @@ def test_one_picture_or_many_in_any_mixture() -> None:
     ],
     ids=str,
 )
-def test_what_is_no_picture_is_refused_in_a_sentence(wrong: object) -> None:
+def test_objects_that_are_not_pictures_are_refused(wrong: object) -> None:
     with pytest.raises(PictureError, match="is not a picture"):
         painter()(wrong)
 
@@ -235,7 +235,7 @@ def test_out_of_memory_tries_fewer_and_then_says_so(
         colorize(PHOTO)
 
 
-def test_out_of_memory_on_a_device_goes_on_with_the_cpu(
+def test_out_of_memory_on_a_device_falls_back_to_the_cpu(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     colorize = painter()

@@ -103,7 +103,7 @@ def test_links(tmp_path: Path) -> None:
         named(["a"], "b")
 
 
-def test_what_was_coloured_before_is_no_input() -> None:
+def test_existing_results_are_not_inputs() -> None:
     touch("a/x.jpg", "a/nested/y.jpg", "a/out/x.jpg", "a/out/nested/y.jpg")
     expected = {"a/x.jpg": "a/out/x.jpg", "a/nested/y.jpg": "a/out/nested/y.jpg"}
     assert named(["a"], "a/out") == expected

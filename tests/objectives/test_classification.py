@@ -137,7 +137,7 @@ def test_classification_learns_a_color() -> None:
     assert float((decoded - ab).norm(dim=1).max()) < 4.2
 
 
-def test_what_classification_learned_from_data_travels_in_the_checkpoint() -> None:
+def test_the_prior_of_classification_is_in_the_checkpoint() -> None:
     taught = Classification()
     taught.set_prior(torch.rand(len(ab_bins())).softmax(dim=0))
     fresh = Classification()

@@ -18,7 +18,7 @@ from colorization.runtime.processes import Process, this_process
         ({"SLURM_PROCID": "0", "SLURM_NTASKS": "3", "SLURM_LOCALID": "0"}, Process(0, 1, 0)),
     ],
 )
-def test_the_place_of_a_process(
+def test_rank_and_world_size_of_a_process(
     monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], expected: Process
 ) -> None:
     for name in [name for name in os.environ if name.startswith("SLURM_")]:

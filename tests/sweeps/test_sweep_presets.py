@@ -48,7 +48,7 @@ def test_optuna_repeats_itself_with_the_same_seed_and_leaves_alone_what_is_given
     assert rates[0] == rates[1] != rates[2]
 
 
-def test_optuna_goes_on_after_a_failed_trial() -> None:
+def test_optuna_continues_after_a_failed_trial() -> None:
     failing = f"seed=choice(1,{toy_sweep.MISTAKE})"
     message = sweep_toy("sweep=optuna", "hydra.sweeper.sampler.seed=0", "hydra.sweeper.n_trials=5", failing)
     rows = leaderboard(Path("sweep"))
@@ -136,7 +136,7 @@ def test_mistakes_in_sweeps(fails: Fails, options: list[str], part: str) -> None
     assert part in fails("train", *SMALL, *options)
 
 
-def test_the_file_for_w_and_b_is_no_option_of_ours(fails: Fails) -> None:
+def test_the_wandb_sweep_file_is_not_an_option(fails: Fails) -> None:
     assert "wandb sweep conf/sweep/wandb.yaml" in fails("train", *SMALL, "sweep=wandb")
 
 

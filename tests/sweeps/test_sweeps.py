@@ -121,15 +121,15 @@ def test_the_contact_sheet_shows_the_same_photos_as_each_job_colours_them(grid: 
         assert written.height > sheet.height  # a line for each option
 
 
-def test_a_sweep_that_is_done_is_not_begun_again(grid: Path, run_script: RunScript) -> None:
+def test_a_finished_sweep_is_not_overwritten(grid: Path, run_script: RunScript) -> None:
     before = [read_result(grid / name) for name in "0123"]
     with pytest.raises(SystemExit, match="already holds a sweep"):
         run_script("train", "-m", *SMALL, "data=sample", "seed=1,2", f"hydra.sweep.dir={grid}")
     assert [read_result(grid / name) for name in "0123"] == before
 
 
-def test_a_job_that_fails_behind_its_result_keeps_the_scores(grid: Path, tmp_path: Path) -> None:
-    """A job that goes on may be refused."""
+def test_a_job_that_fails_after_its_result_keeps_the_scores(grid: Path, tmp_path: Path) -> None:
+    """A resumed job may be refused."""
     shutil.copytree(grid.parent, tmp_path, dirs_exist_ok=True)
     before = read_result(tmp_path / "sweep" / "0")
     sweep_in(tmp_path, "ckpt_path=auto", "seed=1")
@@ -141,10 +141,10 @@ def test_a_job_that_fails_behind_its_result_keeps_the_scores(grid: Path, tmp_pat
     assert "is of a run with seed=0, but this run has 1" in str(after.error)
 
 
-def test_a_sweep_goes_on_where_it_stopped(grid: Path, tmp_path: Path) -> None:
+def test_a_sweep_resumes_where_it_stopped(grid: Path, tmp_path: Path) -> None:
     """A job that is done stays as it is; one that had only to be scored is scored; one that failed fails again."""
     shutil.copytree(grid.parent, tmp_path, dirs_exist_ok=True)
-    sweep_in(tmp_path, "ckpt_path=auto")  # it is another folder: both are scored anew
+    sweep_in(tmp_path, "ckpt_path=auto")  # it is another folder: both are scored again
     first, third = ((tmp_path / "sweep" / name / "result.json") for name in "02")
     before = first.read_bytes()
     third.unlink()
@@ -196,7 +196,7 @@ def test_a_column_s_title_says_what_is_special_about_the_job(tmp_path: Path) -> 
     assert titles == ["1. job 0, 20.12 dB\nvgg16\nseed=3\nlr=0.0001235\nloss=l1", "2. job 1"]
 
 
-def test_what_can_t_be_compared_is_said(tmp_path: Path) -> None:
+def test_scores_that_can_t_be_compared_are_noted(tmp_path: Path) -> None:
     write_job(tmp_path, "0", {"val/psnr": 20.0}, "val/psnr", "max", photos="ten photos")
     write_job(tmp_path, "1", {"val/psnr": 21.0, "val/ssim": 0.9}, "val/ssim", "max", photos="eleven photos")
     notes = Leaderboard(find_jobs(tmp_path)).notes
@@ -220,7 +220,7 @@ def test_jobs_are_in_the_order_of_their_numbers_and_killed_ones_count(tmp_path: 
     assert not (tmp_path / "contact_sheet.png").exists()
 
 
-def test_a_folder_without_runs_or_with_a_damaged_result_gets_one_sentence(
+def test_a_folder_without_runs_or_with_a_corrupt_result_gets_one_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "0").mkdir()
@@ -235,7 +235,7 @@ def test_a_folder_without_runs_or_with_a_damaged_result_gets_one_sentence(
         command.main()
 
 
-def test_a_bug_in_a_job_is_in_its_log_and_the_others_go_on() -> None:
+def test_a_bug_in_a_job_is_in_its_log_and_the_others_continue() -> None:
     message = sweep_toy("-m", f"seed={toy_sweep.BUG},1,{toy_sweep.MISTAKE},2")
     assert str(message).startswith("Error: 2 of 4 jobs failed")
     assert "ZeroDivisionError: a bug" in str(message)

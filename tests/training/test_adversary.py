@@ -67,7 +67,7 @@ def test_the_discriminator_rests_during_the_warm_up(tmp_path: Path, eight: Path)
     assert last["train/adversarial"]
 
 
-def test_a_term_that_has_begun_goes_on_in_a_longer_run(tmp_path: Path, eight: Path) -> None:
+def test_a_term_that_has_begun_stays_in_a_longer_run(tmp_path: Path, eight: Path) -> None:
     options = [*GAN, "objective.terms.adversarial.begin=0.4", "scheduler=constant"]
     train_in(tmp_path / "run", eight, *options, "trainer.max_epochs=2")
     train_in(tmp_path / "run", eight, *options, "trainer.max_epochs=8", "ckpt_path=last", "scheduler=constant")
@@ -78,7 +78,7 @@ def test_a_term_that_has_begun_goes_on_in_a_longer_run(tmp_path: Path, eight: Pa
 
 
 class _Witness(Callback):
-    """Notes both optimizers and the discriminator at the moment when training goes on."""
+    """Records both optimizers and the discriminator when training resumes."""
 
     def on_train_start(self, trainer: Trainer, pl_module: ColorizationModule) -> None:  # type: ignore[override]
         assert pl_module.adversary is not None

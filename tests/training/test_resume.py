@@ -1,4 +1,4 @@
-"""A run that was stopped, anywhere and anyhow, goes on as if it had not been."""
+"""A run that was stopped at any point resumes exactly."""
 
 import os
 import signal
@@ -43,7 +43,7 @@ def ten_photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def weights(run: Path) -> dict[str, Any]:
-    """All that goes on from a run's last checkpoint, as one flat dict."""
+    """The state in a run's last checkpoint, as one flat dict."""
     checkpoint = read_checkpoint(run / "checkpoints" / "last.ckpt")
     kept = ("state_dict", "optimizer_states", "lr_schedulers", "adversary", "averaging_state", "current_model_state")
     return dict(_flat({key: checkpoint[key] for key in kept if key in checkpoint}, ""))
@@ -177,7 +177,7 @@ def test_kill_9_at_three_moments(tmp_path: Path, ten_photos: Path, whole: Callab
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGUSR1, 143)])
-def test_asked_to_stop_it_saves_and_says_how_to_go_on(
+def test_a_stop_request_saves_and_says_how_to_resume(
     tmp_path: Path, ten_photos: Path, whole: Callable[..., Path], number: int, code: int
 ) -> None:
     """The request goes to all processes of the job, loaders included, as SLURM sends it."""
@@ -194,7 +194,7 @@ def test_asked_to_stop_it_saves_and_says_how_to_go_on(
     assert_same(whole(*LITTLE), run)
 
 
-def test_a_damaged_checkpoint_gives_way_to_the_one_before(
+def test_a_corrupt_checkpoint_falls_back_to_an_earlier_one(
     tmp_path: Path, ten_photos: Path, whole: Callable[..., Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = tmp_path / "run"
@@ -221,7 +221,7 @@ def test_a_flipped_bit_is_noticed(trained: Path) -> None:
         checkpoint.write_bytes(before)
 
 
-def test_without_a_whole_checkpoint_it_says_so(tmp_path: Path, fails: Fails) -> None:
+def test_without_an_intact_checkpoint_an_error_says_so(tmp_path: Path, fails: Fails) -> None:
     assert "there is no checkpoint in" in fails("train", *SMALL, "ckpt_path=last", f"paths.output_dir={tmp_path}")
     folder = tmp_path / "run" / "checkpoints"
     folder.mkdir(parents=True)

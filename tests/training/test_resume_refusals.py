@@ -1,4 +1,4 @@
-"""Which run goes on, and with what: another folder, other options, and what a kill leaves behind."""
+"""Resuming with another folder or other options, and after a kill."""
 
 import json
 import re
@@ -52,7 +52,7 @@ def refused(fails: Fails, run: Path, photos: Path, *options: str) -> str:
     return fails("train", *small, *OPTIONS, *options)
 
 
-def test_a_finished_run_that_is_made_longer_and_killed_goes_on(done: Path, tmp_path: Path, ten_photos: Path) -> None:
+def test_a_finished_run_that_is_extended_and_killed_resumes(done: Path, tmp_path: Path, ten_photos: Path) -> None:
     """Its old result must not count as that of the longer run."""
     run = copied(done, tmp_path)
     longer = (*OPTIONS, "trainer.max_epochs=3", "ckpt_path=auto")
@@ -73,7 +73,7 @@ def _cut_power(self: ColorizationModule) -> None:
 
 
 @pytest.mark.parametrize("option", ["optimizer.lr=0.5", "seed=1", "data.size=64", "scheduler.warmup=0.1"])
-def test_auto_goes_on_with_the_same_command_only(
+def test_auto_resumes_only_the_same_command(
     done: Path, tmp_path: Path, ten_photos: Path, fails: Fails, option: str
 ) -> None:
     run = copied(done, tmp_path)
@@ -122,7 +122,7 @@ def test_time_is_added_up(done: Path, tmp_path: Path, ten_photos: Path) -> None:
 
 
 @pytest.mark.parametrize("moved", [True, False])
-def test_the_best_checkpoint_comes_along(tmp_path: Path, moved: bool) -> None:
+def test_the_best_checkpoint_is_copied_to_the_new_folder(tmp_path: Path, moved: bool) -> None:
     before, now = tmp_path / "before", tmp_path / "now"
     before.mkdir()
     (before / "best.ckpt").write_text("the best")
@@ -142,7 +142,7 @@ def test_the_best_checkpoint_comes_along(tmp_path: Path, moved: bool) -> None:
     assert second.best_model_score == second.best_k_models[here] == 0.5
 
 
-def test_a_best_checkpoint_that_is_gone_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_missing_best_checkpoint_is_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     first = BestCheckpoint(tmp_path / "before", monitor="val/loss", mode="min")
     first.best_k_models = {str(tmp_path / "before" / "best.ckpt"): torch.tensor(0.5)}
     second = BestCheckpoint(tmp_path / "now", monitor="val/loss", mode="min")
@@ -161,7 +161,7 @@ def test_another_run_s_folder_is_not_written_over(done: Path, tmp_path: Path, te
     assert (run / "checkpoints" / "last.ckpt").read_bytes() == before
 
 
-def test_what_a_kill_left_is_put_in_order(done: Path, tmp_path: Path, ten_photos: Path) -> None:
+def test_leftovers_of_a_kill_are_cleaned_up(done: Path, tmp_path: Path, ten_photos: Path) -> None:
     """Half a row of metrics.csv, and half a checkpoint."""
     run = copied(done, tmp_path)
     left = run / "checkpoints" / ".last.4711.part.ckpt"
@@ -183,7 +183,9 @@ def test_half_a_checkpoint_is_none(tmp_path: Path, ten_photos: Path, fails: Fail
     assert "there is no checkpoint in" in message
 
 
-def test_a_network_alone_does_not_go_on(done: Path, tmp_path: Path, ten_photos: Path, fails: Fails) -> None:
+def test_a_network_without_training_state_can_t_be_resumed(
+    done: Path, tmp_path: Path, ten_photos: Path, fails: Fails
+) -> None:
     checkpoint = {key: value for key, value in last(done).items() if key in ("state_dict", "colorization")}
     torch.save(checkpoint, tmp_path / "network.ckpt")
     message = refused(fails, tmp_path / "run", ten_photos, f"ckpt_path={tmp_path}/network.ckpt")

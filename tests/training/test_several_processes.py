@@ -55,7 +55,7 @@ def test_two_processes_train_as_one(tmp_path: Path, objective: tuple[str, ...], 
 
 
 @pytest.mark.slow
-def test_two_processes_stop_together_and_go_on(tmp_path: Path) -> None:
+def test_two_processes_stop_together_and_resume(tmp_path: Path) -> None:
     """Asked to stop, all processes stop behind the same step; the resumed run ends bit for bit as the whole one."""
     photos = make_folder(tmp_path / "photos", 50)
     common = [*TRAINED, f"data.root={photos}", "data.batch_size=1", "data.num_workers=1", "trainer.max_epochs=2"]

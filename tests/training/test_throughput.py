@@ -113,7 +113,7 @@ def test_the_mean_over_processes_is_the_sum_of_what_they_saw(monkeypatch: pytest
     assert sum(shares) / 2 == 4 + 3
 
 
-def test_a_resumed_run_counts_on(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_resumed_run_continues_its_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     first = Clockwork(monkeypatch, every=1)
     first.epoch()
     first.batch(0, 1)

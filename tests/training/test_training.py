@@ -92,7 +92,7 @@ def test_last_is_the_newest_checkpoint_also_when_it_is_not_the_best(tmp_path: Pa
     assert epochs == {"best": 0, "last": 2}
 
 
-def test_resume_last_goes_on_in_the_same_folder(tmp_path: Path, photos: Path) -> None:
+def test_last_resumes_in_the_same_folder(tmp_path: Path, photos: Path) -> None:
     train_in(tmp_path / "out" / "one", photos, "trainer.max_epochs=1")
     before = rows(tmp_path / "out" / "one")
     train_in(tmp_path / "out" / "one", photos, "trainer.max_epochs=2", "ckpt_path=last")
@@ -234,7 +234,7 @@ def test_wandb_is_online_where_a_key_is_configured(tmp_path: Path, monkeypatch: 
     assert WandbRun(str(tmp_path)).mode == "offline"
 
 
-def test_a_second_metrics_file_in_a_folder_goes_on(tmp_path: Path) -> None:
+def test_metrics_csv_continues_in_the_same_folder(tmp_path: Path) -> None:
     entries: list[dict[str, Any]] = [{"a": 1.0}, {"a": 2.0, "b": 3.0}]
     for step, values in enumerate(entries, start=1):
         logger = MetricsFile(str(tmp_path))

@@ -162,7 +162,7 @@ def test_no_key_is_written(folder: Path) -> None:
     assert not [path for path in files if SECRET.encode() in path.read_bytes()]
 
 
-def test_a_resumed_run_goes_on(folder: Path, run: OfflineRun) -> None:
+def test_a_resumed_run_continues_its_wandb_run(folder: Path, run: OfflineRun) -> None:
     resumed = OfflineRun(folder / "resumed")
     assert resumed.run.run_id == run.run.run_id
     assert resumed.run.display_name == ""  # it keeps the one that it has

@@ -172,7 +172,7 @@ def test_a_safetensors_header_without_end(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("value", [[torch.zeros(1)], {"a": 1}, {1: torch.zeros(1)}, torch.zeros(1), None])
-def test_what_is_no_state_dict(tmp_path: Path, value: Any) -> None:
+def test_files_that_are_not_state_dicts_are_refused(tmp_path: Path, value: Any) -> None:
     torch.save(value, tmp_path / "file")
     with pytest.raises(UnreadableError, match="is not a state dict"):
         load_state_dict(tmp_path / "file")

@@ -37,7 +37,7 @@ def test_an_epoch_fetches_each_shard_once_into_a_bounded_folder(shards: Path, we
     assert max(tars.values()) == 1
 
 
-def test_shards_of_the_next_block_are_fetched_ahead(shards: Path, web: Web) -> None:
+def test_shards_of_the_next_block_are_prefetched(shards: Path, web: Web) -> None:
     data = module(f"{web.url}/shards", buffer=5)
     photos = data.photos("train")
     assert photos is not None
@@ -66,7 +66,7 @@ def test_a_store_that_fails_now_and_then_is_asked_again(shards: Path, web: Web) 
     assert photos.open(0).size
 
 
-def test_a_damaged_shard_of_a_store_is_named(shards: Path, web: Web) -> None:
+def test_a_corrupt_shard_of_a_store_is_named(shards: Path, web: Web) -> None:
     damage(shards / "val-00000.tar")
     photos = module(f"{web.url}/shards").photos("val")
     assert photos is not None
@@ -95,7 +95,7 @@ def remote(web: Web, name: str, path: Path) -> RemoteShard:
     return RemoteShard(f"{web.url}/shards/{name}", path.stat().st_size, file_sha256(path), file_sha256(path))
 
 
-def test_the_shards_read_longest_ago_go_first(shards: Path, web: Web) -> None:
+def test_least_recently_used_shards_are_evicted_first(shards: Path, web: Web) -> None:
     a, b, c = (remote(web, path.name, path) for path in sorted(shards.glob("train*"))[:3])
     cache = ShardCache(Path("cache"), 2 * max(a.size or 0, b.size or 0, c.size or 0))
     for shard in (a, b, a, c):
@@ -122,7 +122,7 @@ def test_many_readers_fetch_a_shard_once(shards: Path, web: Web) -> None:
     assert web.sent == {"train-00000.tar": 1}
 
 
-def test_what_a_killed_process_left_goes(shards: Path, web: Web) -> None:
+def test_leftovers_of_a_killed_process_are_removed(shards: Path, web: Web) -> None:
     a, b = (remote(web, path.name, path) for path in sorted(shards.glob("train*"))[:2])
     Path("cache").mkdir()
     leftovers = [Path("cache") / f"{key}.1000000.part" for key in (a.key, b.key)]
@@ -156,7 +156,7 @@ def test_shards_that_another_user_fetched_can_be_read(shards: Path, web: Web, mo
 
 
 @pytest.mark.parametrize("harm", ["changed", "cut off"])
-def test_a_shard_that_came_to_harm_in_the_cache_is_fetched_once_more(shards: Path, web: Web, harm: str) -> None:
+def test_a_corrupt_shard_in_the_cache_is_fetched_again(shards: Path, web: Web, harm: str) -> None:
     photos = everything(module(f"{web.url}/shards"))
     before = pixels(photos)
     for path in Path("cache").glob("*.tar"):
@@ -166,7 +166,7 @@ def test_a_shard_that_came_to_harm_in_the_cache_is_fetched_once_more(shards: Pat
     assert set(web.sent.values()) == {1}
 
 
-def test_a_shard_that_can_t_be_mended_is_fetched_once_more_and_no_oftener(tmp_path: Path, web: Web) -> None:
+def test_a_shard_that_stays_corrupt_is_fetched_again_only_once(tmp_path: Path, web: Web) -> None:
     shards = make_shards(tmp_path / "shards", 8, 4)
     with np.load(shards / "index.npz") as found:
         arrays = dict(found)
@@ -183,7 +183,7 @@ def test_a_shard_that_can_t_be_mended_is_fetched_once_more_and_no_oftener(tmp_pa
     assert {count for name, count in web.sent.items() if name.endswith(".tar")} == {2}
 
 
-def test_what_is_known_of_a_tar_is_found_out_anew_if_it_is_damaged(tmp_path: Path, web: Web) -> None:
+def test_a_corrupt_index_of_a_tar_is_built_again(tmp_path: Path, web: Web) -> None:
     make_tar(tmp_path / "a.tar", 3)
     before = everything(module(f"{web.url}/a.tar")).fingerprint()
     (known,) = (Path("cache") / "known").iterdir()

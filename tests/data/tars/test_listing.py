@@ -37,7 +37,7 @@ def test_tars_without_manifest_are_listed_by_fetching_them_once(tmp_path: Path, 
     assert {name: count for name, count in web.sent.items() if name.endswith(".tar")} == {"a-1.tar": 1}
 
 
-def test_what_is_not_there_is_said(tmp_path: Path, web: Web) -> None:
+def test_missing_shards_are_reported(tmp_path: Path, web: Web) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "text.tar").write_text("no tar")
     for root, message in (

@@ -46,7 +46,7 @@ def test_an_error_in_a_loader_process_is_one_sentence(shards: Path, web: Web) ->
     assert "\n" not in explain(error.value)
 
 
-def test_a_damaged_photo_is_an_unreadable_one(shards: Path) -> None:
+def test_a_corrupt_photo_is_unreadable(shards: Path) -> None:
     damage(shards / "train-00001.tar")
     data = module(str(shards), max_unreadable=0.5)
     data.setup("fit")

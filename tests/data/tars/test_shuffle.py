@@ -25,7 +25,7 @@ def blocks_of(counts: tuple[int, ...], buffer: int) -> Blocks:
 @pytest.mark.parametrize("counts", COUNTS)
 @pytest.mark.parametrize("shares", [1, 2, 3])
 @pytest.mark.parametrize("buffer", [1, 4, 1000])
-def test_shares_are_equal_and_hold_no_photo_twice(counts: tuple[int, ...], shares: int, buffer: int) -> None:
+def test_ranks_get_equally_many_photos_and_none_twice(counts: tuple[int, ...], shares: int, buffer: int) -> None:
     total = sum(counts)
     for seed in range(5):
         orders = [blocks_of(counts, buffer).order(seed, shares, share) for share in range(shares)]
