@@ -11,6 +11,7 @@ from colorization.config.instantiate import resolve
 from colorization.training.building import build, check, with_absolute_roots
 from colorization.training.ending import ending
 from colorization.training.lock import locked
+from colorization.training.rate_search import find_learning_rate
 from colorization.training.reporting import report, write_result
 from colorization.training.resume import begin, find_finished, find_start, restoring
 from colorization.training.saving import seconds_before
@@ -22,6 +23,9 @@ def run(composed: DictConfig) -> float | None:
     config = with_absolute_roots(resolve(composed))
     check(config)
     folder = Path(config["paths"]["run"])
+    if config["lr_find"]:
+        seed_everything(config["seed"], workers=True, verbose=False)
+        return find_learning_rate(config, folder)
     with locked(folder):
         if result := find_finished(folder, config):
             return result.scores.get(config["monitor"])

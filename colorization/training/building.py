@@ -1,13 +1,14 @@
 """From a resolved configuration to trainer, module and photos. Errors that can be found early are found here."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from pytorch_lightning import Trainer
+from pytorch_lightning.profilers import AdvancedProfiler, Profiler, PyTorchProfiler, SimpleProfiler
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 from pytorch_lightning.utilities.seed import isolate_rng
 from torch.optim import Optimizer
@@ -22,6 +23,12 @@ from colorization.runtime.processes import this_process
 from colorization.training.module import ColorizationModule
 from colorization.training.resume import Start
 from colorization.training.saving import AtomicCheckpointIO
+
+PROFILERS: dict[str, type[Profiler]] = {
+    "simple": SimpleProfiler,
+    "advanced": AdvancedProfiler,
+    "pytorch": PyTorchProfiler,
+}
 
 
 def with_absolute_roots(config: dict[str, Any]) -> dict[str, Any]:
@@ -120,8 +127,10 @@ def build_trainer(config: dict[str, Any]) -> Trainer:
     """The Trainer with its callbacks and loggers."""
     callbacks = [instantiate(node, f"callbacks.{name}") for name, node in config["callbacks"].items() if node]
     loggers = [instantiate(node, f"logger.{name}") for name, node in config["logger"].items() if node]
+    node = {key: value for key, value in config["trainer"].items() if key != "profiler"}
+    profiler = build_profiler(config["trainer"].get("profiler"), config["paths"]["run"])
     trainer: Trainer = instantiate(
-        config["trainer"], "trainer", callbacks=callbacks, logger=loggers, plugins=[AtomicCheckpointIO()]
+        node, "trainer", callbacks=callbacks, logger=loggers, profiler=profiler, plugins=[AtomicCheckpointIO()]
     )
     several = trainer.num_devices * trainer.num_nodes > 1
     check_launch(trainer)
@@ -132,6 +141,19 @@ def build_trainer(config: dict[str, Any]) -> Trainer:
             "trainer.strategy=ddp_spawn, or trainer.devices=1 with jobs in parallel, or run each job by itself"
         )
     return trainer
+
+
+def build_profiler(wanted: Any, run: str) -> Profiler | None:
+    """Lightning's profiler of that name, which writes into the run's folder; or what a node with `_target_` names.
+
+    Raises:
+        ConfigError: there is none of that name.
+    """
+    if wanted is None or isinstance(wanted, Mapping):
+        return instantiate(wanted, "trainer.profiler") if wanted else None
+    if wanted not in PROFILERS:
+        raise ConfigError(f"trainer.profiler={wanted} does not exist{did_you_mean(wanted, PROFILERS)}")
+    return PROFILERS[wanted](dirpath=run, filename="profile")
 
 
 def check_launch(trainer: Trainer) -> None:

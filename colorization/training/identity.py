@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from typing import Any
 
 # Groups that do not influence what is learned.
-_ASIDE = ("callbacks", "ckpt_path", "logger", "paths")
+_ASIDE = ("callbacks", "ckpt_path", "logger", "lr_find", "paths")
 # Options that may change when a run is resumed: paths and devices.
 _MAY_CHANGE = (
     *(f"data.{key}" for key in ("root", "num_workers", "cache", "cache_gb", "skipped_file")),
     *(f"trainer.{key}" for key in ("accelerator", "default_root_dir", "devices", "enable_model_summary")),
-    *(f"trainer.{key}" for key in ("enable_progress_bar", "log_every_n_steps", "num_nodes", "strategy")),
+    *(f"trainer.{key}" for key in ("enable_progress_bar", "log_every_n_steps", "num_nodes", "profiler", "strategy")),
 )
 # A longer run resumes a shorter one, but is not finished when that one is.
 LENGTH = "trainer.max_epochs"

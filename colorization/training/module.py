@@ -62,6 +62,7 @@ class ColorizationModule(LightningModule):
         self.total_steps = 1
         self.resumed = False
         self.has_begun = False
+        self.may_diverge = False
         self.resumed_progress = 0.0
         self.steps_ahead = 0  # relative to the trainer's count, if a run was resumed with other batches
         self.seen: Sequence[str] = ()
@@ -251,6 +252,8 @@ class ColorizationModule(LightningModule):
         Raises:
             TrainingError: a number is not finite.
         """
+        if self.may_diverge:  # a search for the learning rate
+            return
         wrong = [f"{name} {number.item()}" for name, number in numbers.items() if not torch.isfinite(number)]
         if not wrong:
             return

@@ -1,0 +1,60 @@
+"""The learning-rate finder: Lightning's range test (Smith, 2017, https://arxiv.org/abs/1506.01186), with its plot."""
+
+import math
+import shlex
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from pytorch_lightning.tuner.tuning import Tuner
+
+from colorization.errors import ConfigError
+from colorization.runtime.console import console
+from colorization.runtime.installation import command_line, install_hint
+from colorization.training.building import build
+from colorization.training.resume import Start
+
+PLOT = "lr_find.png"
+_STEPS = 100
+
+
+def find_learning_rate(config: dict[str, Any], run: Path) -> float:
+    """Raises the learning rate from 1e-8 to 1 over 100 steps without validation, and suggests the one at which the loss
+    falls fastest. Prints the command that trains with it, and writes the plot `lr_find.png`; nothing is trained.
+
+    All parameters have the same rate, also where `backbone.rate` is not 1.
+
+    Args:
+        config: the resolved configuration.
+        run: the run's folder.
+
+    Raises:
+        ConfigError: matplotlib is missing, a checkpoint is to be resumed, or no rate can be suggested.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise ConfigError(f"lr_find=true needs the package matplotlib for its plot: {install_hint('plot')}") from None
+    if config["ckpt_path"] is not None:
+        raise ConfigError("lr_find=true searches from the first step on: leave out ckpt_path")
+    unlimited = {"check_val_every_n_epoch": 10**9, "profiler": None}
+    trainer, module, data = build({**config, "trainer": {**config["trainer"], **unlimited}}, Start())
+    batches = max(data.count("train") // (config["data"]["batch_size"] * trainer.world_size), 1)
+    trainer.fit_loop.max_epochs = max(trainer.max_epochs or 1, math.ceil(_STEPS / batches) + 1)
+    module.may_diverge = True
+    found = Tuner(trainer).lr_find(module, datamodule=data, num_training=_STEPS, update_attr=False)
+    rate = found.suggestion() if found is not None else None
+    if rate is None:
+        raise ConfigError("lr_find=true found no learning rate: the loss was not finite for long enough")
+    if trainer.is_global_zero:
+        figure = Figure()
+        found.plot(suggest=True, ax=figure.subplots())
+        run.mkdir(parents=True, exist_ok=True)
+        figure.savefig(run / PLOT)
+        console.print(f"optimizer.lr={rate:.2g} is suggested; it was {config['optimizer'].get('lr')}")
+        console.print(f"plot  {run / PLOT}", markup=False)
+        console.print("train with this command:")
+        dropped = ("lr_find=", "optimizer.lr=")
+        words = [word for word in HydraConfig.get().overrides.task if not word.lstrip("+").startswith(dropped)]
+        console.print(f"  {command_line('train')} {shlex.join([*words, f'optimizer.lr={rate:.2g}'])}", markup=False)
+    return rate
