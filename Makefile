@@ -58,11 +58,11 @@ $(DEMO)/default/.made: $(SOURCES) | $(INSTALLED)
 	$(BIN)/python predict.py $(DEMO)/gray output=$(DEMO)/default
 	@touch $@
 
-$(DEMO)/train/checkpoints/last.ckpt: $(DEMO)/default/.made
+$(DEMO)/train/checkpoints/best.ckpt: $(DEMO)/default/.made
 	rm -rf $(DEMO)/train
 	$(BIN)/python train.py experiment=quickstart hydra.run.dir=$(DEMO)/train
 	@touch $@
 
-$(DEMO)/gallery/panel.png: $(DEMO)/train/checkpoints/last.ckpt
+$(DEMO)/gallery/panel.png: $(DEMO)/train/checkpoints/best.ckpt
 	$(BIN)/python predict.py checkpoint=$< input=$(DEMO)/gray output=$(DEMO)/colorized overwrite=true
 	$(BIN)/python evaluate.py checkpoint=$< data=sample split=all hydra.run.dir=$(DEMO)/gallery

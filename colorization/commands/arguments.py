@@ -85,10 +85,10 @@ class Grammar:
             elif key in self.paths and equals and value != "null":
                 overrides.append(f"{key}={quoted(value)}")
             elif not takes_plain_words or (name in options and word != name) or name.startswith(("hydra.", "hydra/")):
-                overrides.append(word)
+                overrides.append(_literal(word))
             elif equals and re.fullmatch(r"[\w./-]+", name) and not matching(word):
                 if name.partition(".")[0] in options or name.partition("@")[0] in options:
-                    overrides.append(word)
+                    overrides.append(_literal(word))
                 else:
                     meant = what_was_meant(name, options, all_options() if all_options else options)
                     raise ConfigError(f"{word}: there is no such file, and {name} is not an option{meant}")
@@ -126,6 +126,12 @@ def _flag(word: str, rest: Iterator[str], all_options: Callable[[], Mapping[str,
         value = "true" if isinstance(options.get(meant[0]), bool) else following if is_value else "VALUE"
     written = " or ".join(f"{name}={shlex.quote(value)}" for name in meant)
     raise ConfigError(f"{key}: options have no dashes, write {written}")
+
+
+def _literal(word: str) -> str:
+    """An override, with its value in quotes if that is a file whose name means something in Hydra's grammar."""
+    key, equals, value = word.partition("=")
+    return f"{key}={quoted(value)}" if equals and re.search(r"[^\w./~:+-]", value) and _exists(value) else word
 
 
 def quoted(text: str) -> str:

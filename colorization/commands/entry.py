@@ -137,6 +137,7 @@ def _quiet() -> None:
     for name in ("pytorch_lightning", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", message=".*is smaller than the logging interval.*")
+    warnings.filterwarnings("ignore", message=".*You requested to overfit.*")  # by debug=overfit
     warnings.filterwarnings("ignore", message=".*Using `DistributedSampler` with the dataloaders.*")
     warnings.filterwarnings("ignore", message=".*your dataloader is not resumable.*")  # its sampler is
     warnings.filterwarnings("ignore", message=".*The dirpath has changed from.*")

@@ -2,6 +2,7 @@
 
 import gc
 import logging
+import shlex
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -98,7 +99,7 @@ def closing(close: Callable[[Path], None]) -> Iterator[None]:
     except KeyboardInterrupt as stop:
         if not _has_jobs(SweepFolder.latest):
             raise
-        hint = f"leaderboard of the finished jobs: python -m colorization.sweeps {SweepFolder.latest}"
+        hint = f"leaderboard of the finished jobs: python -m colorization.sweeps {shlex.quote(str(SweepFolder.latest))}"
         raise KeyboardInterrupt(hint) from stop
     except Exception as error:
         if SweepFolder.latest is None or not _has_jobs(SweepFolder.latest):
@@ -107,7 +108,7 @@ def closing(close: Callable[[Path], None]) -> Iterator[None]:
             "The sweep stopped: %s. If jobs are still running, rebuild the leaderboard when they have finished: "
             "python -m colorization.sweeps %s",
             shown(first_line(error)).rstrip("."),
-            SweepFolder.latest,
+            shlex.quote(str(SweepFolder.latest)),
         )
         close(SweepFolder.latest)
         raise

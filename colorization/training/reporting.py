@@ -35,9 +35,9 @@ def report(trainer: Trainer, module: ColorizationModule, data: PhotoDataModule, 
             means = {name.removeprefix("val/"): value for name, value in scores.items()}
             print_table(score_table(means), f"Held-out photos of {data} ({data.count('val')}), best checkpoint")
         panels = sorted((run / "panels").glob("*.png"))
-        console.print(f"best checkpoint  {best}")
-        console.print(f"panels           {panels[-1] if panels else 'none'}")
-        console.print(f"configuration    {run / 'config.yaml'}")
+        console.print(f"best checkpoint  {best}", markup=False)
+        console.print(f"panels           {panels[-1] if panels else 'none'}", markup=False)
+        console.print(f"configuration    {run / 'config.yaml'}", markup=False)
         if skipped := data.skipped.summary():
             console.print(f"skipped          {skipped}")
         for logger in loggers:

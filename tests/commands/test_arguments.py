@@ -9,7 +9,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
 from colorization.commands.arguments import quoted
-from colorization.commands.main import predict
+from colorization.commands.main import predict, train
 from colorization.errors import ConfigError
 from tests.helpers.names import ODD_NAMES
 from tests.helpers.runs import RunScript
@@ -105,6 +105,13 @@ def test_mistakes(words: list[str], parts: list[str]) -> None:
         predict.grammar.to_overrides(words)
     for part in parts:
         assert part in str(mistake.value)
+
+
+def test_a_value_that_is_a_file_is_taken_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "photos (1), [a]").mkdir()
+    overrides = train.grammar.to_overrides(["data.root=photos (1), [a]", "backbone=vgg16", "seed=1,2", "data.x=[a,b]"])
+    assert values(overrides[:1]) == {"data": {"root": "photos (1), [a]"}}
+    assert overrides[1:] == ["backbone=vgg16", "seed=1,2", "data.x=[a,b]"]
 
 
 def test_any_string_comes_through_quotes_unchanged() -> None:
