@@ -7,6 +7,8 @@ from colorization.color.conversion import in_float32, rgb_to_lab
 
 # A picture with less chroma everywhere has no colour to learn from.
 COLORLESS_CHROMA = 5.0
+# Every colour whose highest and lowest 8-bit level lie so far apart has more chroma than that.
+_COLORFUL_RANGE = 20
 
 
 @in_float32
@@ -101,5 +103,7 @@ def _cos(degrees: Tensor) -> Tensor:
 
 def is_colorless(rgb: Tensor) -> bool:
     """Whether chroma stays below `COLORLESS_CHROMA` Lab units everywhere in a `(3, H, W)` picture, uint8 or in 0..1."""
+    if rgb.dtype == torch.uint8 and int((rgb.amax(dim=0) - rgb.amin(dim=0)).max()) >= _COLORFUL_RANGE:
+        return False  # most photos, without a conversion
     a, b = rgb_to_lab(rgb)[1:]
     return bool((a * a + b * b).max() < COLORLESS_CHROMA**2)  # the norm of a short axis takes ten times as long
