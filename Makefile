@@ -5,7 +5,7 @@ INSTALLED := .venv/installed
 DEMO := outputs/demo
 SOURCES := $(shell find colorization conf -name '*.py' -o -name '*.yaml') train.py evaluate.py predict.py
 
-.PHONY: help demo install test test-slow test-all lint typecheck format clean
+.PHONY: help demo install test test-slow test-all bench bench-compare lint typecheck format clean
 .DELETE_ON_ERROR:
 
 help:  ## list the targets
@@ -29,6 +29,12 @@ test-slow: $(INSTALLED)  ## run the slow tests: signals and kills, several proce
 	$(BIN)/python -m pytest -m slow
 
 test-all: test test-slow  ## run all tests
+
+bench: $(INSTALLED)  ## measure the speed of colours, loader and predicting beside others', into outputs/bench.json
+	$(BIN)/python -m benchmarks.speed
+
+bench-compare: $(INSTALLED)  ## the same beside an earlier run: make bench-compare EARLIER=bench-before.json
+	$(BIN)/python -m benchmarks.speed --earlier $(EARLIER)
 
 lint: $(INSTALLED)  ## check style
 	$(BIN)/ruff check .

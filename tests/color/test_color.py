@@ -252,6 +252,17 @@ def test_colorless() -> None:
     assert not color.is_colorless(touched)
 
 
+def test_no_colorless_color_counts_as_colorful_by_its_levels_alone() -> None:
+    """The short way for bytes says the same as the conversion."""
+    levels = torch.arange(0, 256, 3, dtype=torch.uint8)
+    rgb = torch.stack(torch.meshgrid(levels, levels, levels, indexing="ij")).flatten(2)
+    spread = rgb.amax(dim=0).int() - rgb.amin(dim=0).int()
+    chroma = color.rgb_to_lab(rgb)[1:].norm(dim=0)
+    assert chroma[spread >= 20].min() > color.COLORLESS_CHROMA
+    pixel = torch.tensor([100, 110, 119], dtype=torch.uint8).view(3, 1, 1)
+    assert color.is_colorless(pixel) == bool(color.rgb_to_lab(pixel)[1:].norm() < color.COLORLESS_CHROMA)
+
+
 def test_gray_ab_has_two_channels() -> None:
     assert color.gray_ab(torch.rand(2, 1, 3, 4)).shape == (2, 2, 3, 4)
     assert color.merge_lab(torch.rand(2, 1, 3, 4), torch.rand(2, 2, 3, 4)).shape == (2, 3, 3, 4)
