@@ -6,7 +6,7 @@ Each benchmark runs ours and the others' ways in turn, for some seconds, and tak
 thread that is processor time, which other work on the machine changes least; with more, it is time on the clock. The
 ratio is their time over ours: above 1, ours is faster. `--earlier` (or
 `make bench-compare EARLIER=FILE`) sets the ratios beside those of an earlier run. OpenCV takes part where it is
-installed: `pip install opencv-python-headless`.
+installed.
 """
 
 import argparse
