@@ -44,7 +44,7 @@ def find_learning_rate(config: dict[str, Any], run: Path) -> float:
     module.may_diverge = True
     found = Tuner(trainer).lr_find(module, datamodule=data, num_training=_STEPS, update_attr=False)
     rate = found.suggestion() if found is not None else None
-    if rate is None:
+    if found is None or rate is None:
         raise ConfigError("lr_find=true found no learning rate: the loss was not finite for long enough")
     if trainer.is_global_zero:
         figure = Figure()
