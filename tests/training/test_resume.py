@@ -103,15 +103,18 @@ def break_off(run: Path, photos: Path, hook: str, calls: int, *options: str) -> 
     "options",
     [
         LITTLE,
-        (
-            "data.num_workers=2",
-            "callbacks=[default,ema]",
-            "trainer.accumulate_grad_batches=2",
-            "scheduler=plateau",
-            "scheduler.patience=0",
-            "objective=classification",
-            "+objective/term@objective.terms.adversarial=adversarial",
-            "objective.terms.adversarial.begin=0.2",
+        pytest.param(
+            (
+                "data.num_workers=2",
+                "callbacks=[default,ema]",
+                "trainer.accumulate_grad_batches=2",
+                "scheduler=plateau",
+                "scheduler.patience=0",
+                "objective=classification",
+                "+objective/term@objective.terms.adversarial=adversarial",
+                "objective.terms.adversarial.begin=0.2",
+            ),
+            marks=pytest.mark.slow,
         ),
     ],
     ids=["little", "all there is"],
