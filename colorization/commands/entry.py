@@ -68,10 +68,11 @@ class Command:
             if "--version" in sys.argv[1:]:
                 print(f"colorization {colorization.__version__}")
                 return
-            sys.argv[1:] = self.grammar.to_overrides(sys.argv[1:], self._options)
+            typed = sys.argv[1:]
+            sys.argv[1:] = self.grammar.to_overrides(typed, self._options)
             if any(word in SWEEPS for word in sys.argv):
                 sys.argv.insert(1, "--multirun")
-            task = _Task(self.run, asked_for_traceback, self.close_sweep is not None)
+            task = _Task(self.run, typed, asked_for_traceback, self.close_sweep is not None)
             with closing(self._close) if self.close_sweep is not None else nullcontext():
                 hydra.main(version_base="1.3", config_path=str(CONF), config_name=self.name)(task)()
 
@@ -89,13 +90,15 @@ class _Task:
 
     Args:
         function: `MODULE:FUNCTION`.
+        typed: the words of the command line.
         asked_for_traceback: whether a user's mistake shows a traceback.
         sweeps: whether a failed job of a multirun does not end the others.
     """
 
-    def __init__(self, function: str, asked_for_traceback: bool, sweeps: bool) -> None:
+    def __init__(self, function: str, typed: list[str], asked_for_traceback: bool, sweeps: bool) -> None:
         self.__module__, _, self.__name__ = function.partition(":")  # Hydra takes the job's name from here
         self.function = function
+        self.typed = typed
         self.asked_for_traceback = asked_for_traceback
         self.sweeps = sweeps
 
@@ -105,6 +108,7 @@ class _Task:
         with _environment(_FULL_ERROR, "1" if self.asked_for_traceback else None):
             if self.sweeps and HydraConfig.get().mode is RunMode.MULTIRUN:
                 return attempt(functools.partial(self._run, config), self._sentence)
+            sys.argv[1:] = self.typed  # for the same processes, which take them for what a user typed
             with one_sentence(self.asked_for_traceback), no_empty_folder(config):
                 return self._run(config)
 
