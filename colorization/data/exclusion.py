@@ -1,6 +1,7 @@
 """Lists of photos to leave out: CSV files with a column `name`, as written by audits and training runs."""
 
 import csv
+import io
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import numpy as np
 from colorization.data.photos import Photos, SelectedPhotos
 from colorization.errors import DataError, shown
 from colorization.runtime.console import warn
+from colorization.runtime.files import open_regular
 
 _OPTION = "data.exclude"
 
@@ -67,7 +69,7 @@ def read_names(path: Path) -> list[str]:
     """
     try:
         # utf-8-sig: Excel writes a byte order mark before the header.
-        with path.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
+        with io.TextIOWrapper(open_regular(path), "utf-8-sig", "surrogateescape", newline="") as file:
             rows = csv.reader(file, strict=True)
             header = next(rows, [])
             if "name" not in header:

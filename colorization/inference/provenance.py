@@ -93,7 +93,7 @@ class Maker:
         """
         try:
             with open_regular(source) as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
         except OSError as error:
             raise PictureError(f"can't be read: {error.strerror or error}") from error
         return Provenance(digest[:_DIGITS], self.network, self.options)

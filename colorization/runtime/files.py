@@ -9,8 +9,8 @@ import re
 import stat
 import uuid
 from collections.abc import Iterable, Iterator
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 try:
     import fcntl
@@ -22,7 +22,7 @@ StrPath = str | os.PathLike[str]
 _PART = re.compile(r"\.([0-9a-f]{32}|.+\.\d+)\.part(\.\w+)?")
 
 
-def open_regular(path: StrPath) -> BinaryIO:
+def open_regular(path: StrPath) -> BufferedReader:
     """Opens a regular file for reading. A pipe could block forever, and a device may have no end.
 
     Raises:

@@ -53,9 +53,9 @@ def ending(trainer: Trainer, run: Path) -> Iterator[None]:
         if (dead := dead_loaders(error)) is None:
             raise
         saved = last_saved(trainer)
-        resume = (
-            "no checkpoint was written yet" if saved is None else f"saved {saved}; resume with {how_to_resume(run)}"
-        )
+        resume = "no checkpoint was written yet"
+        if saved is not None:
+            resume = f"the last checkpoint is {saved}; resume with {how_to_resume(run)}"
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         raise TrainingError(
             f"{dead} was killed, most likely because memory ran out: give a smaller "

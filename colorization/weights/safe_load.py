@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from colorization.runtime.files import open_regular
 from colorization.runtime.installation import install_hint
 from colorization.weights import torch_files
 from colorization.weights.pickles import RefusedError, check_limits
@@ -43,7 +44,7 @@ def load(path: Path) -> Any:
         UnreadableError: it is another kind of file, or corrupt, or holds other objects, or more than its size.
         OSError: it can't be opened.
     """
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         head = file.read(len(torch_files.LEGACY_START))
     try:
         if head.startswith(torch_files.ZIP_START):

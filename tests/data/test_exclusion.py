@@ -89,6 +89,12 @@ def test_lists_that_can_t_be_read(photos: Path, tmp_path: Path, content: str | N
     assert f"data.exclude={listed}" in str(error.value)
 
 
+def test_a_pipe_is_not_waited_for(photos: Path, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "list.csv")
+    with pytest.raises(DataError, match="not a regular file"):
+        FolderDataModule(str(photos), exclude=str(tmp_path / "list.csv"), size=32, batch_size=2)
+
+
 def _list(path: Path, *listed: str) -> str:
     write_csv(path, ("name",), [(name,) for name in listed])
     return str(path)

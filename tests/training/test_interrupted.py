@@ -197,7 +197,8 @@ def test_a_killed_loader_process_ends_the_run_with_a_checkpoint_and_a_sentence(
         )  # fmt: skip
     assert "loader process" in message
     assert "give a smaller data.num_workers (now 1)" in message
-    assert f"saved {run}/checkpoints/last.ckpt; resume with ckpt_path=last hydra.run.dir={run}" in message
+    saved = f"{run}/checkpoints/last.ckpt"
+    assert f"the last checkpoint is {saved}; resume with ckpt_path=last hydra.run.dir={run}" in message
     assert last(run)["position"]["epoch"] == 1
     resume(run, photos, "last", *options)
     whole = tmp_path / "whole"

@@ -16,6 +16,7 @@ import pydantic
 from colorization.data.names import Names
 from colorization.errors import DataError, first_line
 from colorization.imagefiles import is_picture
+from colorization.runtime.files import open_regular
 
 MANIFEST = "manifest.json"
 INDEX = "index.npz"
@@ -208,5 +209,5 @@ def photo_hash(contents: bytes) -> int:
 
 def file_sha256(path: Path) -> str:
     """The SHA-256 of a file, in hexadecimal digits."""
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

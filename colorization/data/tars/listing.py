@@ -17,6 +17,7 @@ from colorization.data.tars.index import INDEX, MANIFEST, UNFINISHED, Manifest, 
 from colorization.data.tars.remote import is_address, is_command, joined, lowered
 from colorization.errors import DataError, first_line
 from colorization.runtime.console import tracked
+from colorization.runtime.files import open_regular
 
 # Concurrent requests while shards are listed.
 _REQUESTS = 8
@@ -238,7 +239,7 @@ def _tars(folder: str) -> list[str]:
 def _run_over(path: Path) -> Shard:
     """A tar on this machine without a manifest."""
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             index = index_tar(file)
     except FileNotFoundError:
         raise DataError(f"data.root names {path}, which does not exist: give the path of a .tar") from None

@@ -20,6 +20,7 @@ from colorization.data.tars.listing import Shard, list_shards
 from colorization.data.tars.shuffle import Blocks
 from colorization.errors import ConfigError, DataError, PictureError
 from colorization.imagefiles import open_picture
+from colorization.runtime.files import open_regular
 
 # Default shuffle buffer of fetched shards, in photos.
 _FETCHED_BUFFER = 5000
@@ -92,7 +93,7 @@ class ShardPhotos(Photos):
 
     @contextmanager
     def _opened(self, place: Path | RemoteShard) -> Iterator[BinaryIO]:
-        with place.open("rb") if isinstance(place, Path) else self.cache.opened(place) as file:
+        with open_regular(place) if isinstance(place, Path) else self.cache.opened(place) as file:
             yield file
 
     def stamp(self, index: int) -> str:

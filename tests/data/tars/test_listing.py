@@ -62,6 +62,12 @@ def test_shell_pipes_are_refused(root: str) -> None:
         module(["good.tar", root]).photos("all")
 
 
+def test_a_pipe_called_tar_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.tar")
+    with pytest.raises(DataError, match=r"a\.tar .*not a regular file"):
+        module(str(tmp_path)).photos("all")
+
+
 def test_shards_that_are_not_what_the_manifest_promises(shards: Path, tmp_path: Path) -> None:
     def refused(message: str) -> None:
         with pytest.raises(DataError, match=message):
