@@ -116,6 +116,7 @@ class _Task:
         check_composed(config)
         with stopping_at_once():
             function = pkgutil.resolve_name(self.function)
+        _quiet()  # Lightning sets its level when it is imported
         return function(config)
 
     def _sentence(self, error: Exception) -> str | None:
