@@ -201,7 +201,7 @@ def converted(image: Image.Image) -> Image.Image:
 
 def small_copy(rgb: Image.Image) -> Tensor:
     """The copy on which a photo's colour is measured, uint8 `(3, 48, 48)`."""
-    return to_tensor(rgb.resize(_THUMBNAIL, Image.Resampling.BOX, reducing_gap=2))
+    return to_tensor(rgb.resize(_THUMBNAIL, Image.Resampling.BOX))
 
 
 def as_tensor(image: Image.Image) -> Tensor:
