@@ -1,4 +1,6 @@
-"""Scores checkpoints: `python evaluate.py checkpoint=PATH data=folder data.root=photos`. `--help` lists the options."""
+"""Scores checkpoints and coloured pictures: `python evaluate.py checkpoint=PATH data=folder data.root=photos`. `--help`
+lists the options.
+"""
 
 import shlex
 from collections.abc import Mapping, Sequence
@@ -17,12 +19,15 @@ from colorization.data.datamodule import PhotoDataModule
 from colorization.data.protocols import Protocol
 from colorization.errors import ConfigError, first_line
 from colorization.evaluation.bootstrap import GRAY
+from colorization.evaluation.candidates import Candidate, Checkpoint
 from colorization.evaluation.choices import check_metrics, choose_metrics, choose_split
+from colorization.evaluation.folders import open_folders
 from colorization.evaluation.report import EvaluationReport
-from colorization.evaluation.scoring import Candidate, Evaluation, distinct_labels
+from colorization.evaluation.scoring import Evaluation, distinct_labels
 from colorization.inference.colorizer import seen_resolution, set_knob
 from colorization.runtime.console import console
 
+_UNUSED_SIZE = 256  # of data.size, where no photo is cropped
 _SOURCES = {
     "colorization.data.folder.FolderDataModule": "folder",
     "colorization.data.sample.SampleDataModule": "sample",
@@ -32,17 +37,19 @@ _SOURCES = {
 
 
 def run(composed: DictConfig) -> None:
-    """Scores checkpoints on photos that they were not trained on, compared with the all-gray baseline."""
-    paths = checkpoint_paths(composed)
+    """Scores checkpoints on photos that they were not trained on, and folders of coloured pictures, compared with the
+    all-gray baseline.
+    """
+    paths, folders = checkpoint_paths(composed), prediction_paths(composed)
     checkpoints = [read_checkpoint(located(path, composed.paths.output_dir)) for path in paths]
     if "_target_" not in composed.data:
-        learned_from = data_options(checkpoints[0][ENTRY]["config"]["data"])
+        learned_from = data_options(checkpoints[0][ENTRY]["config"]["data"]) if checkpoints else ""
         raise ConfigError(
             "data is missing: give the photos to score, for example data=folder data.root=PHOTOS"
             f"{f'; for the held-out photos of training, {learned_from}' if learned_from else ''}"
         )
     protocol_name = str(HydraConfig.get().runtime.choices["protocol"])
-    set_size(composed, protocol_name, trained_size(checkpoints[0]))
+    set_size(composed, protocol_name, trained_size(checkpoints[0]) if checkpoints else None)
     config = resolve(composed)
     if config["panel_pictures"] < 1:
         raise ConfigError(f"panel_pictures={config['panel_pictures']} is too few: give 1 or more")
@@ -55,17 +62,21 @@ def run(composed: DictConfig) -> None:
     resolutions = [seen_resolution(checkpoint, config["resolution"]) for checkpoint in checkpoints]
     data: PhotoDataModule = instantiate(config["data"], "data")
     data.test_protocol = protocol
-    splits = [choose_split(config["split"], data, config["data"], c[ENTRY]["config"]["data"]) for c in checkpoints]
-    data.test_split = next((split for split in splits if split != "all"), "all")
-    labels = distinct_labels(paths) if len(paths) > 1 else ["model"]
-    metrics, lpips, fid, left_out = choose_metrics(config, protocol, [GRAY, *labels])
-    candidates = [
-        Candidate(label, path, *rebuild(checkpoint, path, config["trust"]), resolution)
-        for label, path, checkpoint, resolution in zip(labels, paths, checkpoints, resolutions, strict=True)
+    trained = [checkpoint[ENTRY]["config"]["data"] for checkpoint in checkpoints]
+    data.test_split = choose_split(config["split"], data, config["data"], trained)
+    labels = distinct_labels([*paths, *folders])
+    if len(labels) == 1:
+        labels = ["model" if paths else "pictures"]
+    opened = open_folders(folders, labels[len(paths) :], config["best_of"], data)
+    metrics, lpips, fid, left_out = choose_metrics(config, protocol, [GRAY, *labels], has_folders=bool(folders))
+    candidates: list[Candidate] = [
+        Checkpoint(label, path, *rebuild(checkpoint, path, config["trust"]), resolution)
+        for label, path, checkpoint, resolution in zip(labels, paths, checkpoints, resolutions, strict=False)
     ]
     for knob in ("temperature", "vividness"):
         if config[knob] is not None:
-            set_knobs(candidates, knob, config[knob])
+            set_knobs([each for each in candidates if isinstance(each, Checkpoint)], knob, config[knob])
+    candidates += opened.folders
     evaluation = Evaluation(candidates, metrics, lpips, fid, config["panel_pictures"])
     trainer = instantiate(config["trainer"], "trainer", logger=False, enable_checkpointing=False)
     try:
@@ -84,10 +95,11 @@ def run(composed: DictConfig) -> None:
             raise ConfigError(f"metrics: {left_out['fid']}, but there is only one: leave it out, or give more photos")
 
     notes = [f"left out: {reason}" for reason in left_out.values()]
-    if any("root" not in checkpoint[ENTRY]["config"]["data"] for checkpoint in checkpoints):
+    if any("root" not in node for node in trained):
         notes.append("an exported model does not name its training photos: make sure that these are others")
     if skipped := data.skipped.summary():
         notes.append(skipped)
+    notes += opened.notes(evaluation.pictures)
     count = len(evaluation.pictures.names)
     photos = "1 photo" if count == 1 else f"{count} photos"
     title = f"{photos} ({data.test_split}) of {data}, protocol {protocol_name}: {protocol}"
@@ -101,6 +113,7 @@ def run(composed: DictConfig) -> None:
         "pictures": count,
         "skipped": {"unreadable": len(data.skipped.unreadable), "colorless": len(data.skipped.colorless)},
         "left_out": left_out,
+        **opened.facts,
     }
     report = EvaluationReport(evaluation, metrics, title, notes)
     report.print()
@@ -120,8 +133,13 @@ def checkpoint_paths(composed: DictConfig) -> list[str]:
         raise ConfigError("checkpoint and compare do not go together: name all checkpoints in compare=[A,B]")
     if one is not None:
         return [str(located(one, output_dir)) if one == NEWEST_RUN else one]
+    if several is None and composed.predictions is not None:
+        return []
     if several is None:
-        raise ConfigError("checkpoint is missing: give checkpoint=PATH, or compare=[A,B] for several")
+        raise ConfigError(
+            "checkpoint is missing: give checkpoint=PATH, compare=[A,B] for several, or predictions=[FOLDER] for "
+            "pictures that are coloured already"
+        )
     paths = [str(located(path, output_dir) if path == NEWEST_RUN else path) for path in several]
     if len(paths) < 2:
         raise ConfigError(f"compare={paths} compares nothing: give two checkpoints or more, or checkpoint=PATH for one")
@@ -129,6 +147,25 @@ def checkpoint_paths(composed: DictConfig) -> list[str]:
     for path, file in zip(paths, files, strict=True):
         if files.count(file) > 1:
             raise ConfigError(f"compare names {path} twice: name each checkpoint once")
+    return paths
+
+
+def prediction_paths(composed: DictConfig) -> list[str]:
+    """The folders of coloured pictures that are scored.
+
+    Raises:
+        ConfigError: one is named twice, or an option does not fit.
+    """
+    paths = list(composed.predictions or [])
+    if composed.predictions is not None and not paths:
+        raise ConfigError("predictions=[] is empty: give folders of coloured pictures, or leave it out")
+    folders = [Path(path).expanduser().resolve() for path in paths]
+    for path, folder in zip(paths, folders, strict=True):
+        if folders.count(folder) > 1:
+            raise ConfigError(f"predictions names {path} twice: name each folder once")
+    if composed.best_of < 1 or (composed.best_of > 1 and not paths):
+        what = "has no effect without predictions" if composed.best_of > 1 else "is too small: give 1 or more"
+        raise ConfigError(f"best_of={composed.best_of} {what}")
     return paths
 
 
@@ -146,27 +183,34 @@ def data_options(trained: Mapping[str, Any]) -> str:
     return shlex.join([f"data={source}", *(f"data.{key}={value}" for key, value in values.items())])
 
 
-def set_knobs(candidates: Sequence[Candidate], knob: str, value: float) -> None:
+def set_knobs(candidates: Sequence[Checkpoint], knob: str, value: float) -> None:
     """Sets `temperature` or `vividness` of every checkpoint whose objective has one.
 
     Raises:
         ConfigError: none has, or the value is out of range.
     """
+    if not candidates:
+        raise ConfigError(f"{knob}={value:g} has no effect on predictions: leave it out")
     having = [candidate.objective for candidate in candidates if getattr(candidate.objective, knob) is not None]
     for objective in having or [candidates[0].objective]:
         set_knob(objective, knob, value)
 
 
-def set_size(composed: DictConfig, protocol: str, trained: int) -> None:
+def set_size(composed: DictConfig, protocol: str, trained: int | None) -> None:
     """Gives data.size, and with it the protocol `validation`, the value that is meant where none is given.
 
     Raises:
-        ConfigError: data.size is given, and the protocol says otherwise.
+        ConfigError: data.size is given, and the protocol says otherwise; or it is needed and not known.
     """
     given = composed.data.size
     follows = OmegaConf.to_container(composed.protocol).get("size") == "${data.size}"  # type: ignore[union-attr]
     if given is not None and not follows:
         raise ConfigError(f"data.size={given} has no effect with protocol={protocol}: change protocol.size, or drop it")
-    composed.data.size = trained if given is None else given
+    if follows and given is None and trained is None:
+        raise ConfigError(
+            f"protocol={protocol} needs a size: give data.size=PIXELS, or another protocol, protocol=native for "
+            "pictures as they are"
+        )
+    composed.data.size = given or trained or composed.protocol.size or _UNUSED_SIZE
     if composed.protocol.size is None:
         composed.data.batch_size = 1  # pictures of different sizes make no batch

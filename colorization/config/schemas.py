@@ -42,6 +42,8 @@ class EvaluateConfig:
 
     checkpoint: str | None = None
     compare: list[str] | None = None
+    predictions: list[str] | None = None
+    best_of: int = 1
     trust: list[str] = field(default_factory=list)
     protocol: _Node = _group()
     resolution: int | None = None

@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from pytorch_lightning import LightningDataModule
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
@@ -17,7 +18,16 @@ from colorization.color import rgb_to_lab, rgb_to_lightness
 from colorization.data.degrade import STRENGTHS
 from colorization.data.exclusion import Exclusion
 from colorization.data.order import EpochOrder, Position, TrainingSampler
-from colorization.data.photos import EachOnceSampler, PhotoDataset, Photos, Skipped, collate, open_colored
+from colorization.data.photos import (
+    EachOnceSampler,
+    PhotoDataset,
+    Photos,
+    SelectedPhotos,
+    Skipped,
+    collate,
+    open_colored,
+)
+from colorization.data.predictions import PairedDataset, Predictions
 from colorization.data.protocols import Protocol
 from colorization.data.tars.remote import is_address, is_command
 from colorization.errors import ConfigError, DataError, PictureError
@@ -78,6 +88,8 @@ class PhotoDataModule(LightningDataModule, ABC):
         self.degrade = None if degrade == "none" else degrade
         self.test_split: Split = "val"  # the split that is scored
         self.test_protocol: Protocol | None = None  # None: as in validation
+        self._test_indices: np.ndarray | None = None
+        self._test_predictions: list[Predictions] = []
         self.skipped = SkippedPhotos(max_unreadable, None if skipped_file is None else Path(skipped_file))
         self._exclusion = None if exclude is None else Exclusion(Path(exclude).expanduser())
         self._datasets: dict[str, PhotoDataset] = {}
@@ -126,15 +138,48 @@ class PhotoDataModule(LightningDataModule, ABC):
         """The scored photo of an index, as an item of `PhotoDataset`."""
         return self._datasets[self.test_split][index]
 
-    def _open(self, split: Split, stage: str) -> PhotoDataset:
+    def scored_photos(self) -> Photos:
+        """The photos of the split that is scored.
+
+        Raises:
+            DataError: there are none.
+        """
+        return self._some_photos(self.test_split)
+
+    def score_only(self, indices: np.ndarray, predictions: list[Predictions]) -> None:
+        """Scores some photos only, and with them the pictures of other tools.
+
+        Args:
+            indices: of the photos among `scored_photos`.
+            predictions: folders in which these photos are selected.
+        """
+        self._test_indices, self._test_predictions = indices, predictions
+
+    def _some_photos(self, split: Split) -> Photos:
         photos = self.photos(split)
         if photos is None or len(photos) == 0:
             excluded = "" if self._exclusion is None else f" that data.exclude={self._exclusion.path} leaves in"
             raise DataError(f"{self} has no {split} photos{excluded}: choose another split, or add some")
+        return photos
+
+    def _open(self, split: Split, stage: str) -> PhotoDataset:
+        photos = self._some_photos(split)
+        if stage == "test":
+            return self._open_scored(photos)
         self._check_usable(photos, split)
         augment = split == "train" and stage == "fit"
-        degrade = self.degrade if augment or stage == "test" else None
-        return PhotoDataset(photos, self.size, augment, self.crop_scale, self.test_protocol, degrade)
+        return PhotoDataset(
+            photos, self.size, augment, self.crop_scale, self.test_protocol, self.degrade if augment else None
+        )
+
+    def _open_scored(self, photos: Photos) -> PhotoDataset:
+        if self._test_indices is not None:
+            photos = SelectedPhotos(photos, self._test_indices)
+        self._check_usable(photos, self.test_split)
+        if self._test_predictions:
+            assert self.test_protocol is not None
+            return PairedDataset(photos, self.size, self.test_protocol, self._test_predictions, degrade=self.degrade)
+        return PhotoDataset(photos, self.size, augment=False, protocol=self.test_protocol, degrade=self.degrade)
 
     def _check_usable(self, photos: Photos, split: str) -> None:
         """Checks that there is a usable photo; usually it is the first."""

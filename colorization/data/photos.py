@@ -187,6 +187,15 @@ def open_colored(photos: Photos, index: int) -> Image.Image:
     return rgb
 
 
+def open_upright(photos: Photos, index: int) -> Image.Image:
+    """A photo as upright sRGB, gray or not.
+
+    Raises:
+        PictureError: it can't be read.
+    """
+    return converted(photos.open(index))
+
+
 def converted(image: Image.Image) -> Image.Image:
     """A decoded photo as upright sRGB.
 
@@ -233,6 +242,7 @@ class PhotoDataset(Dataset[dict[str, Any]]):
         protocol: None crops the centre square of the resized photo.
         degrade: degradation of the gray copies, a key of `colorization.data.degrade.STRENGTHS`; None for none. Half of
             the photos stay clean in training, none in scoring.
+        keep_colorless: photos without colour count, too.
     """
 
     def __init__(
@@ -243,10 +253,12 @@ class PhotoDataset(Dataset[dict[str, Any]]):
         crop_scale: tuple[float, float] = (1.0, 1.0),
         protocol: Protocol | None = None,
         degrade: str | None = None,
+        keep_colorless: bool = False,
     ) -> None:
         self.photos = photos
         self.augment = augment
         self.degrade = degrade
+        self._open = open_upright if keep_colorless else open_colored
         self.transform: Callable[[Image.Image], Tensor]
         if augment:
             random_crop = v2.RandomResizedCrop(size, scale=crop_scale, antialias=True)
@@ -282,13 +294,18 @@ class PhotoDataset(Dataset[dict[str, Any]]):
         for candidate in self._candidates(index):
             name = self.photos.name(candidate)
             try:
-                image = open_colored(self.photos, candidate)
+                image = self._open(self.photos, candidate)
                 cut = self.transform(image)
                 item = {"rgb": cut, "name": name, "index": candidate, "skipped": skipped}
+                item |= self._beside(candidate, image, cut)
                 return item if self.degrade is None else item | {"seen": self._seen(cut, self.degrade, seed)}
             except PictureError as error:
                 skipped.append(Skipped(name, str(error), not isinstance(error, ColorlessError)))
         return {"rgb": None, "name": "", "index": NO_PHOTO, "skipped": skipped}
+
+    def _beside(self, index: int, photo: Image.Image, cut: Tensor) -> dict[str, Any]:
+        """What an item holds besides the photo."""
+        return {}
 
     def _seen(self, cut: Tensor, strength: str, seed: int) -> Tensor:
         pixels = cut.permute(1, 2, 0).contiguous().numpy()
@@ -313,13 +330,13 @@ class EachOnceSampler(DistributedSampler[int]):
 
 
 def collate(items: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Items to a batch: `rgb` uint8 `(B, 3, H, W)`; lists `name`, `index` and `skipped`; `seen`, if the items have it.
-    B may be less than the batch size, also 0.
+    """Items to a batch: `rgb` uint8 `(B, 3, H, W)`; lists `name`, `index` and `skipped`.
+    B may be less than the batch size, also 0. Further tensors are stacked.
     """
     kept = [item for item in items if item["rgb"] is not None]
-    seen = {"seen": torch.stack([item["seen"] for item in kept])} if kept and "seen" in kept[0] else {}
+    further = kept[0].keys() - {"rgb", "name", "index", "skipped"} if kept else ()
     return {
-        **seen,
+        **{key: torch.stack([item[key] for item in kept]) for key in further},
         "rgb": torch.stack([item["rgb"] for item in kept]) if kept else torch.empty(0, 3, 1, 1, dtype=torch.uint8),
         "name": [item["name"] for item in kept],
         "index": [item["index"] for item in kept],

@@ -32,7 +32,7 @@ def check_metrics(config: Mapping[str, Any]) -> None:
 
 
 def choose_metrics(
-    config: Mapping[str, Any], protocol: Protocol, sets: Sequence[str]
+    config: Mapping[str, Any], protocol: Protocol, sets: Sequence[str], has_folders: bool = False
 ) -> tuple[list[str], Lpips | None, Fid | None, dict[str, str]]:
     """The metrics to compute: those requested, or all that are available.
 
@@ -40,6 +40,7 @@ def choose_metrics(
         config: the configuration.
         protocol: how pictures are cropped and resized.
         sets: names of the sets of pictures for FID.
+        has_folders: whether pictures of a folder are scored, which have no colours outside the gamut.
 
     Returns:
         The names, the networks that they need, and the reasons for metrics that are left out.
@@ -63,14 +64,25 @@ def choose_metrics(
             fid = Fid(sets, config["fid_weights"], may_download=asked)
         except UnavailableError as error:
             left_out["fid"] = str(error)
+    if "clipped" in metrics and has_folders:
+        left_out["clipped"] = "clipped is measured before rounding to 8 bits, and these pictures are rounded"
     if asked and left_out:
         raise ConfigError(next(iter(left_out.values())))
     return [name for name in metrics if name not in left_out], lpips, fid, left_out
 
 
-def choose_split(wanted: str | None, data: PhotoDataModule, config: dict[str, Any], trained: dict[str, Any]) -> Split:
-    """The split to score: as requested, or photos that the network was not trained on. These are the split that the
-    source itself holds out; else, for the source of the training, its held-out photos; else all photos.
+def choose_split(
+    wanted: str | None, data: PhotoDataModule, config: dict[str, Any], trained: Sequence[dict[str, Any]]
+) -> Split:
+    """The split to score: as requested, or photos that no network was trained on. These are the split that the
+    source itself holds out; else, for the source of the training, its held-out photos; else all photos. Without
+    networks it is all photos.
+
+    Args:
+        wanted: the split's name, or None.
+        data: the photos.
+        config: the node `data` that they come from.
+        trained: the node `data` of each checkpoint.
 
     Raises:
         ConfigError: the split does not exist, or the photos overlap with the training photos.
@@ -81,6 +93,11 @@ def choose_split(wanted: str | None, data: PhotoDataModule, config: dict[str, An
             return split
     if wanted is not None:
         raise ConfigError(f"split={wanted} does not exist{did_you_mean(wanted, splits)}")
+    chosen = [_held_out(data, config, each) for each in trained]
+    return next((split for split in chosen if split != "all"), "all")
+
+
+def _held_out(data: PhotoDataModule, config: dict[str, Any], trained: dict[str, Any]) -> Split:
     if own := data.own_test_split():
         return own
     here, there = (_roots(node) for node in (config, trained))

@@ -26,7 +26,7 @@ class EvaluationReport:
         notes: lines about metrics and photos that were left out.
 
     Attributes:
-        results: by label of a checkpoint, its entry in `metrics.json`.
+        results: by label of a candidate, its entry in `metrics.json`.
     """
 
     def __init__(self, evaluation: Evaluation, metrics: Sequence[str], title: str, notes: Sequence[str]) -> None:
@@ -57,8 +57,7 @@ class EvaluationReport:
             scores = {name: found[who][key] for key in kept for name, who in ((key, label), (f"gray_{key}", GRAY))}
             scores |= {f"{key}_truth": found[TRUTH][key] for key in kept if key in found[TRUTH]}
             results[label] = {
-                "checkpoint": candidate.path,
-                "resolution": candidate.resolution,
+                **candidate.facts,
                 "metrics": scores,
                 "difference_to_gray_95": of_pair(label, GRAY),
             }
@@ -68,13 +67,13 @@ class EvaluationReport:
         return results
 
     def tables(self) -> list[tuple[str, Cells]]:
-        """Titles and tables: each checkpoint compared with gray, and the others with the first."""
+        """Titles and tables: each candidate compared with gray, and the others with the first."""
         tables = [
             (
-                f"{label}: {result['checkpoint']}, seen at {result['resolution']} px",
-                score_table(result["metrics"], result["difference_to_gray_95"], label),
+                candidate.title,
+                score_table(result["metrics"], result["difference_to_gray_95"], candidate.label),
             )
-            for label, result in self.results.items()
+            for candidate, result in zip(self.evaluation.candidates, self.results.values(), strict=True)
         ]
         if self.others:
             paired = {
@@ -135,11 +134,12 @@ class EvaluationReport:
 
     def _metric_rows(self) -> list[dict[str, Any]]:
         rows = []
+        paths = {candidate.label: candidate.path for candidate in self.evaluation.candidates}
         for label, result in self.results.items():
             scores = result["metrics"]
             for key in (key for key in METRICS if key in scores):
                 low, high = result["difference_to_gray_95"].get(key, ("", ""))
-                row = {"checkpoint": result["checkpoint"], "label": label, "metric": key, "value": scores[key]}
+                row = {"path": paths[label], "label": label, "metric": key, "value": scores[key]}
                 row |= {"gray": scores[f"gray_{key}"], "truth": scores.get(f"{key}_truth", "")}
                 row |= {"difference_to_gray": scores[key] - scores[f"gray_{key}"], "low_95": low, "high_95": high}
                 if self.others:

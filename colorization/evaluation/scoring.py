@@ -1,4 +1,4 @@
-"""Scores checkpoints and the all-gray baseline on the same pictures."""
+"""Scores checkpoints, folders of pictures and the all-gray baseline on the same photos."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -11,36 +11,15 @@ import torch
 from pytorch_lightning import LightningModule
 from torch import Tensor, nn
 
-from colorization.color import clipped_share, gray_ab, merge_lab, rgb_to_lightness
+from colorization.color import clipped_share, gray_ab, merge_lab, rgb_to_lab, to_float
 from colorization.errors import DataError
 from colorization.evaluation.bootstrap import GRAY, TRUTH, PictureScores
-from colorization.inference.colorizer import predict_ab
+from colorization.evaluation.candidates import Candidate, Checkpoint, Colored, Folder
 from colorization.metrics.deep import Fid, Lpips
 from colorization.metrics.scores import pixel_auc, render, score_pictures, score_truth, sums_by_color
-from colorization.network import ColorizationNetwork
-from colorization.objectives.base import Objective
 
 # How many of the worst, of the median and of the best pictures are shown.
 SHOWN_EXTREMES = 3
-
-
-@dataclass
-class Candidate:
-    """A checkpoint that is scored.
-
-    Attributes:
-        label: its name in tables and pictures.
-        path: its path.
-        network: lightness to the objective's map.
-        objective: the map to ab.
-        resolution: the network sees about `resolution * resolution` pixels of a picture.
-    """
-
-    label: str
-    path: str
-    network: ColorizationNetwork
-    objective: Objective
-    resolution: int
 
 
 @dataclass
@@ -57,14 +36,11 @@ class ShownPicture:
 
 
 class Evaluation(LightningModule):
-    """Colours the test photos with every candidate, as `predict.py` would, and scores them. If photos are degraded, the
-    networks see the degraded lightness. Their colours, and gray, are then merged with the original lightness, so that
-    only colours are compared.
-
-    Batches come from `PhotoDataModule`.
+    """Colours the test photos with every checkpoint, as `colorize` would, and scores them, and the pictures of folders,
+    as 8-bit RGB. Batches come from `PhotoDataModule`.
 
     Args:
-        candidates: the checkpoints.
+        candidates: the checkpoints and folders.
         metrics: the metrics to compute, keys of `METRICS`.
         lpips: needed if `lpips` is among them.
         fid: needed if `fid` is among them; its sets are the candidates' labels and `GRAY`.
@@ -88,8 +64,9 @@ class Evaluation(LightningModule):
     ) -> None:
         super().__init__()
         self.candidates = candidates
-        self.networks = nn.ModuleList(candidate.network for candidate in candidates)
-        self.objectives = nn.ModuleList(candidate.objective for candidate in candidates)
+        checkpoints = [candidate for candidate in candidates if isinstance(candidate, Checkpoint)]
+        self.networks = nn.ModuleList(checkpoint.network for checkpoint in checkpoints)
+        self.objectives = nn.ModuleList(checkpoint.objective for checkpoint in checkpoints)
         self.metrics = set(metrics) | {"psnr"}  # selects the extreme pictures
         if "colorfulness_mean_difference" in metrics:
             self.metrics.add("colorfulness")
@@ -104,40 +81,49 @@ class Evaluation(LightningModule):
         self.first: list[ShownPicture] = []
         self.extremes: dict[str, list[ShownPicture]] = {}
 
-    def color(self, lightness: Tensor) -> dict[str, Tensor]:
-        """Lightness `(B, 1, H, W)` to ab in Lab units `(B, 2, H, W)`, of gray and of each candidate."""
-        colored = {GRAY: gray_ab(lightness)}
+    def color(self, batch: dict[str, Any]) -> dict[str, Colored]:
+        """The pictures of gray and of each candidate for a batch of `PhotoDataModule`."""
+        ab = gray_ab(batch["lightness"])
+        colored = {GRAY: Colored(render(batch["lightness"], ab), ab)}
         for candidate in self.candidates:
-            colored[candidate.label] = predict_ab(
-                candidate.network, candidate.objective, lightness, candidate.resolution
-            )
+            colored[candidate.label] = candidate.color(batch)
         return colored
 
     def test_step(self, batch: dict[str, Any], batch_idx: int) -> None:
-        lightness, true_ab, truth = batch["lightness"], batch["ab"], batch["rgb"]
         if not batch["name"]:
             # With a sharded network, all ranks have to run it together, also a rank without photos.
-            self.color(lightness.new_zeros(1, 1, 32, 32))
+            self._run_networks()
             return
+        lightness, true_ab, truth = batch["lightness"], batch["ab"], batch["rgb"]
         self._names += batch["name"]
         self._indices += batch["index"]
         pictures = {}
-        for label, ab in self.color(batch["seen"]).items():
-            pictures[label] = render(lightness, ab)
-            scores = score_pictures(pictures[label], truth, self.metrics)
+        for label, (picture, ab) in self.color(batch).items():
+            pictures[label] = picture
+            scores = score_pictures(picture, truth, self.metrics)
             if self.lpips is not None:
-                scores["lpips"] = self.lpips(pictures[label], truth)
-            if "clipped" in self.metrics:
+                scores["lpips"] = self.lpips(picture, truth)
+            if "clipped" in self.metrics and ab is not None:
                 scores["clipped"] = clipped_share(merge_lab(lightness, ab))
             if self.metrics & {"auc", "auc_rebalanced"}:
-                accuracy = pixel_auc(ab, true_ab)
+                accuracy = pixel_auc(rgb_to_lab(to_float(picture))[:, 1:], true_ab)
                 scores["auc"] = accuracy.mean(dim=(1, 2))
                 scores["auc_sums"] = sums_by_color(accuracy, true_ab)
             self._add(label, scores)
         self._add(TRUTH, score_truth(truth, {*self.metrics, "colorfulness"}))
         self._add(TRUTH, {"pixels": sums_by_color(torch.ones_like(true_ab[:, 0]), true_ab)})
+        for candidate in self.candidates:
+            if isinstance(candidate, Folder):
+                self._add(candidate.label, {"resized": batch["resized"][:, candidate.number]})
         if self.fid is not None:
             self.fid.update(pictures, truth)
+
+    def _run_networks(self) -> None:
+        black = torch.zeros(1, 3, 32, 32, dtype=torch.uint8, device=self.device)
+        batch = self.trainer.datamodule.on_after_batch_transfer({"rgb": black}, 0)  # type: ignore[attr-defined]
+        for candidate in self.candidates:
+            if isinstance(candidate, Checkpoint):
+                candidate.color(batch)
 
     def _add(self, label: str, scores: dict[str, Tensor]) -> None:
         for metric, values in scores.items():
@@ -187,13 +173,10 @@ class Evaluation(LightningModule):
     def _show(self, index: int) -> ShownPicture:
         assert self.pictures is not None
         item = self.trainer.datamodule.scored(self.pictures.indices[index])  # type: ignore[attr-defined]
-        truth = item["rgb"]
-        lightness, seen = (
-            rgb_to_lightness(item[key].unsqueeze(0).to(self.device))
-            for key in ("rgb", "seen" if "seen" in item else "rgb")
-        )
-        columns = [render(lightness, ab)[0].cpu() for ab in self.color(seen).values()]
-        return ShownPicture(index, [*columns, truth])
+        tensors = {key: value.unsqueeze(0).to(self.device) for key, value in item.items() if isinstance(value, Tensor)}
+        batch = self.trainer.datamodule.on_after_batch_transfer(tensors, 0)  # type: ignore[attr-defined]
+        columns = [colored.rgb[0].cpu() for colored in self.color(batch).values()]
+        return ShownPicture(index, [*columns, item["rgb"]])
 
 
 def choose_extremes(order: Sequence[int] | np.ndarray) -> dict[str, list[int]]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -227,11 +228,10 @@ class Colorizer:
             alike.setdefault(seen_size(height, width, self.resolution), []).append(index)
         colored: dict[int, Picture] = {}
         for size, members in alike.items():
-            lightness = torch.stack([shrink_lightness(pictures[index].pixels, size, self.device) for index in members])
-            ab = self.objective.decode(self.network(normalize_lightness(lightness)))
-            if not torch.isfinite(ab).all():
-                raise PictureError("gets colours that are not finite: the checkpoint is damaged, use an earlier one")
-            for index, guide in zip(members, guide_colors(lightness, ab), strict=True):
+            guides = color_guides(
+                self.network, self.objective, [pictures[index].pixels for index in members], size, self.device
+            )
+            for index, guide in zip(members, guides, strict=True):
                 pixels = paint(pictures[index].pixels, guide, self.saturation)
                 colored[index] = dataclasses.replace(pictures[index], pixels=pixels)
         return [colored[index] for index in range(len(pictures))]
@@ -249,6 +249,36 @@ class Colorizer:
         self.device = device
         self.network.to(device)
         self.objective.to(device)
+
+
+def color_guides(
+    network: ColorizationNetwork,
+    objective: Objective,
+    pictures: Sequence[NDArray[Any]],
+    size: tuple[int, int],
+    device: torch.device,
+) -> Tensor:
+    """Runs a network at its own resolution on several pictures.
+
+    Args:
+        network: lightness to the objective's map.
+        objective: the map to ab.
+        pictures: pixels, see `colorization.inference.tiles.read_lightness`.
+        size: height and width of the network's input, the same for all, see `seen_size`.
+        device: of the network.
+
+    Returns:
+        Maps for `paint` and `colors_at`, `(B, 9, *size)`.
+
+    Raises:
+        PictureError: the colours are not finite.
+    """
+    with torch.autocast(device.type, enabled=False):
+        lightness = torch.stack([shrink_lightness(pixels, size, device) for pixels in pictures])
+    ab = objective.decode(network(normalize_lightness(lightness)))
+    if not torch.isfinite(ab).all():
+        raise PictureError("gets colours that are not finite: the checkpoint is damaged, use an earlier one")
+    return guide_colors(lightness, ab)
 
 
 @torch.inference_mode()

@@ -1,6 +1,6 @@
 """Scores of coloured pictures against the true ones, picture by picture.
 
-All but the AuC and the share of clipped pixels are computed on 8-bit RGB, as a picture file would hold it.
+All but the share of clipped pixels are computed on 8-bit RGB, as a picture file would hold it.
 """
 
 from collections.abc import Callable, Collection
@@ -44,13 +44,19 @@ CHEAP = ("psnr", "ssim", "ciede2000", "colorfulness", "colorfulness_difference")
 # Metrics that are defined for a single picture, hence also for the truth.
 OF_TRUTH = {"colorfulness": colorfulness, "colorfulness_abs": colorfulness_abs}
 
+# Of identical pictures, whose PSNR would make a mean infinite: 8-bit pictures of 256 x 256 that differ at all have less
+# than 101.1 dB.
+_MOST_PSNR = 100.0
 # The largest ab error that the AuC counts, in Lab units (Zhang, Isola and Efros, 2016).
 AUC_REACH = 150
 
 
 def psnr(predicted: Tensor, truth: Tensor) -> Tensor:
-    """Peak signal-to-noise ratio in dB over all pixels and channels of each `(B, 3, H, W)` picture in 0..1."""
-    return peak_signal_noise_ratio(predicted, truth, data_range=1.0, dim=(1, 2, 3), reduction="none")
+    """Peak signal-to-noise ratio in dB over all pixels and channels of each `(B, 3, H, W)` picture in 0..1. It is at
+    most 100, also for identical pictures.
+    """
+    ratio = peak_signal_noise_ratio(predicted, truth, data_range=1.0, dim=(1, 2, 3), reduction="none")
+    return ratio.clamp(max=_MOST_PSNR)
 
 
 def ssim(predicted: Tensor, truth: Tensor) -> Tensor:

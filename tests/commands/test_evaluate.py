@@ -91,12 +91,12 @@ def test_evaluate_s_mistakes(trained: Path, tmp_path: Path, photos: Path, fails:
 )
 def test_patterns_that_overlap_are_noticed(here: Any, there: str, overlaps: bool) -> None:
     data: Any = SimpleNamespace(own_test_split=lambda: None)
-    configs = ({"_target_": "shards", "root": root} for root in (here, there))
+    config, trained = ({"_target_": "shards", "root": root} for root in (here, there))
     if overlaps:
         with pytest.raises(ConfigError, match="overlaps with training's"):
-            choose_split(None, data, *configs)
+            choose_split(None, data, config, [trained])
     else:
-        assert choose_split(None, data, *configs) == "all"
+        assert choose_split(None, data, config, [trained]) == "all"
 
 
 def test_last_is_the_best_checkpoint_of_the_newest_run(trained: Path, tmp_path: Path, photos: Path) -> None:
