@@ -29,18 +29,18 @@ from rich.table import Table
 from torchvision.transforms import v2
 
 from colorization.backbones import TorchvisionBackbone
-from colorization.color import lab_to_rgb, normalize_lightness, rgb_to_lab
+from colorization.color import lab_to_rgb, rgb_to_lab
 from colorization.commands.predict import color_pictures
 from colorization.data.folder import FolderPhotos
 from colorization.data.photos import Draw, PhotoDataset
 from colorization.data.sample import SampleDataModule
 from colorization.decoders.unet import UNetDecoder
 from colorization.imagefiles import from_pil
-from colorization.inference.colorizer import Colorizer, seen_size
+from colorization.inference.colorizer import Colorizer
 from colorization.inference.jobs import Job
 from colorization.inference.provenance import Maker
 from colorization.inference.tally import Tally
-from colorization.network import ColorizationNetwork
+from colorization.network import ColorizationNetwork, TrainedNetwork, seen_size
 from colorization.objectives.regression import Regression
 
 try:
@@ -161,13 +161,13 @@ def colorizer() -> Colorizer:
     """What colours are does not matter here: random weights."""
     backbone = TorchvisionBackbone("resnet18", pretrained=False)
     decoder = UNetDecoder(backbone.channels, backbone.reductions, 2)
-    return Colorizer(ColorizationNetwork(backbone, decoder), Regression(), 128)
+    return Colorizer(TrainedNetwork(ColorizationNetwork(backbone, decoder), Regression()), 128)
 
 
 def through(model: Colorizer, lightness: torch.Tensor) -> None:
     """The network and the objective's decoding, nothing else."""
     with torch.inference_mode():
-        model.objective.decode(model.network(normalize_lightness(lightness)))
+        model.model(lightness)
 
 
 def sample_photos(count: int, size: tuple[int, int]) -> list[Image.Image]:

@@ -19,11 +19,9 @@ import torch
 from torch import Tensor, nn
 
 from colorization.checkpoints.network import describe, read_checkpoint, rebuild, shareable, trained_size
-from colorization.color import normalize_lightness
 from colorization.compat.torch import sizes_of_one_are_general
 from colorization.errors import CheckpointError, ConfigError
-from colorization.network import ColorizationNetwork
-from colorization.objectives.base import Objective
+from colorization.network import TrainedNetwork
 from colorization.runtime.files import StrPath, atomic_file
 from colorization.runtime.installation import install_hint
 from colorization.weights.safe_load import ENTRY, save_safetensors
@@ -39,21 +37,6 @@ TOLERANCE = 0.05
 # The same for float16 weights, on noise, which is harder than photos: less than an 8-bit level.
 HALF_TOLERANCE = 0.3
 _AXES = ("batch", "height", "width")
-
-
-class LightnessToAb(nn.Module):
-    """A network and its objective in one module: lightness `(B, 1, H, W)` in 0..100 to ab `(B, 2, H, W)` in Lab units.
-
-    Its weights have the same names as in a checkpoint.
-    """
-
-    def __init__(self, network: ColorizationNetwork, objective: Objective) -> None:
-        super().__init__()
-        self.network = network
-        self.objective = objective
-
-    def forward(self, lightness: Tensor) -> Tensor:
-        return self.objective.decode(self.network(normalize_lightness(lightness)))
 
 
 def export(source: StrPath, output: StrPath, kind: str, half: bool = False, trusted: Sequence[str] = ()) -> float:
@@ -83,13 +66,13 @@ def export(source: StrPath, output: StrPath, kind: str, half: bool = False, trus
     if half and kind != "safetensors":
         raise ConfigError(f"half=true is for format=safetensors only: leave it out with format={kind}")
     checkpoint = read_checkpoint(source)
-    model = LightnessToAb(*rebuild(checkpoint, source, trusted)).eval().requires_grad_(False)
+    model = TrainedNetwork(*rebuild(checkpoint, source, trusted)).eval().requires_grad_(False)
     config, size = checkpoint[ENTRY]["config"], trained_size(checkpoint)
     with atomic_file(Path(output)) as part:
         if kind == "safetensors":
             state = _halved(model.state_dict()) if half else model.state_dict()
             save_safetensors(state, describe(shareable(config)), part)
-            run: Callable[[Tensor], Tensor] = LightnessToAb(*rebuild(read_checkpoint(part), part, trusted))
+            run: Callable[[Tensor], Tensor] = TrainedNetwork(*rebuild(read_checkpoint(part), part, trusted))
         else:
             groups = {key: config[key] for key in ("backbone", "decoder", "objective")}
             metadata = json.dumps(describe({**groups, "data": {"size": size}}))
@@ -133,7 +116,7 @@ def largest_difference(model: nn.Module, run: Callable[[Tensor], Tensor], size: 
     return largest
 
 
-def _program(model: LightnessToAb) -> torch.export.ExportedProgram:
+def _program(model: TrainedNetwork) -> torch.export.ExportedProgram:
     """The network as a graph that takes any batch, height and width."""
     model = model.to(memory_format=torch.contiguous_format)  # another layout would add conditions on the sizes
     # Sizes without special cases: none is 1.
@@ -143,14 +126,14 @@ def _program(model: LightnessToAb) -> torch.export.ExportedProgram:
         return torch.export.export(model, (example,), dynamic_shapes={"lightness": axes})
 
 
-def write_torch_export(model: LightnessToAb, metadata: str, path: Path) -> Callable[[Tensor], Tensor]:
+def write_torch_export(model: TrainedNetwork, metadata: str, path: Path) -> Callable[[Tensor], Tensor]:
     """Writes a `.pt2` file for `torch.export.load`, with the metadata as an extra file, and loads it."""
     torch.export.save(_program(model), path, extra_files={f"{ENTRY}.json": metadata})
     run: Callable[[Tensor], Tensor] = torch.export.load(path).module()
     return run
 
 
-def write_onnx(model: LightnessToAb, metadata: str, path: Path) -> Callable[[Tensor], Tensor]:
+def write_onnx(model: TrainedNetwork, metadata: str, path: Path) -> Callable[[Tensor], Tensor]:
     """Writes an ONNX file, with the metadata in `metadata_props`, and loads it into onnxruntime."""
     import onnx_ir
     import onnxruntime

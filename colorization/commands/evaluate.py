@@ -25,6 +25,7 @@ from colorization.evaluation.folders import open_folders
 from colorization.evaluation.report import EvaluationReport
 from colorization.evaluation.scoring import Evaluation, distinct_labels
 from colorization.inference.colorizer import seen_resolution, set_knob
+from colorization.network import TrainedNetwork
 from colorization.runtime.console import console
 
 _UNUSED_SIZE = 256  # of data.size, where no photo is cropped
@@ -70,7 +71,7 @@ def run(composed: DictConfig) -> None:
     opened = open_folders(folders, labels[len(paths) :], config["best_of"], data)
     metrics, lpips, fid, left_out = choose_metrics(config, protocol, [GRAY, *labels], has_folders=bool(folders))
     candidates: list[Candidate] = [
-        Checkpoint(label, path, *rebuild(checkpoint, path, config["trust"]), resolution)
+        Checkpoint(label, path, TrainedNetwork(*rebuild(checkpoint, path, config["trust"])), resolution)
         for label, path, checkpoint, resolution in zip(labels, paths, checkpoints, resolutions, strict=False)
     ]
     for knob in ("temperature", "vividness"):
@@ -191,9 +192,9 @@ def set_knobs(candidates: Sequence[Checkpoint], knob: str, value: float) -> None
     """
     if not candidates:
         raise ConfigError(f"{knob}={value:g} has no effect on predictions: leave it out")
-    having = [candidate.objective for candidate in candidates if getattr(candidate.objective, knob) is not None]
-    for objective in having or [candidates[0].objective]:
-        set_knob(objective, knob, value)
+    having = [candidate.model for candidate in candidates if getattr(candidate.model, knob) is not None]
+    for model in having or [candidates[0].model]:
+        set_knob(model, knob, value)
 
 
 def set_size(composed: DictConfig, protocol: str, trained: int | None) -> None:

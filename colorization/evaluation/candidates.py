@@ -9,10 +9,9 @@ from torch import Tensor
 
 from colorization.color import lab_to_mapped_levels, merge_lab
 from colorization.errors import ConfigError, PictureError
-from colorization.inference.colorizer import color_guides, predict_ab, seen_size
+from colorization.inference.colorizer import color_guides, predict_ab
 from colorization.inference.tiles import colors_at, paint
-from colorization.network import ColorizationNetwork
-from colorization.objectives.base import Objective
+from colorization.network import LightnessToAb
 
 
 class Colored(NamedTuple):
@@ -34,15 +33,13 @@ class Checkpoint:
     Attributes:
         label: its name in tables and pictures.
         path: its path.
-        network: lightness to the objective's map.
-        objective: the map to ab.
+        model: lightness to ab.
         resolution: the network sees about `resolution * resolution` pixels of a picture.
     """
 
     label: str
     path: str
-    network: ColorizationNetwork
-    objective: Objective
+    model: LightnessToAb
     resolution: int
 
     @property
@@ -64,12 +61,12 @@ class Checkpoint:
         """
         rgb, lightness, seen = batch["rgb"], batch["lightness"], batch["seen"]
         if seen is not lightness:
-            ab = predict_ab(self.network, self.objective, seen, self.resolution)
+            ab = predict_ab(self.model, seen, self.resolution)
             return Colored(lab_to_mapped_levels(merge_lab(lightness, ab), highest=255).to(torch.uint8), ab)
         pixels = [picture.permute(1, 2, 0).cpu().numpy() for picture in rgb]
-        size = seen_size(rgb.shape[-2], rgb.shape[-1], self.resolution)
+        size = self.model.seen_size(rgb.shape[-2], rgb.shape[-1], self.resolution)
         try:
-            guides = color_guides(self.network, self.objective, pixels, size, rgb.device)
+            guides = color_guides(self.model, pixels, size, rgb.device)
         except PictureError as error:
             raise ConfigError(f"{self.path}: a photo {error}") from error
         painted = [torch.from_numpy(paint(*each, saturation=1.0)) for each in zip(pixels, guides, strict=True)]

@@ -64,9 +64,7 @@ class Evaluation(LightningModule):
     ) -> None:
         super().__init__()
         self.candidates = candidates
-        checkpoints = [candidate for candidate in candidates if isinstance(candidate, Checkpoint)]
-        self.networks = nn.ModuleList(checkpoint.network for checkpoint in checkpoints)
-        self.objectives = nn.ModuleList(checkpoint.objective for checkpoint in checkpoints)
+        self.models = nn.ModuleList(candidate.model for candidate in candidates if isinstance(candidate, Checkpoint))
         self.metrics = set(metrics) | {"psnr"}  # selects the extreme pictures
         if "colorfulness_mean_difference" in metrics:
             self.metrics.add("colorfulness")

@@ -16,20 +16,14 @@ from torch.nn import functional as F
 from colorization.checkpoints import hub
 from colorization.checkpoints.network import ENTRY, read_checkpoint, rebuild, trained_size
 from colorization.checkpoints.shipped import DEFAULT_MODEL
-from colorization.color import normalize_lightness
 from colorization.errors import ConfigError, PictureError
 from colorization.imagefiles.arrays import as_picture, like
 from colorization.imagefiles.picture import Picture
 from colorization.inference.tiles import colors_at, guide_colors, paint, shrink_lightness
-from colorization.network import ColorizationNetwork
-from colorization.objectives.base import Objective
+from colorization.network import LightnessToAb, TrainedNetwork
 from colorization.runtime.files import StrPath
 
 log = logging.getLogger(__name__)
-
-# The network pads a picture to at least this side, px; it limits the length of narrow pictures.
-_LEAST_SIDE = 32
-
 
 # Batch size for a list of pictures.
 _TOGETHER = 8
@@ -39,8 +33,7 @@ class Colorizer:
     """Colours pictures of any size, and keeps their lightness at full resolution.
 
     Args:
-        network: lightness to the objective's map.
-        objective: the map to ab.
+        model: lightness to ab.
         resolution: the network sees a picture at about `resolution * resolution` pixels, whatever its shape.
         device: the device of the network. If it runs out of memory even for a single picture, the CPU takes over, with
             a warning in this module's log.
@@ -49,16 +42,14 @@ class Colorizer:
 
     def __init__(
         self,
-        network: ColorizationNetwork,
-        objective: Objective,
+        model: LightnessToAb,
         resolution: int,
         device: str | torch.device = "cpu",
         saturation: float = 1.0,
     ) -> None:
         if not (math.isfinite(saturation) and saturation >= 0):
             raise ConfigError(f"saturation={saturation:g} is out of range: give 0 or more, 1 for chroma as predicted")
-        self.network = network.eval()
-        self.objective = objective.eval()
+        self.model = model.eval()
         self.resolution = resolution
         self.saturation = saturation
         self.config: Mapping[str, Any] | None = None  # of the training, if the network was loaded from a file
@@ -92,11 +83,11 @@ class Colorizer:
             ConfigError: the device is not available, the resolution is too small, or the objective has no such option.
         """
         checkpoint = read_checkpoint(path)
-        network, objective = rebuild(checkpoint, path, trusted)
+        model = TrainedNetwork(*rebuild(checkpoint, path, trusted))
         for knob, value in (("temperature", temperature), ("vividness", vividness)):
             if value is not None:
-                set_knob(objective, knob, value)
-        colorizer = cls(network, objective, seen_resolution(checkpoint, resolution), find_device(device), saturation)
+                set_knob(model, knob, value)
+        colorizer = cls(model, seen_resolution(checkpoint, resolution), find_device(device), saturation)
         colorizer.config = checkpoint[ENTRY]["config"]
         return colorizer
 
@@ -138,7 +129,7 @@ class Colorizer:
         Raises:
             ConfigError: the colorizer was not loaded from a file, so that its configuration is unknown.
         """
-        hub.save(self.network, self.objective, self._description(), Path(folder), card)
+        hub.save(self.model, self._description(), Path(folder), card)
 
     def push_to_hub(self, name: str, card: str | None = None, private: bool = False, token: str | None = None) -> str:
         """Uploads what `save_pretrained` writes to the Hugging Face Hub (extra `hub`). Returns its URL.
@@ -152,7 +143,7 @@ class Colorizer:
         Raises:
             ConfigError: the extra is not installed, or the Hub refuses.
         """
-        return hub.push(self.network, self.objective, self._description(), name, card, private=private, token=token)
+        return hub.push(self.model, self._description(), name, card, private=private, token=token)
 
     def _description(self) -> Mapping[str, Any]:
         if self.config is None:
@@ -225,12 +216,10 @@ class Colorizer:
         alike: dict[tuple[int, int], list[int]] = {}
         for index, picture in enumerate(pictures):
             height, width = picture.pixels.shape[:2]
-            alike.setdefault(seen_size(height, width, self.resolution), []).append(index)
+            alike.setdefault(self.model.seen_size(height, width, self.resolution), []).append(index)
         colored: dict[int, Picture] = {}
         for size, members in alike.items():
-            guides = color_guides(
-                self.network, self.objective, [pictures[index].pixels for index in members], size, self.device
-            )
+            guides = color_guides(self.model, [pictures[index].pixels for index in members], size, self.device)
             for index, guide in zip(members, guides, strict=True):
                 pixels = paint(pictures[index].pixels, guide, self.saturation)
                 colored[index] = dataclasses.replace(pictures[index], pixels=pixels)
@@ -238,7 +227,7 @@ class Colorizer:
 
     def predict_ab(self, lightness: Tensor) -> Tensor:
         """Lightness `(B, 1, H, W)` in 0..100 to ab in Lab units, float32 `(B, 2, H, W)`, with `saturation`."""
-        return self.saturation * predict_ab(self.network, self.objective, lightness, self.resolution)
+        return self.saturation * predict_ab(self.model, lightness, self.resolution)
 
     def fall_back(self) -> None:
         """Falls back to the CPU, with a warning in the log."""
@@ -247,13 +236,11 @@ class Colorizer:
 
     def _move(self, device: torch.device) -> None:
         self.device = device
-        self.network.to(device)
-        self.objective.to(device)
+        self.model.to(device)
 
 
 def color_guides(
-    network: ColorizationNetwork,
-    objective: Objective,
+    model: LightnessToAb,
     pictures: Sequence[NDArray[Any]],
     size: tuple[int, int],
     device: torch.device,
@@ -261,10 +248,9 @@ def color_guides(
     """Runs a network at its own resolution on several pictures.
 
     Args:
-        network: lightness to the objective's map.
-        objective: the map to ab.
+        model: lightness to ab.
         pictures: pixels, see `colorization.inference.tiles.read_lightness`.
-        size: height and width of the network's input, the same for all, see `seen_size`.
+        size: height and width of the network's input, the same for all, see `LightnessToAb.seen_size`.
         device: of the network.
 
     Returns:
@@ -275,19 +261,18 @@ def color_guides(
     """
     with torch.autocast(device.type, enabled=False):
         lightness = torch.stack([shrink_lightness(pixels, size, device) for pixels in pictures])
-    ab = objective.decode(network(normalize_lightness(lightness)))
+    ab = model(lightness)
     if not torch.isfinite(ab).all():
         raise PictureError("gets colours that are not finite: the checkpoint is damaged, use an earlier one")
     return guide_colors(lightness, ab)
 
 
 @torch.inference_mode()
-def predict_ab(network: ColorizationNetwork, objective: Objective, lightness: Tensor, resolution: int) -> Tensor:
+def predict_ab(model: LightnessToAb, lightness: Tensor, resolution: int) -> Tensor:
     """Runs a network at its own resolution, and upsamples the colours to the pictures' size.
 
     Args:
-        network: lightness to the objective's map.
-        objective: the map to ab.
+        model: lightness to ab.
         lightness: `(B, 1, H, W)` in 0..100.
         resolution: the network sees about `resolution * resolution` pixels, whatever the shape of the pictures.
 
@@ -295,30 +280,20 @@ def predict_ab(network: ColorizationNetwork, objective: Objective, lightness: Te
         Ab in Lab units, float32 `(B, 2, H, W)`.
     """
     height, width = lightness.shape[-2:]
-    seen = F.interpolate(
-        lightness, seen_size(height, width, resolution), mode="bilinear", align_corners=False, antialias=True
-    )
-    ab = objective.decode(network(normalize_lightness(seen)))
-    return colors_at(guide_colors(seen, ab), lightness)
+    size = model.seen_size(height, width, resolution)
+    seen = F.interpolate(lightness, size, mode="bilinear", align_corners=False, antialias=True)
+    return colors_at(guide_colors(seen, model(seen)), lightness)
 
 
-def seen_size(height: int, width: int, resolution: int) -> tuple[int, int]:
-    """Height and width of a network's input: the picture's shape, with about `resolution * resolution` pixels."""
-    scale = resolution / math.sqrt(height * width)
-    longest = max(resolution**2 // _LEAST_SIDE, resolution)
-    tall, wide = (min(max(round(side * scale), 1), longest) for side in (height, width))
-    return tall, wide
-
-
-def set_knob(objective: Objective, name: str, value: float) -> None:
-    """Sets a decoding option of an objective: its `temperature` or `vividness`.
+def set_knob(model: LightnessToAb, name: str, value: float) -> None:
+    """Sets a decoding option of a network: its `temperature` or `vividness`.
 
     Raises:
         ConfigError: it has no such knob, or the value is out of range.
     """
-    if getattr(objective, name) is None:
+    if getattr(model, name) is None:
         raise ConfigError(f"{name}={value:g}: this checkpoint's objective has no {name}: leave the option out")
-    setattr(objective, name, value)
+    setattr(model, name, value)
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -75,12 +75,12 @@ class Maker:
 
     def __init__(self, colorizer: Colorizer, quality: int | None = None) -> None:
         self.network = network_hash(colorizer)
-        objective = colorizer.objective
+        model = colorizer.model
         options = {
             "resolution": colorizer.resolution,
             "saturation": float(colorizer.saturation),
-            "temperature": objective.temperature,
-            "vividness": objective.vividness,
+            "temperature": model.temperature,
+            "vividness": model.vividness,
             "quality": quality,
         }
         self.options = {key: f"{value:g}" for key, value in options.items() if value is not None}
@@ -101,9 +101,10 @@ class Maker:
 
 @torch.inference_mode()
 def network_hash(colorizer: Colorizer) -> str:
-    """A hash of a network and its objective: of their classes and all weights, independent of their file."""
+    """A hash of a network: of its classes and all weights, independent of its file."""
     digest = hashlib.sha256()
-    parts: list[nn.Module] = [colorizer.network, colorizer.objective]
+    # Of this project: the network and the objective, each for itself.
+    parts: list[nn.Module] = [*colorizer.model.children()] or [colorizer.model]
     for module in parts:
         digest.update(f"{type(module).__qualname__}\n".encode())
         for name, tensor in sorted(module.state_dict().items()):

@@ -13,6 +13,7 @@ from colorization import Colorizer
 from colorization.checkpoints.network import ENTRY, read_checkpoint
 from colorization.config.instantiate import instantiate
 from colorization.errors import CheckpointError
+from colorization.network import TrainedNetwork
 from tests.helpers.photos import make_photo
 from tests.helpers.runs import SMALL, Compose
 
@@ -53,7 +54,7 @@ def test_checkpoint_colors_bit_for_bit_as_the_network_that_wrote_it(
     trainer.fit(module, instantiate(config["data"], "data"))
     trainer.save_checkpoint(tmp_path / "written.ckpt")
     photo = np.asarray(make_photo(50, 37, seed=9))
-    in_memory = Colorizer(network, objective, resolution=32)
+    in_memory = Colorizer(TrainedNetwork(network, objective), resolution=32)
     from_file = Colorizer.from_checkpoint(tmp_path / "written.ckpt", device="cpu")
     lightness = torch.rand(1, 1, 37, 50) * 100
     assert torch.equal(in_memory.predict_ab(lightness), from_file.predict_ab(lightness))

@@ -12,9 +12,10 @@ import torch
 from torch import Tensor
 
 from colorization import Colorizer
-from colorization.checkpoints.export import LightnessToAb, export, largest_difference, write_onnx
+from colorization.checkpoints.export import export, largest_difference, write_onnx
 from colorization.checkpoints.network import ENTRY, build_network, describe, read_checkpoint, rebuild, shareable
 from colorization.errors import CheckpointError, ConfigError
+from colorization.network import TrainedNetwork
 from colorization.runtime.installation import install_hint
 from tests.helpers.photos import make_photo
 from tests.helpers.runs import RunScript
@@ -78,7 +79,7 @@ def test_onnx_file(tmp_path: Path, run_script: RunScript, capsys: pytest.Capture
     said = json.loads(session.get_modelmeta().custom_metadata_map[ENTRY])
     assert said["config"]["data"] == {"size": 32}
     assert said["config"]["decoder"] == tiny_config(decoder="unet")["decoder"]
-    model = LightnessToAb(*rebuild(read_checkpoint(source), source))
+    model = TrainedNetwork(*rebuild(read_checkpoint(source), source))
     check_sizes(model, lambda x: torch.from_numpy(session.run(None, {"lightness": x.numpy()})[0]), within=1e-2)
 
 
@@ -89,10 +90,10 @@ def test_torch_export_file(tmp_path: Path) -> None:
     extra = {f"{ENTRY}.json": ""}
     program = torch.export.load(tmp_path / "tiny.pt2", extra_files=extra)
     assert json.loads(extra[f"{ENTRY}.json"])["config"]["data"] == {"size": 32}
-    check_sizes(LightnessToAb(*rebuild(read_checkpoint(source), source)), program.module(), within=1e-2)
+    check_sizes(TrainedNetwork(*rebuild(read_checkpoint(source), source)), program.module(), within=1e-2)
 
 
-def check_sizes(model: LightnessToAb, run: Callable[[Tensor], Tensor], within: float) -> None:
+def check_sizes(model: TrainedNetwork, run: Callable[[Tensor], Tensor], within: float) -> None:
     generator = torch.Generator().manual_seed(1)
     for shape in SIZES:
         lightness = 100 * torch.rand(shape, generator=generator)
@@ -117,13 +118,13 @@ def test_graphs_hold_what_the_objective_makes_of_the_map(tmp_path: Path, decoder
     for parameter in (*network.decoder.parameters(), *objective.parameters()):
         if parameter.ndim > 1:
             torch.nn.init.kaiming_normal_(parameter)
-    model = LightnessToAb(network, objective).eval().requires_grad_(False)
+    model = TrainedNetwork(network, objective).eval().requires_grad_(False)
     check_sizes(model, write_onnx(model, "{}", tmp_path / "bins.onnx"), within=1e-2)
 
 
 def test_the_largest_difference_is_found() -> None:
     network, objective = build_network(tiny_config())
-    model = LightnessToAb(network.eval(), objective)
+    model = TrainedNetwork(network.eval(), objective)
 
     def nudged(lightness: Tensor) -> Tensor:
         ab = model(lightness)

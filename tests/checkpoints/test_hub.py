@@ -79,7 +79,7 @@ def test_what_is_not_there_gets_one_sentence(colorizer: Colorizer, hub: StandIn,
 
 def test_a_network_that_was_built_by_hand_can_t_be_saved(colorizer: Colorizer, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="was not loaded from a file"):
-        Colorizer(colorizer.network, colorizer.objective, 32).save_pretrained(tmp_path / "mine")
+        Colorizer(colorizer.model, 32).save_pretrained(tmp_path / "mine")
 
 
 def test_without_the_package_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

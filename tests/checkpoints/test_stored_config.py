@@ -151,8 +151,9 @@ def test_a_trusted_package_s_networks_are_built(mylab: str, checkpoint: dict[str
         Colorizer.from_checkpoint(path, device="cpu")
     for trusted in (("mylab",), ["other", "mylab"], "mylab"):
         colorizer = Colorizer.from_checkpoint(path, device="cpu", trusted=trusted)
-        assert type(colorizer.network.decoder) is Mixed
-        assert colorizer.network.decoder.several["a"].factor == 2
+        decoder = colorizer.model.get_submodule("network.decoder")
+        assert type(decoder) is Mixed
+        assert decoder.several["a"].factor == 2
 
 
 @pytest.mark.parametrize(

@@ -159,7 +159,7 @@ class Flickering(Colorizer):
 
 
 def test_flicker_is_measured_and_stopped(colorizer: Colorizer, tmp_path: Path) -> None:
-    flickering = Flickering(colorizer.network, colorizer.objective, 32)
+    flickering = Flickering(colorizer.model, 32)
     report = color_film(flickering, make_film(tmp_path / "clip.mp4"), tmp_path / "out.mp4", batch_size=5)
     assert report.flicker_before > 8
     assert report.flicker_after < report.flicker_before / 5
@@ -214,13 +214,13 @@ class Stopping(Colorizer):
 
 def test_an_interrupted_film_leaves_nothing_and_spares_what_was_there(colorizer: Colorizer, tmp_path: Path) -> None:
     source, folder = make_film(tmp_path / "clip.mp4"), tmp_path / "out"
-    stopping = Stopping(colorizer.network, colorizer.objective, 32)
+    stopping = Stopping(colorizer.model, 32)
     with pytest.raises(KeyboardInterrupt):
         color_film(stopping, source, folder / "clip.mp4", batch_size=4)
     assert list(folder.iterdir()) == []
     (folder / "clip.mp4").write_bytes(b"an earlier one")
     with pytest.raises(KeyboardInterrupt):
-        color_film(Stopping(colorizer.network, colorizer.objective, 32), source, folder / "clip.mp4", batch_size=4)
+        color_film(Stopping(colorizer.model, 32), source, folder / "clip.mp4", batch_size=4)
     assert [path.read_bytes() for path in folder.iterdir()] == [b"an earlier one"]
 
 
@@ -291,7 +291,7 @@ def test_the_command_colours_films_beside_pictures(
 
 def test_saturation_counts_in_films_as_well(colorizer: Colorizer, tmp_path: Path) -> None:
     film = make_film(tmp_path / "clip.mp4", stamps=UNEVEN[:3])
-    pale = Colorizer(colorizer.network, colorizer.objective, colorizer.resolution, saturation=0.0)
+    pale = Colorizer(colorizer.model, colorizer.resolution, saturation=0.0)
     color_film(pale, film, tmp_path / "pale.mp4")
     color_film(colorizer, film, tmp_path / "full.mp4")
     spread = {}

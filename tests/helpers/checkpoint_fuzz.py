@@ -32,6 +32,7 @@ import torch
 from colorization.checkpoints.network import ENTRY, read_checkpoint, rebuild
 from colorization.errors import ColorizationError
 from colorization.inference.colorizer import Colorizer
+from colorization.network import TrainedNetwork
 from colorization.training.saving import BestCheckpoint
 from tests.helpers import hostile
 from tests.helpers.limits import Outcome, limited_each
@@ -404,7 +405,7 @@ def _use(path: Path) -> str:
         best = BestCheckpoint(path.parent / "checkpoints", monitor="val/loss", mode="min")
         best.load_state_dict(state["BestCheckpoint"])
         assert best.best_model_path == ""
-    return str(Colorizer(*rebuild(checkpoint, path), resolution=32)(_PICTURE).shape)
+    return str(Colorizer(TrainedNetwork(*rebuild(checkpoint, path)), resolution=32)(_PICTURE).shape)
 
 
 def surprise(outcome: Outcome, folder: Path) -> str | None:

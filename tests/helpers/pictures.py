@@ -6,17 +6,17 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 
-from colorization.color import normalize_ab, rgb_to_lab
+from colorization.color import rgb_to_lab
 from colorization.inference.colorizer import Colorizer
-from colorization.objectives.regression import Regression
+from colorization.network import LightnessToAb
 
 # The ab that `painter` gives to every pixel.
 AB = (12.0, 25.0)
 
 
-class Painter(nn.Module):
+class Painter(LightnessToAb):
     """Gives every pixel the same ab, or, with `split`, one ab to dark and another to bright pixels."""
 
     def __init__(self, ab: Sequence[float] = AB, split: Sequence[float] | None = None) -> None:
@@ -26,13 +26,13 @@ class Painter(nn.Module):
 
     def forward(self, lightness: Tensor) -> Tensor:
         self.seen.append(tuple(lightness.shape))
-        dark, bright = (normalize_ab(ab).view(1, 2, 1, 1) for ab in (self.ab, self.split))
-        return torch.where(lightness < 0, dark, bright)
+        dark, bright = (ab.view(1, 2, 1, 1) for ab in (self.ab, self.split))
+        return torch.where(lightness < 50, dark, bright)
 
 
 def painter(ab: Sequence[float] = AB, split: Sequence[float] | None = None, resolution: int = 64) -> Colorizer:
     """A Colorizer whose network is a `Painter`."""
-    return Colorizer(Painter(ab, split), Regression(), resolution)  # type: ignore[arg-type]
+    return Colorizer(Painter(ab, split), resolution)
 
 
 def lab_of(pixels: np.ndarray) -> np.ndarray:

@@ -17,9 +17,9 @@ from torch import Tensor
 from colorization.errors import ConfigError, PictureError
 from colorization.imagefiles import read_picture, save_picture, write_picture
 from colorization.imagefiles.picture import Picture
-from colorization.inference.colorizer import Colorizer, seen_size, set_knob
+from colorization.inference.colorizer import Colorizer, set_knob
+from colorization.network import TrainedNetwork, seen_size
 from colorization.objectives.classification import Classification
-from colorization.objectives.regression import Regression
 from tests.helpers.photos import make_photo
 from tests.helpers.pictures import AB, Painter, gray_levels, lab_of, painter
 from tests.helpers.runs import CONF
@@ -175,13 +175,7 @@ def test_lightness_of_a_colored_picture_is_kept() -> None:
 def test_colors_are_those_of_the_network() -> None:
     gray = np.full((40, 60), 128, np.uint8)
     assert np.abs(lab_of(painter()(gray))[..., 1:] - AB).max() < 2
-    assert (
-        np.abs(
-            lab_of(Colorizer(painter().network, painter().objective, 64, saturation=0.5)(gray))[..., 1:]
-            - np.divide(AB, 2)
-        ).max()
-        < 2
-    )
+    assert np.abs(lab_of(Colorizer(painter().model, 64, saturation=0.5)(gray))[..., 1:] - np.divide(AB, 2)).max() < 2
 
 
 def test_colors_do_not_depend_on_the_size_of_the_picture() -> None:
@@ -206,8 +200,8 @@ def test_pictures_that_are_seen_at_the_same_size_are_seen_together() -> None:
     colorize = painter()
     pictures = [Picture(PHOTO), Picture(PHOTO[:, ::-1]), Picture(PHOTO[:20])]
     together = colorize.color_many(pictures)
-    assert isinstance(colorize.network, Painter)
-    assert [shape[0] for shape in colorize.network.seen] == [2, 1]
+    assert isinstance(colorize.model, Painter)
+    assert [shape[0] for shape in colorize.model.seen] == [2, 1]
     for picture, colored in zip(pictures, together, strict=True):
         assert np.array_equal(colorize.color(picture).pixels, colored.pixels)
 
@@ -217,14 +211,14 @@ def test_out_of_memory_tries_fewer_and_then_says_so(
 ) -> None:
     colorize = painter()
     enough = 2
-    inner = colorize.network.forward
+    inner = colorize.model.forward
 
     def forward(lightness: Tensor) -> Tensor:
         if len(lightness) > enough:
             raise torch.OutOfMemoryError("CUDA out of memory")
         return inner(lightness)
 
-    monkeypatch.setattr(colorize.network, "forward", forward)
+    monkeypatch.setattr(colorize.model, "forward", forward)
     expected = painter()(PHOTO)
     with caplog.at_level(logging.WARNING):
         results = colorize([PHOTO] * 7)
@@ -262,7 +256,7 @@ def test_other_errors_of_the_network_are_not_taken_for_a_lack_of_memory(monkeypa
     def fail(lightness: Tensor) -> Tensor:
         raise RuntimeError("shapes do not match")
 
-    monkeypatch.setattr(colorize.network, "forward", fail)
+    monkeypatch.setattr(colorize.model, "forward", fail)
     with pytest.raises(RuntimeError, match="shapes do not match"):
         colorize(PHOTO)
 
@@ -270,16 +264,17 @@ def test_other_errors_of_the_network_are_not_taken_for_a_lack_of_memory(monkeypa
 def test_saturation_that_makes_no_sense_is_refused() -> None:
     for wrong in (-1.0, float("nan"), float("inf")):
         with pytest.raises(ConfigError, match="saturation="):
-            Colorizer(painter().network, painter().objective, 64, saturation=wrong)
+            Colorizer(painter().model, 64, saturation=wrong)
 
 
 def test_temperature_is_set_where_the_objective_has_one() -> None:
     with pytest.raises(ConfigError, match=r"temperature=0\.5: this checkpoint's objective has no temperature"):
-        set_knob(Regression(), "temperature", 0.5)
+        set_knob(Painter(), "temperature", 0.5)
     objective = Classification()
+    model = TrainedNetwork(Painter(), objective)  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match=r"give 0\.001 to 1000"):
-        set_knob(objective, "temperature", 0.0)
-    set_knob(objective, "temperature", 0.5)
+        set_knob(model, "temperature", 0.0)
+    set_knob(model, "temperature", 0.5)
     assert objective.temperature == 0.5
 
 
