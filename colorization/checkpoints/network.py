@@ -185,6 +185,28 @@ def check_rebuilds(network: ColorizationNetwork, objective: Objective, config: M
         ) from error
 
 
+def load_weights(network: ColorizationNetwork, objective: Objective, path: StrPath) -> None:
+    """Loads the weights of a checkpoint into a network of the same options, which is then fine-tuned.
+
+    Raises:
+        CheckpointError: it can't be read, or its weights do not fit.
+    """
+    checkpoint = read_checkpoint(path)
+    for group, module in (("backbone", network.backbone), ("decoder", network.decoder), ("objective", objective)):
+        prefix = "objective." if group == "objective" else f"network.{group}."
+        try:
+            _load(module, checkpoint["state_dict"], prefix)
+        except RuntimeError as error:
+            raise CheckpointError(
+                f"init_from={path} does not fit this {group}: that network was trained with "
+                f"{_options(checkpoint[ENTRY]['config'].get(group))}; give the same options"
+            ) from error
+
+
+def _options(node: Any) -> str:
+    return ", ".join(f"{key}={value}" for key, value in node.items()) if isinstance(node, Mapping) else "none"
+
+
 def _rebuild(
     config: Mapping[str, Any], weights: Mapping[str, Any], trusted: Sequence[str]
 ) -> tuple[ColorizationNetwork, Objective]:
@@ -203,4 +225,8 @@ def _reason(error: Exception) -> str:
 
 def _load(module: nn.Module, weights: Mapping[str, Any], prefix: str) -> None:
     own = {key.removeprefix(prefix): value for key, value in weights.items() if key.startswith(prefix)}
-    module.load_state_dict({key: value for key, value in own.items() if not key.startswith("terms.")})
+    own = {key: value for key, value in own.items() if not key.startswith("terms.")}
+    missing, unexpected = module.load_state_dict(own, strict=False)
+    # Terms of a loss are for training only, and start from their own weights.
+    if wrong := [*unexpected, *(key for key in missing if not key.startswith("terms."))]:
+        raise RuntimeError(f"weights are missing, or belong to another network: {', '.join(wrong[:3])}")
