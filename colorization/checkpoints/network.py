@@ -225,8 +225,6 @@ def _reason(error: Exception) -> str:
 
 def _load(module: nn.Module, weights: Mapping[str, Any], prefix: str) -> None:
     own = {key.removeprefix(prefix): value for key, value in weights.items() if key.startswith(prefix)}
-    own = {key: value for key, value in own.items() if not key.startswith("terms.")}
-    missing, unexpected = module.load_state_dict(own, strict=False)
-    # Terms of a loss are for training only, and start from their own weights.
-    if wrong := [*unexpected, *(key for key in missing if not key.startswith("terms."))]:
-        raise RuntimeError(f"weights are missing, or belong to another network: {', '.join(wrong[:3])}")
+    # Terms of a loss are for training only: a module keeps its own.
+    kept = {key: value for key, value in module.state_dict().items() if key.startswith("terms.")}
+    module.load_state_dict({**{key: value for key, value in own.items() if not key.startswith("terms.")}, **kept})
