@@ -5,7 +5,7 @@ INSTALLED := .venv/installed
 DEMO := outputs/demo
 SOURCES := $(shell find colorization conf -name '*.py' -o -name '*.yaml') train.py evaluate.py predict.py
 
-.PHONY: help demo install test test-slow test-all bench bench-compare lint typecheck format clean
+.PHONY: help demo install test test-slow test-all bench bench-compare docs lint typecheck format clean
 .DELETE_ON_ERROR:
 
 help:  ## list the targets
@@ -35,6 +35,11 @@ bench: $(INSTALLED)  ## measure the speed of colours, loader and predicting besi
 
 bench-compare: $(INSTALLED)  ## the same beside an earlier run: make bench-compare EARLIER=bench-before.json
 	$(BIN)/python -m benchmarks.speed --earlier $(EARLIER)
+
+docs: $(INSTALLED)  ## bring the generated parts of the pages up to date, and build the site into outputs/site
+	$(BIN)/python -m docs.generate
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	@echo "$(CURDIR)/outputs/site/index.html; with search: $(BIN)/python -m http.server --directory outputs/site"
 
 lint: $(INSTALLED)  ## check style
 	$(BIN)/ruff check .

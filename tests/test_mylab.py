@@ -105,3 +105,38 @@ def test_a_sweep_s_sheet_shows_it_and_names_what_to_trust(
     train("-m", "objective=regression,classification", f"data.root={photos}", f"hydra.sweep.dir={tmp_path}/sweep")
     assert (tmp_path / "sweep" / "contact_sheet.png").is_file()
     assert "'trust=[mylab]' PICTURE_OR_FOLDER" in " ".join(capsys.readouterr().out.split())
+
+
+def test_every_part_of_it_trains_together_and_colours(
+    installed: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run_script: RunScript, fails: Fails
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    photos = sorted(path for path in make_folder(tmp_path / "photos", 11).rglob("*") if path.is_file())
+    (tmp_path / "photos.txt").write_text("".join(f"{photo}\n" for photo in photos))
+    parts = ["backbone=pyramid", "decoder=sum", "objective=chroma", "+objective/term@objective.terms.smooth=smooth"]
+    small = [word for word in SMALL if not word.startswith("backbone")]
+    words = [*small, *parts, "data=listed", "data.file=photos.txt", f"hydra.run.dir={tmp_path}/run"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["train.py", *words])
+        COMMANDS["train"]()
+    losses = (tmp_path / "run" / "metrics.csv").read_text().splitlines()[0]
+    assert "train/smooth" in losses
+    config = yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())
+    named = {config[group]["_target_"] for group in ("backbone", "decoder", "objective", "data")}
+    assert named == {
+        "mylab.pyramid.Pyramid",
+        "mylab.sum.Sum",
+        "mylab.chroma.ChromaWeighted",
+        "mylab.listed.ListedDataModule",
+    }
+    make_photo(50, 40).convert("L").save("old.jpg")
+    run_script("predict", f"{tmp_path}/run/checkpoints/last.ckpt", "old.jpg", "output=new", "trust=[mylab]")
+    assert (tmp_path / "new" / "old.jpg").is_file()
+    monkeypatch.chdir(tmp_path / "photos")  # where the list is not
+    words[-1] = f"hydra.run.dir={tmp_path}/other"
+    assert "data.file=photos.txt does not exist" in fails("train", *words)
+
+
+def test_its_decoder_takes_any_size(installed: None) -> None:
+    decoder = importlib.import_module("mylab.sum").Sum((4, 8), (2, 4), 2, width=8)
+    assert decoder([torch.rand(1, 4, 20, 24), torch.rand(1, 8, 10, 12)]).shape == (1, 2, 40, 48)

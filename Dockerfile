@@ -1,0 +1,20 @@
+# Colours a folder, trains: docs/container.md. For a GPU: docker build --build-arg TORCH=cu130 .
+FROM python:3.12-slim AS build
+# Which of PyTorch's builds: cpu, or a version of CUDA such as cu130
+ARG TORCH=cpu
+ENV PATH=/opt/colorization/bin:$PATH PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+RUN python -m venv /opt/colorization \
+ && pip install "torch>=2.11,<2.16" "torchvision>=0.26" --index-url "https://download.pytorch.org/whl/${TORCH}"
+WORKDIR /source
+COPY . .
+# hadolint ignore=DL3013  # pyproject.toml bounds the versions
+RUN pip install ".[film,lite,timm]"
+
+FROM python:3.12-slim
+COPY --from=build /opt/colorization /opt/colorization
+# Caches lie in a home that any user may write to, because a mounted folder needs docker run --user
+ENV PATH=/opt/colorization/bin:$PATH HOME=/home/colorization PYTHONUNBUFFERED=1
+RUN useradd --uid 1000 --create-home --home-dir "$HOME" colorization && chmod 1777 "$HOME" && mkdir /photos && chmod 1777 /photos
+USER 1000
+WORKDIR /photos
+CMD ["colorize", "--help"]

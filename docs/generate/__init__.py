@@ -1,0 +1,1 @@
+"""Parts of pages that follow from the code: every option, and every message."""
