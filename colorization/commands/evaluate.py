@@ -24,6 +24,7 @@ from colorization.evaluation.choices import check_metrics, choose_metrics, choos
 from colorization.evaluation.folders import open_folders
 from colorization.evaluation.report import EvaluationReport
 from colorization.evaluation.scoring import Evaluation, distinct_labels
+from colorization.evaluation.statistics import TruthStatistics
 from colorization.inference.colorizer import seen_resolution, set_knob
 from colorization.network import TrainedNetwork
 from colorization.runtime.console import console
@@ -69,7 +70,11 @@ def run(composed: DictConfig) -> None:
     if len(labels) == 1:
         labels = ["model" if paths else "pictures"]
     opened = open_folders(folders, labels[len(paths) :], config["best_of"], data)
-    metrics, lpips, fid, left_out = choose_metrics(config, protocol, [GRAY, *labels], has_folders=bool(folders))
+    measures = choose_metrics(config, protocol, [GRAY, *labels], has_folders=bool(folders))
+    left_out, fid = measures.left_out, measures.fid
+    statistics = None
+    if fid is not None and config["fid_statistics"] is not None:
+        statistics = TruthStatistics(config["fid_statistics"], fid, data)
     candidates: list[Candidate] = [
         Checkpoint(label, path, TrainedNetwork(*rebuild(checkpoint, path, config["trust"])), resolution)
         for label, path, checkpoint, resolution in zip(labels, paths, checkpoints, resolutions, strict=False)
@@ -78,7 +83,7 @@ def run(composed: DictConfig) -> None:
         if config[knob] is not None:
             set_knobs([each for each in candidates if isinstance(each, Checkpoint)], knob, config[knob])
     candidates += opened.folders
-    evaluation = Evaluation(candidates, metrics, lpips, fid, config["panel_pictures"])
+    evaluation = Evaluation(candidates, measures.metrics, measures.perceptual, fid, config["panel_pictures"])
     trainer = instantiate(config["trainer"], "trainer", logger=False, enable_checkpointing=False)
     try:
         trainer.test(evaluation, data, verbose=False)
@@ -114,9 +119,12 @@ def run(composed: DictConfig) -> None:
         "pictures": count,
         "skipped": {"unreadable": len(data.skipped.unreadable), "colorless": len(data.skipped.colorless)},
         "left_out": left_out,
+        **({"fid_backend": fid.backend} if fid is not None else {}),
         **opened.facts,
     }
-    report = EvaluationReport(evaluation, metrics, title, notes)
+    if statistics is not None and evaluation.fids:
+        notes.append(statistics.keep(count))
+    report = EvaluationReport(evaluation, measures.metrics, title, notes)
     report.print()
     for path in report.write(run, facts):
         console.print(path)

@@ -51,7 +51,12 @@ class EvaluateConfig:
     temperature: float | None = None
     metrics: list[str] | None = None
     lpips_weights: str | None = None
+    lpips_vgg_weights: str | None = None
+    dists_weights: str | None = None
+    msswd_weights: str | None = None
     fid_weights: str | None = None
+    fid_backend: str = "tf"
+    fid_statistics: str | None = None
     data: _Node = _group()
     split: str | None = None
     panel_pictures: int = 8

@@ -139,12 +139,13 @@ class PhotoDataModule(LightningDataModule, ABC):
         return self._datasets[self.test_split][index]
 
     def scored_photos(self) -> Photos:
-        """The photos of the split that is scored.
+        """The photos that are scored, usable or not.
 
         Raises:
             DataError: there are none.
         """
-        return self._some_photos(self.test_split)
+        photos = self._some_photos(self.test_split)
+        return photos if self._test_indices is None else SelectedPhotos(photos, self._test_indices)
 
     def score_only(self, indices: np.ndarray, predictions: list[Predictions]) -> None:
         """Scores some photos only, and with them the pictures of other tools.
@@ -163,18 +164,17 @@ class PhotoDataModule(LightningDataModule, ABC):
         return photos
 
     def _open(self, split: Split, stage: str) -> PhotoDataset:
-        photos = self._some_photos(split)
         if stage == "test":
-            return self._open_scored(photos)
+            return self._open_scored()
+        photos = self._some_photos(split)
         self._check_usable(photos, split)
         augment = split == "train" and stage == "fit"
         return PhotoDataset(
             photos, self.size, augment, self.crop_scale, self.test_protocol, self.degrade if augment else None
         )
 
-    def _open_scored(self, photos: Photos) -> PhotoDataset:
-        if self._test_indices is not None:
-            photos = SelectedPhotos(photos, self._test_indices)
+    def _open_scored(self) -> PhotoDataset:
+        photos = self.scored_photos()
         self._check_usable(photos, self.test_split)
         if self._test_predictions:
             assert self.test_protocol is not None

@@ -34,8 +34,8 @@ class PictureScores:
     def means(self, label: str, counts: Values) -> dict[str, Values]:
         """Every metric of one label, for resamples of these pictures.
 
-        `colorfulness_mean_difference` is the absolute difference between the mean colourfulness and the truth's. It is
-        the Delta-colourfulness of most publications, which often use `colorfulness_abs`.
+        `colorfulness_mean_difference` is the absolute difference between the mean colourfulness and the truth's, and
+        `colorfulness_abs_mean_difference` the same of `colorfulness_abs`: the Delta-colourfulness of DDColor's paper.
 
         `auc_rebalanced` is the AuC with the same weight for each colour (Zhang, Isola and Efros, 2016, section 3.1):
         pixels are weighted by 1/p, the weights of their loss with lambda = 0. p is the share of the pixel's colour (the
@@ -52,10 +52,10 @@ class PictureScores:
         total = counts.sum(axis=1)
         means = {metric: counts @ values / total for metric, values in self.scores[label].items()}
         truth = self.scores[TRUTH]
-        if "colorfulness" in means and "colorfulness" in truth and label != TRUTH:
-            means["colorfulness_mean_difference"] = np.abs(
-                means["colorfulness"] - counts @ truth["colorfulness"] / total
-            )
+        for metric in ("colorfulness", "colorfulness_abs"):
+            if metric in means and metric in truth and label != TRUTH:
+                bias = means[metric] - counts @ truth[metric] / total
+                means[f"{metric}_mean_difference"] = np.abs(bias)
         if label in self.accuracies:
             assert self.pixels is not None
             pixels, sums = counts @ self.pixels, counts @ self.accuracies[label]

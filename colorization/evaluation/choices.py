@@ -1,24 +1,38 @@
 """The metrics and the split of an evaluation: as requested, or by default."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, get_args
+
+from torch import nn
 
 from colorization.data.datamodule import PhotoDataModule, Split, absolute_root
 from colorization.data.protocols import SMALLEST, Protocol
 from colorization.data.tars.listing import expand
 from colorization.errors import ConfigError, did_you_mean
-from colorization.metrics.deep import Fid, Lpips, UnavailableError
+from colorization.metrics.fid import BACKENDS, Fid
+from colorization.metrics.perceptual import Iqa, Lpips
+from colorization.metrics.pretrained import UnavailableError
 from colorization.metrics.scores import METRICS
+
+_OF_PYIQA = ("dists", "msswd")
+_OF_VGG_OR_ALEXNET = ("lpips", "lpips_vgg", "dists")
+_WITH_WEIGHTS = ("lpips", "lpips_vgg", *_OF_PYIQA, "fid")
 
 
 def check_metrics(config: Mapping[str, Any]) -> None:
-    """Checks the names of metrics.
+    """Checks the names of metrics, and the network of FID.
 
     Raises:
         ConfigError: a metric does not exist, or a file is given for a metric that is not requested.
     """
     wanted = config["metrics"]
+    if config["fid_backend"] not in BACKENDS:
+        raise ConfigError(
+            f"fid_backend={config['fid_backend']} does not exist{did_you_mean(config['fid_backend'], BACKENDS)}"
+        )
     if wanted is None:
         return
     if not wanted:
@@ -26,14 +40,33 @@ def check_metrics(config: Mapping[str, Any]) -> None:
     for name in wanted:
         if name not in METRICS:
             raise ConfigError(f"metrics: {name} does not exist{did_you_mean(name, METRICS)}")
-    for name in ("lpips", "fid"):
+    for name in _WITH_WEIGHTS:
         if config[f"{name}_weights"] and name not in wanted:
             raise ConfigError(f"{name}_weights has no effect: add {name} to metrics, or drop it")
+    if config["fid_statistics"] and "fid" not in wanted:
+        raise ConfigError("fid_statistics has no effect: add fid to metrics, or drop it")
+
+
+@dataclass(frozen=True)
+class Measures:
+    """What is measured.
+
+    Attributes:
+        metrics: keys of `METRICS`.
+        perceptual: networks of some of them, which take predicted and true pictures.
+        fid: that of `fid`, if it is among them.
+        left_out: reasons for metrics that are left out.
+    """
+
+    metrics: list[str]
+    perceptual: dict[str, nn.Module]
+    fid: Fid | None
+    left_out: dict[str, str]
 
 
 def choose_metrics(
     config: Mapping[str, Any], protocol: Protocol, sets: Sequence[str], has_folders: bool = False
-) -> tuple[list[str], Lpips | None, Fid | None, dict[str, str]]:
+) -> Measures:
     """The metrics to compute: those requested, or all that are available.
 
     Args:
@@ -42,33 +75,40 @@ def choose_metrics(
         sets: names of the sets of pictures for FID.
         has_folders: whether pictures of a folder are scored, which have no colours outside the gamut.
 
-    Returns:
-        The names, the networks that they need, and the reasons for metrics that are left out.
-
     Raises:
         ConfigError: a requested metric is not available.
     """
     asked = config["metrics"] is not None
-    metrics = list(config["metrics"] or METRICS)
+    # pyiqa takes seconds to import: it is used only if it is asked for.
+    unasked = [name for name in METRICS if name not in _OF_PYIQA or config[f"{name}_weights"]]
+    metrics = list(config["metrics"] or unasked)
+    makers: dict[str, Callable[..., nn.Module]] = {
+        "lpips": Lpips,
+        "lpips_vgg": partial(Lpips, trunk="vgg"),
+        "dists": partial(Iqa, "dists"),
+        "msswd": partial(Iqa, "msswd"),
+        "fid": partial(Fid, sets, backend=config["fid_backend"]),
+    }
     left_out: dict[str, str] = {}
-    lpips = fid = None
-    if "lpips" in metrics:
+    networks: dict[str, nn.Module] = {}
+    for name, make in makers.items():
+        if name not in metrics:
+            continue
         try:
-            if protocol.size is not None and protocol.size < SMALLEST:
-                raise UnavailableError(f"lpips needs pictures of {SMALLEST} px or more, but these have {protocol.size}")
-            lpips = Lpips(config["lpips_weights"], may_download=asked)
+            if name in _OF_VGG_OR_ALEXNET and protocol.size is not None and protocol.size < SMALLEST:
+                raise UnavailableError(
+                    f"{name} needs pictures of {SMALLEST} px or more, but these have {protocol.size}"
+                )
+            networks[name] = make(weights=config[f"{name}_weights"], may_download=asked)
         except UnavailableError as error:
-            left_out["lpips"] = str(error)
-    if "fid" in metrics:
-        try:
-            fid = Fid(sets, config["fid_weights"], may_download=asked)
-        except UnavailableError as error:
-            left_out["fid"] = str(error)
+            left_out[name] = str(error)
     if "clipped" in metrics and has_folders:
         left_out["clipped"] = "clipped is measured before rounding to 8 bits, and these pictures are rounded"
     if asked and left_out:
         raise ConfigError(next(iter(left_out.values())))
-    return [name for name in metrics if name not in left_out], lpips, fid, left_out
+    fid = networks.pop("fid", None)
+    assert fid is None or isinstance(fid, Fid)
+    return Measures([name for name in metrics if name not in left_out], networks, fid, left_out)
 
 
 def choose_split(

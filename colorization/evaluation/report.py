@@ -68,6 +68,16 @@ class EvaluationReport:
 
     def tables(self) -> list[tuple[str, Cells]]:
         """Titles and tables: each candidate compared with gray, and the others with the first."""
+        return [
+            (title, [[self._named(first), *rest] for first, *rest in cells]) for title, cells in self._unnamed_tables()
+        ]
+
+    def _named(self, metric: str) -> str:
+        """A metric's name in tables: the values of FID depend on the backend."""
+        fid = self.evaluation.fid
+        return f"fid ({fid.backend})" if metric == "fid" and fid is not None else metric
+
+    def _unnamed_tables(self) -> list[tuple[str, Cells]]:
         tables = [
             (
                 candidate.title,
@@ -139,7 +149,7 @@ class EvaluationReport:
             scores = result["metrics"]
             for key in (key for key in METRICS if key in scores):
                 low, high = result["difference_to_gray_95"].get(key, ("", ""))
-                row = {"path": paths[label], "label": label, "metric": key, "value": scores[key]}
+                row = {"path": paths[label], "label": label, "metric": self._named(key), "value": scores[key]}
                 row |= {"gray": scores[f"gray_{key}"], "truth": scores.get(f"{key}_truth", "")}
                 row |= {"difference_to_gray": scores[key] - scores[f"gray_{key}"], "low_95": low, "high_95": high}
                 if self.others:

@@ -1,7 +1,7 @@
 """Scores checkpoints, folders of pictures and the all-gray baseline on the same photos."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from colorization.color import clipped_share, gray_ab, merge_lab, rgb_to_lab, to
 from colorization.errors import DataError
 from colorization.evaluation.bootstrap import GRAY, TRUTH, PictureScores
 from colorization.evaluation.candidates import Candidate, Checkpoint, Colored, Folder
-from colorization.metrics.deep import Fid, Lpips
+from colorization.metrics.fid import Fid
 from colorization.metrics.scores import pixel_auc, render, score_pictures, score_truth, sums_by_color
 
 # How many of the worst, of the median and of the best pictures are shown.
@@ -42,7 +42,7 @@ class Evaluation(LightningModule):
     Args:
         candidates: the checkpoints and folders.
         metrics: the metrics to compute, keys of `METRICS`.
-        lpips: needed if `lpips` is among them.
+        perceptual: the networks of those that need one, by metric.
         fid: needed if `fid` is among them; its sets are the candidates' labels and `GRAY`.
         shown: how many of the first pictures are shown.
 
@@ -58,7 +58,7 @@ class Evaluation(LightningModule):
         self,
         candidates: Sequence[Candidate],
         metrics: Sequence[str],
-        lpips: Lpips | None,
+        perceptual: Mapping[str, nn.Module],
         fid: Fid | None,
         shown: int,
     ) -> None:
@@ -66,9 +66,10 @@ class Evaluation(LightningModule):
         self.candidates = candidates
         self.models = nn.ModuleList(candidate.model for candidate in candidates if isinstance(candidate, Checkpoint))
         self.metrics = set(metrics) | {"psnr"}  # selects the extreme pictures
-        if "colorfulness_mean_difference" in metrics:
-            self.metrics.add("colorfulness")
-        self.lpips = lpips
+        for metric in ("colorfulness", "colorfulness_abs"):
+            if f"{metric}_mean_difference" in metrics:
+                self.metrics.add(metric)
+        self.perceptual = nn.ModuleDict(perceptual)
         self.fid = fid
         self.shown = shown
         self._names: list[str] = []
@@ -99,8 +100,7 @@ class Evaluation(LightningModule):
         for label, (picture, ab) in self.color(batch).items():
             pictures[label] = picture
             scores = score_pictures(picture, truth, self.metrics)
-            if self.lpips is not None:
-                scores["lpips"] = self.lpips(picture, truth)
+            scores |= {metric: network(picture, truth) for metric, network in self.perceptual.items()}
             if "clipped" in self.metrics and ab is not None:
                 scores["clipped"] = clipped_share(merge_lab(lightness, ab))
             if self.metrics & {"auc", "auc_rebalanced"}:

@@ -30,6 +30,9 @@ METRICS = (
     "ssim",
     "ciede2000",
     "lpips",
+    "lpips_vgg",
+    "dists",
+    "msswd",
     "fid",
     "auc",
     "auc_rebalanced",
@@ -37,11 +40,14 @@ METRICS = (
     "colorfulness_difference",
     "colorfulness_mean_difference",
     "colorfulness_abs",
+    "colorfulness_abs_difference",
+    "colorfulness_abs_mean_difference",
     "clipped",
 )
 # Computed at validation during training: together they take less time than a small network.
 CHEAP = ("psnr", "ssim", "ciede2000", "colorfulness", "colorfulness_difference")
 # Metrics that are defined for a single picture, hence also for the truth.
+# Each has two differences to the truth's: of each picture, and of the means.
 OF_TRUTH = {"colorfulness": colorfulness, "colorfulness_abs": colorfulness_abs}
 
 # Of identical pictures, whose PSNR would make a mean infinite: 8-bit pictures of 256 x 256 that differ at all have less
@@ -75,10 +81,15 @@ def mean_ciede2000(predicted: Tensor, truth: Tensor) -> Tensor:
 
 
 def colorfulness_difference(predicted: Tensor, truth: Tensor) -> Tensor:
-    """Absolute difference in colourfulness of each `(B, 3, H, W)` picture in 0..1. Its mean is a mean of differences,
-    not the difference of means that is published as Delta-colourfulness.
+    """Absolute difference in colourfulness of each `(B, 3, H, W)` picture in 0..1. Its mean is a mean of differences;
+    the difference of means is in `colorization.evaluation.bootstrap`. Both are published as Delta-colourfulness.
     """
     return (colorfulness(predicted) - colorfulness(truth)).abs()
+
+
+def colorfulness_abs_difference(predicted: Tensor, truth: Tensor) -> Tensor:
+    """As `colorfulness_difference`, by `colorfulness_abs`."""
+    return (colorfulness_abs(predicted) - colorfulness_abs(truth)).abs()
 
 
 _ON_RGB: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
@@ -88,6 +99,7 @@ _ON_RGB: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "colorfulness": lambda predicted, truth: colorfulness(predicted),
     "colorfulness_abs": lambda predicted, truth: colorfulness_abs(predicted),
     "colorfulness_difference": colorfulness_difference,
+    "colorfulness_abs_difference": colorfulness_abs_difference,
 }
 
 

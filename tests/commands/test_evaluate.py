@@ -171,7 +171,7 @@ def test_every_metric_has_baseline_difference_and_interval(
     run_script("evaluate", *arguments)
     printed = capsys.readouterr().out
     summary, pictures = read(tmp_path / "e")
-    had = set(METRICS) - {"fid"}
+    had = set(METRICS) - {"fid", "lpips_vgg", "dists", "msswd"}
     for key in had:
         assert {key, f"gray_{key}"} <= summary["metrics"].keys()
         low, high = summary["difference_to_gray_95"][key]
@@ -184,9 +184,12 @@ def test_every_metric_has_baseline_difference_and_interval(
         "size": 32,
         "interpolation": "bilinear",
     }
-    assert summary["left_out"].keys() == {"fid"}
-    bias = abs(summary["metrics"]["colorfulness"] - summary["metrics"]["colorfulness_truth"])
-    assert summary["metrics"]["colorfulness_mean_difference"] == pytest.approx(bias)
+    assert summary["left_out"].keys() == {"fid", "lpips_vgg"}
+    for name in ("colorfulness", "colorfulness_abs"):
+        bias = abs(summary["metrics"][name] - summary["metrics"][f"{name}_truth"])
+        assert summary["metrics"][f"{name}_mean_difference"] == pytest.approx(bias)
+        mean = np.mean([abs(float(row[name]) - float(row[f"{name}_truth"])) for row in pictures])
+        assert summary["metrics"][f"{name}_difference"] == pytest.approx(mean, rel=1e-4)
     for name in ("auc", "lpips", "clipped", "ciede2000", "colorfulness_abs"):
         mean = np.mean([float(row[name]) for row in pictures])
         assert summary["metrics"][name] == pytest.approx(mean)
@@ -302,6 +305,8 @@ def test_mistakes_of_metrics_protocols_and_comparisons(
         ([*good, "metrics=psnr"], ["metrics takes a list", "'metrics=[A,B]'"]),
         ([*good, "metrics=[psnr,lpips]"], ["lpips needs AlexNet's", "put it at", "lpips_weights=FILE"]),
         ([*good, "metrics=[fid]"], ["fid needs", "fid_weights=FILE"]),
+        ([*good, "fid_backend=tff"], ["fid_backend=tff does not exist", "did you mean tf?"]),
+        ([*good, "metrics=[psnr]", "fid_statistics=x"], ["fid_statistics has no effect"]),
         ([*good, "metrics=[psnr]", "lpips_weights=x.pth"], ["lpips_weights has no effect"]),
         ([*good, "lpips_weights=x.pth"], ["lpips_weights=x.pth does not exist"]),
         ([*good, "metrics=[lpips]", "data.size=16"], ["lpips needs pictures of 32 px or more, but these have 16"]),

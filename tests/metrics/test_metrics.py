@@ -8,6 +8,7 @@ from torch import Tensor
 
 from colorization.color import ciede2000, gray_ab, rgb_to_lab, to_float
 from colorization.config.resolvers import better
+from colorization.evaluation.bootstrap import PictureScores, means
 from colorization.metrics.scores import (
     CHEAP,
     METRICS,
@@ -126,3 +127,36 @@ def test_it_is_known_whether_more_is_better(metric: str) -> None:
     for name in (f"val/{metric}", f"val/gray_{metric}", metric):
         assert better(name) == ("max" if metric in more else "min")
     assert better("val/loss") == "min"
+
+
+def two_halves(left: tuple[int, int, int], right: tuple[int, int, int]) -> Tensor:
+    """A picture of two colours, uint8 `(1, 3, 12, 16)`."""
+    pixels = torch.tensor([left] * 8 + [right] * 8, dtype=torch.uint8).T
+    return pixels.view(1, 3, 1, 16).expand(-1, -1, 12, -1).contiguous()
+
+
+def test_differences_of_colorfulness_by_hand() -> None:
+    """Red and cyan: rg = 100 and -100, yb = 50 and -50. Signed, their deviations are 100 and 50 and their means 0;
+    absolute, the deviations are 0 and the means 100 and 50. The truth is red: rg = 100, yb = 50, no deviation.
+    """
+    predicted = two_halves((100, 0, 0), (0, 100, 100))
+    truth = two_halves((100, 0, 0), (100, 0, 0))
+    length = 12500**0.5
+    scores = {**score_pictures(predicted, truth, METRICS), **score_truth(truth, METRICS)}
+    assert float(scores["colorfulness_difference"]) == pytest.approx(length - 0.3 * length)
+    assert float(scores["colorfulness_abs_difference"]) == pytest.approx(0, abs=1e-4)
+    pictures = {"a": {}, "/truth": {}}
+    for key in ("colorfulness", "colorfulness_abs"):
+        # A second picture has the two exchanged: the differences of the means are 0, the means of the differences not.
+        first, second = (float(score_pictures(one, one, [key])[key]) for one in (predicted, truth))
+        pictures["a"][key], pictures["/truth"][key] = np.array([first, second]), np.array([second, first])
+    found = means(PictureScores(["1", "2"], [0, 1], pictures, None, {}), "a")
+    assert found["colorfulness_mean_difference"] == pytest.approx(0, abs=1e-6)
+    assert found["colorfulness_abs_mean_difference"] == pytest.approx(0, abs=1e-6)
+    assert found["colorfulness"] == pytest.approx(0.65 * length)
+    assert found["colorfulness_abs"] == pytest.approx(0.3 * length)
+
+
+def test_identical_pictures_have_a_finite_psnr() -> None:
+    _, truth = batch()
+    assert score_pictures(truth, truth, ["psnr"])["psnr"].tolist() == [100, 100]
