@@ -185,6 +185,28 @@ def check_rebuilds(network: ColorizationNetwork, objective: Objective, config: M
         ) from error
 
 
+def load_weights(network: ColorizationNetwork, objective: Objective, path: StrPath) -> None:
+    """Loads the weights of a checkpoint into a network of the same options, which is then fine-tuned.
+
+    Raises:
+        CheckpointError: it can't be read, or its weights do not fit.
+    """
+    checkpoint = read_checkpoint(path)
+    for group, module in (("backbone", network.backbone), ("decoder", network.decoder), ("objective", objective)):
+        prefix = "objective." if group == "objective" else f"network.{group}."
+        try:
+            _load(module, checkpoint["state_dict"], prefix)
+        except RuntimeError as error:
+            raise CheckpointError(
+                f"init_from={path} does not fit this {group}: that network was trained with "
+                f"{_options(checkpoint[ENTRY]['config'].get(group))}; give the same options"
+            ) from error
+
+
+def _options(node: Any) -> str:
+    return ", ".join(f"{key}={value}" for key, value in node.items()) if isinstance(node, Mapping) else "none"
+
+
 def _rebuild(
     config: Mapping[str, Any], weights: Mapping[str, Any], trusted: Sequence[str]
 ) -> tuple[ColorizationNetwork, Objective]:
@@ -203,4 +225,6 @@ def _reason(error: Exception) -> str:
 
 def _load(module: nn.Module, weights: Mapping[str, Any], prefix: str) -> None:
     own = {key.removeprefix(prefix): value for key, value in weights.items() if key.startswith(prefix)}
-    module.load_state_dict({key: value for key, value in own.items() if not key.startswith("terms.")})
+    # Terms of a loss are for training only: a module keeps its own.
+    kept = {key: value for key, value in module.state_dict().items() if key.startswith("terms.")}
+    module.load_state_dict({**{key: value for key, value in own.items() if not key.startswith("terms.")}, **kept})

@@ -18,7 +18,6 @@ from colorization.runtime.installation import install_hint
 
 # The extras of the presets in conf/sweep.
 _PLUGINS = {
-    "hydra/sweeper/optuna": "optuna",
     "hydra/launcher/joblib": "joblib",
     "hydra/launcher/submitit_slurm": "submitit",
     "hydra/launcher/submitit_local": "submitit",

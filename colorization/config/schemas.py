@@ -33,6 +33,7 @@ class TrainConfig:
     monitor_mode: str = MISSING
     seed: int = 0
     ckpt_path: str | None = None
+    init_from: str | None = None
     lr_find: bool = False
 
 

@@ -80,6 +80,7 @@ class Leaderboard:
         table = [["", "job", *self.keys, *own, *map(heading, CHEAP), "time"]]
         for job in self.jobs:
             rank = str(self.ranks.get(job.name, "failed" if job.error else ""))
+            rank += " (pruned)" if job.status == "pruned" else ""
             options = [_shortened(job.overrides.get(key, "")) for key in self.keys]
             scores = [_number(job, name) for name in own] + [_beside_gray(job, key) for key in CHEAP]
             time = str(timedelta(seconds=round(job.result.seconds))) if job.result else ""
@@ -91,7 +92,7 @@ class Leaderboard:
         rows = []
         for job in self.jobs:
             row: dict[str, Any] = {"rank": self.ranks.get(job.name, ""), "job": job.name}
-            row |= {"status": "failed" if job.error else "done"}
+            row |= {"status": job.status}
             row |= {key: job.overrides.get(key, "") for key in self.keys}
             row |= {"sorted_by": self.metric or "", "value": job.scores.get(self.metric or "", "")}
             row |= {"loss": job.scores.get("val/loss", "")}

@@ -38,6 +38,13 @@ class Job:
         return self.result.error
 
     @property
+    def status(self) -> str:
+        """`done`, `failed`, or `pruned` if a search ended it early."""
+        if self.error is not None:
+            return "failed"
+        return "pruned" if self.result is not None and self.result.pruned else "done"
+
+    @property
     def scores(self) -> Mapping[str, float]:
         """Its scores. A failed run may have scores: those of an earlier run in the same folder."""
         return {} if self.result is None else self.result.scores

@@ -13,7 +13,8 @@ from pytorch_lightning.utilities.rank_zero import rank_zero_only
 from pytorch_lightning.utilities.seed import isolate_rng
 from torch.optim import Optimizer
 
-from colorization.checkpoints.network import build_network, check_rebuilds, without_download
+from colorization.checkpoints.network import build_network, check_rebuilds, load_weights, without_download
+from colorization.checkpoints.shipped import located
 from colorization.compat.lightning import relaunches_script
 from colorization.config.instantiate import instantiate
 from colorization.data.datamodule import PhotoDataModule, absolute_root
@@ -90,9 +91,12 @@ def build(config: dict[str, Any], start: Start) -> tuple[Trainer, ColorizationMo
     trainer = build_trainer(config)
     data = instantiate(config["data"], "data")
     open_photos(data)
-    network, objective = build_network(without_download(config) if start.path else config)
+    has_weights = start.path is not None or config["init_from"] is not None
+    network, objective = build_network(without_download(config) if has_weights else config)
     with isolate_rng():
         check_rebuilds(network, objective, config)
+    if config["init_from"] is not None and start.path is None:
+        load_weights(network, objective, located(config["init_from"], config["paths"]["output_dir"]))
     return trainer, ColorizationModule(network, objective, config, optimizer, scheduler), data
 
 

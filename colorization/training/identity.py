@@ -17,7 +17,7 @@ _MAY_CHANGE = (
 # A longer run resumes a shorter one, but is not finished when that one is.
 LENGTH = "trainer.max_epochs"
 # Initial weights and decoding do not matter to a resumed run.
-_IRRELEVANT_NAMES = ("pretrained", "weights", "temperature", "vividness")
+_IRRELEVANT_NAMES = ("init_from", "pretrained", "weights", "temperature", "vividness")
 # Options that were added later, with the values of the earlier behaviour.
 _DEFAULTS = {"objective.weight": 1.0, "data.degrade": "none"}
 

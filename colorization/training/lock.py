@@ -52,6 +52,17 @@ def locked(run: Path) -> Iterator[None]:
             (run / _LOCK).unlink(missing_ok=True)
 
 
+def is_free(run: Path) -> bool:
+    """Whether no training holds the lock of a run's folder; waits for the loader processes of one that was killed."""
+    if not (run / _LOCK).exists():
+        return True
+    try:
+        with FileLock(run / _LOCK, timeout=_SECONDS):
+            return True
+    except Timeout:
+        return False
+
+
 def _holder(run: Path) -> str:
     try:
         return (run / _HOLDER).read_text(encoding="utf-8", errors="replace").strip()

@@ -25,6 +25,7 @@ class Result:
         scores: finite scores of the best checkpoint on the held-out photos, by logged name.
         photos: the held-out photos, and their size.
         checkpoint: the best one, relative to the run's folder.
+        pruned: whether a search ended it early, because it was worse than others.
     """
 
     overrides: list[str]
@@ -35,6 +36,7 @@ class Result:
     scores: Mapping[str, float] = field(default_factory=dict)
     photos: str = ""
     checkpoint: str | None = None
+    pruned: bool = False
 
     def write(self, run: Path) -> None:
         """Writes it into the run's folder."""

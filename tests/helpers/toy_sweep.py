@@ -3,6 +3,7 @@
 import math
 import os
 import signal
+import time
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
@@ -14,6 +15,8 @@ from colorization.config.schemas import TrainConfig
 from colorization.errors import ConfigError
 from colorization.sweeps.results import Result
 
+RUNS = "runs.txt"  # in a run's folder: a line for each time that it was run
+SECONDS = "TOY_SECONDS"  # environment variable: duration of a run
 MISTAKE, BUG, STOP, KILLED = 101, 102, 103, 104
 
 
@@ -28,12 +31,16 @@ def main(config: DictConfig) -> float:
         raise KeyboardInterrupt
     if config.seed == KILLED:
         os.kill(os.getpid(), signal.SIGKILL)
+    run = Path(config.paths.run)
+    run.mkdir(parents=True, exist_ok=True)
+    with (run / RUNS).open("a") as file:
+        file.write("begun\n")
+    time.sleep(float(os.environ.get(SECONDS, 0)))
     loss = abs(math.log10(config.optimizer.lr) + 3)
     scores = {"val/loss": loss, "val/psnr": 30 - loss, "val/gray_psnr": 22.0}
     overrides = list(HydraConfig.get().overrides.task)
     devices = os.environ.get("CUDA_VISIBLE_DEVICES", "")
     result = Result(overrides, 1.0, None, config.monitor, config.monitor_mode, scores, f"photos {devices}")
-    run = Path(config.paths.run)
     result.write(run)
     (run / "config.yaml").write_text(f"objective: {config.objective._target_}")
     return scores[config.monitor]

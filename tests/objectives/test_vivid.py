@@ -28,9 +28,21 @@ def test_vividness_out_of_range_is_refused(vividness: float) -> None:
 def test_the_loss_is_what_the_formula_says() -> None:
     objective = Vivid(pull=0.5, share=0.2)
     ab = torch.zeros(1, 2, 2, 2)
-    ab[0, 0, 0] = 20.0  # a of the upper half: its spread is 10, its mean 10; the mean error of gray is 5
-    loss = objective.pixel_loss(torch.zeros(1, 4, 2, 2), ab)
-    assert float(loss) * 110 == pytest.approx(5 + 0.2 * (5 + 0.5 * (10 + 0.37 * 10)), abs=0.05)
+    ab[0, 0, 0] = 20.0  # a of the upper half: its spread is 10, its mean 10
+    safe, vivid = torch.zeros(1, 2, 2, 2), ab / 2
+    loss = objective.pixel_loss(normalize_ab(torch.cat((safe, vivid), dim=1)), ab)
+    # The safe colours are off by 5 on average. The vivid ones: mean square of the error 25, spread 5, mean 5.
+    assert float(loss) == pytest.approx(5 / 110 + 0.2 * (10 * math.log10(25 + 1) - 0.5 * (5 + 0.37 * 5)), abs=0.01)
+
+
+def test_more_colour_than_the_photo_has_is_not_rewarded() -> None:
+    objective = Vivid(pull=100.0)
+    ab = torch.zeros(1, 2, 2, 2)
+    ab[0, 0, 0] = 20.0
+    loss = [
+        float(objective.pixel_loss(normalize_ab(torch.cat((ab, times * ab), dim=1)), ab)) for times in (0.9, 1, 1.1)
+    ]
+    assert loss[1] == min(loss)
 
 
 def test_where_the_hue_is_open_the_safe_end_stays_pale_and_the_vivid_end_is_as_colourful_as_photos_are() -> None:

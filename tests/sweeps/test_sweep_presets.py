@@ -101,7 +101,7 @@ def test_submitit_starts_jobs_of_its_own_and_one_that_is_killed_is_in_the_leader
 
 @pytest.mark.parametrize(
     ("preset", "group", "name"),
-    [("optuna", "sweeper", "optuna"), ("joblib", "launcher", "joblib"), ("submitit", "launcher", "submitit_slurm")],
+    [("joblib", "launcher", "joblib"), ("submitit", "launcher", "submitit_slurm")],
 )
 def test_a_preset_without_its_extra_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch, preset: str, group: str, name: str
