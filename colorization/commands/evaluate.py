@@ -18,6 +18,7 @@ from colorization.config.instantiate import instantiate, resolve
 from colorization.data.datamodule import PhotoDataModule
 from colorization.data.protocols import Protocol
 from colorization.errors import ConfigError, first_line
+from colorization.evaluation.benchmark import BenchmarkRun
 from colorization.evaluation.bootstrap import GRAY
 from colorization.evaluation.candidates import Candidate, Checkpoint
 from colorization.evaluation.choices import check_metrics, choose_metrics, choose_split
@@ -65,7 +66,9 @@ def run(composed: DictConfig) -> None:
     data: PhotoDataModule = instantiate(config["data"], "data")
     data.test_protocol = protocol
     trained = [checkpoint[ENTRY]["config"]["data"] for checkpoint in checkpoints]
-    data.test_split = choose_split(config["split"], data, config["data"], trained)
+    benchmark = BenchmarkRun(config, data)
+    data.test_split = benchmark.split or choose_split(config["split"], data, config["data"], trained)
+    benchmark.select()
     labels = distinct_labels([*paths, *folders])
     if len(labels) == 1:
         labels = ["model" if paths else "pictures"]
@@ -105,7 +108,7 @@ def run(composed: DictConfig) -> None:
         notes.append("an exported model does not name its training photos: make sure that these are others")
     if skipped := data.skipped.summary():
         notes.append(skipped)
-    notes += opened.notes(evaluation.pictures)
+    notes += [*opened.notes(evaluation.pictures), *benchmark.notes]
     count = len(evaluation.pictures.names)
     photos = "1 photo" if count == 1 else f"{count} photos"
     title = f"{photos} ({data.test_split}) of {data}, protocol {protocol_name}: {protocol}"
@@ -121,12 +124,13 @@ def run(composed: DictConfig) -> None:
         "left_out": left_out,
         **({"fid_backend": fid.backend} if fid is not None else {}),
         **opened.facts,
+        **benchmark.facts,
     }
     if statistics is not None and evaluation.fids:
         notes.append(statistics.keep(count))
     report = EvaluationReport(evaluation, measures.metrics, title, notes)
     report.print()
-    for path in report.write(run, facts):
+    for path in [*report.write(run, facts), *benchmark.write(run)]:
         console.print(path)
 
 

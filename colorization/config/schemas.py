@@ -47,6 +47,7 @@ class EvaluateConfig:
     best_of: int = 1
     trust: list[str] = field(default_factory=list)
     protocol: _Node = _group()
+    benchmark: _Node = _group()
     resolution: int | None = None
     vividness: float | None = None
     temperature: float | None = None

@@ -3,7 +3,7 @@
 import os
 import signal
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -26,6 +26,7 @@ from colorization.data.photos import (
     Skipped,
     collate,
     open_colored,
+    open_upright,
 )
 from colorization.data.predictions import PairedDataset, Predictions
 from colorization.data.protocols import Protocol
@@ -90,6 +91,7 @@ class PhotoDataModule(LightningDataModule, ABC):
         self.test_protocol: Protocol | None = None  # None: as in validation
         self._test_indices: np.ndarray | None = None
         self._test_predictions: list[Predictions] = []
+        self._scores_colorless = False
         self.skipped = SkippedPhotos(max_unreadable, None if skipped_file is None else Path(skipped_file))
         self._exclusion = None if exclude is None else Exclusion(Path(exclude).expanduser())
         self._datasets: dict[str, PhotoDataset] = {}
@@ -147,14 +149,19 @@ class PhotoDataModule(LightningDataModule, ABC):
         photos = self._some_photos(self.test_split)
         return photos if self._test_indices is None else SelectedPhotos(photos, self._test_indices)
 
-    def score_only(self, indices: np.ndarray, predictions: list[Predictions]) -> None:
+    def score_only(
+        self, indices: np.ndarray, predictions: Sequence[Predictions] = (), colorless: bool | None = None
+    ) -> None:
         """Scores some photos only, and with them the pictures of other tools.
 
         Args:
             indices: of the photos among `scored_photos`.
             predictions: folders in which these photos are selected.
+            colorless: whether photos without colour count; None changes nothing.
         """
-        self._test_indices, self._test_predictions = indices, predictions
+        self._test_indices = indices if self._test_indices is None else self._test_indices[indices]
+        self._test_predictions = list(predictions)
+        self._scores_colorless = self._scores_colorless if colorless is None else colorless
 
     def _some_photos(self, split: Split) -> Photos:
         photos = self.photos(split)
@@ -175,18 +182,19 @@ class PhotoDataModule(LightningDataModule, ABC):
 
     def _open_scored(self) -> PhotoDataset:
         photos = self.scored_photos()
-        self._check_usable(photos, self.test_split)
+        options: dict[str, Any] = {"degrade": self.degrade, "keep_colorless": self._scores_colorless}
+        self._check_usable(photos, self.test_split, self._scores_colorless)
         if self._test_predictions:
             assert self.test_protocol is not None
-            return PairedDataset(photos, self.size, self.test_protocol, self._test_predictions, degrade=self.degrade)
-        return PhotoDataset(photos, self.size, augment=False, protocol=self.test_protocol, degrade=self.degrade)
+            return PairedDataset(photos, self.size, self.test_protocol, self._test_predictions, **options)
+        return PhotoDataset(photos, self.size, augment=False, protocol=self.test_protocol, **options)
 
-    def _check_usable(self, photos: Photos, split: str) -> None:
+    def _check_usable(self, photos: Photos, split: str, colorless: bool = False) -> None:
         """Checks that there is a usable photo; usually it is the first."""
         reasons: dict[str, int] = {}
         for index in range(len(photos)):
             try:
-                open_colored(photos, index)
+                (open_upright if colorless else open_colored)(photos, index)
                 return
             except PictureError as error:
                 reasons[str(error)] = reasons.get(str(error), 0) + 1

@@ -36,6 +36,9 @@ class FolderPhotos(Photos):
     def open(self, index: int) -> Image.Image:
         return open_picture(self.root / self.name(index))
 
+    def path(self, index: int) -> Path | None:
+        return self.root / self.name(index)
+
     def stamp(self, index: int) -> str:
         try:
             status = (self.root / self.name(index)).stat()

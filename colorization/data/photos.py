@@ -3,6 +3,7 @@
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -59,6 +60,10 @@ class Photos(ABC):
         Raises:
             PictureError: it can't be read.
         """
+
+    def path(self, index: int) -> Path | None:
+        """The photo's file; None if it is not a file of its own."""
+        return None
 
     @abstractmethod
     def stamp(self, index: int) -> str:
@@ -133,6 +138,10 @@ class JoinedPhotos(Photos):
         part, index = self._find(index)
         return part.open(index)
 
+    def path(self, index: int) -> Path | None:
+        part, index = self._find(index)
+        return part.path(index)
+
     def stamp(self, index: int) -> str:
         part, index = self._find(index)
         return part.stamp(index)
@@ -158,6 +167,9 @@ class SelectedPhotos(Photos):
 
     def open(self, index: int) -> Image.Image:
         return self.photos.open(int(self.indices[index]))
+
+    def path(self, index: int) -> Path | None:
+        return self.photos.path(int(self.indices[index]))
 
     def stamp(self, index: int) -> str:
         return self.photos.stamp(int(self.indices[index]))

@@ -26,6 +26,9 @@ TRAIN = {
 VAL = {"chelsea.png": "Stéfan van der Walt, CC0"}
 
 
+_FOLDER = Path(skimage.__file__).parent / "data"
+
+
 class SamplePhotos(Photos):
     """Photos in scikit-image's wheel.
 
@@ -47,6 +50,9 @@ class SamplePhotos(Photos):
     def open(self, index: int) -> Image.Image:
         return _decode(self.name(index)).copy()
 
+    def path(self, index: int) -> Path | None:
+        return _FOLDER / self.name(index)
+
     def stamp(self, index: int) -> str:
         return version("scikit-image")
 
@@ -54,7 +60,7 @@ class SamplePhotos(Photos):
 @cache
 def _decode(name: str) -> Image.Image:
     # Seven photos fit in memory, and decoding is the slowest step.
-    return open_picture(Path(skimage.__file__).parent / "data" / name)
+    return open_picture(_FOLDER / name)
 
 
 class SampleDataModule(PhotoDataModule):

@@ -46,10 +46,10 @@ class TruthStatistics:
             ConfigError: the file was read, but is of another number of pictures.
         """
         truth = self.fid.truth()
-        if int(truth.count) != pictures:
+        if int(truth.number) != pictures:
             raise ConfigError(
-                f"fid_statistics={self.path} was made of {int(truth.count)} pictures, but {pictures} were scored: give "
-                "another file name"
+                f"fid_statistics={self.path} was made of {int(truth.number)} pictures, but {pictures} were scored: "
+                "give another file name"
             )
         if self.fid.known_truth is not None:
             return f"statistics of the truth for FID: read from {self.path}"

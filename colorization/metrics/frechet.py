@@ -19,12 +19,12 @@ class Moments(NamedTuple):
     """Of a set of N features, float64.
 
     Attributes:
-        count: N, `()`.
+        number: N, `()`.
         mean: `(D,)`.
         covariance: unbiased, `(D, D)`.
     """
 
-    count: Tensor
+    number: Tensor
     mean: Tensor
     covariance: Tensor
 

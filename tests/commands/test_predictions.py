@@ -205,3 +205,30 @@ def test_mistakes(tools: tuple[Path, Path], tmp_path: Path, photos: Path, fails:
         message = fails("evaluate", *arguments)
         assert part in message, message
     assert not (tmp_path / "e" / "metrics.json").exists()
+
+
+def test_a_benchmark_scores_its_photos_gray_ones_too(
+    tools: tuple[Path, Path], tmp_path: Path, photos: Path, run_script: RunScript, fails: Fails
+) -> None:
+    """With a list of the user's, and once more with the list that the first evaluation writes."""
+    gray = photos / "gray.png"
+    Image.open(photos / "photo 0.png").convert("L").convert("RGB").save(gray)
+    Image.open(gray).save(tools[0] / "gray.png")
+    (tmp_path / "list.txt").write_text("gray.png\nphoto 3.png\n".replace("photo 3", "photo_3"))
+    (photos / "photo 3.png").rename(photos / "photo_3.png")
+    (tools[0] / "photo 3.png").rename(tools[0] / "photo_3.png")
+    arguments = [f"predictions=[{tools[0]}]", *scored(photos), "benchmark=ctest10k", "benchmark.count=2"]
+    arguments += ["protocol=native", "metrics=[psnr]"]
+    run_script("evaluate", *arguments, f"benchmark.list={tmp_path}/list.txt", f"hydra.run.dir={tmp_path}/a")
+    summary, pictures = read(tmp_path / "a")
+    assert [row["name"] for row in pictures] == ["gray.png", "photo_3.png"]
+    assert summary["skipped"] == {"unreadable": 0, "colorless": 0}
+    assert summary["benchmark"]["checked"] is False
+    assert float(pictures[0]["psnr"]) == 100
+    again = [*arguments, f"benchmark.list={tmp_path}/a/photos.csv"]
+    run_script("evaluate", *again, f"hydra.run.dir={tmp_path}/b")
+    checked, _ = read(tmp_path / "b")
+    assert checked["benchmark"] == {**summary["benchmark"], "checked": True}
+    make_photo(seed=77).save(photos / "photo_3.png")
+    assert "1 of its 2 photos are other files than those of the list, photo_3.png" in fails("evaluate", *again)
+    assert "do not go together" in fails("evaluate", *again, "split=val")

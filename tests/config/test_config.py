@@ -64,7 +64,7 @@ def test_train_yaml_and_evaluate_yaml_name_every_group() -> None:
         for script in ("train", "evaluate")
     }
     folders = {path.name for path in CONF.iterdir() if path.is_dir() and path.name != "hydra"}
-    assert folders - {"protocol"} <= named["train"]
+    assert folders - {"protocol", "benchmark"} <= named["train"]
     assert "protocol" in named["evaluate"]
 
 

@@ -145,7 +145,7 @@ def test_differences_of_colorfulness_by_hand() -> None:
     scores = {**score_pictures(predicted, truth, METRICS), **score_truth(truth, METRICS)}
     assert float(scores["colorfulness_difference"]) == pytest.approx(length - 0.3 * length)
     assert float(scores["colorfulness_abs_difference"]) == pytest.approx(0, abs=1e-4)
-    pictures = {"a": {}, "/truth": {}}
+    pictures: dict[str, dict[str, np.ndarray]] = {"a": {}, "/truth": {}}
     for key in ("colorfulness", "colorfulness_abs"):
         # A second picture has the two exchanged: the differences of the means are 0, the means of the differences not.
         first, second = (float(score_pictures(one, one, [key])[key]) for one in (predicted, truth))
