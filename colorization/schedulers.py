@@ -3,6 +3,8 @@ what `LightningModule.configure_optimizers` calls `lr_scheduler`.
 """
 
 import math
+from bisect import bisect_right
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from torch.optim import Optimizer
@@ -53,6 +55,22 @@ def cosine(optimizer: Optimizer, total_steps: int, warmup: float = 0.05) -> dict
         return (1 + math.cos(math.pi * progress)) / 2
 
     return {"scheduler": LambdaLR(optimizer, factor), "interval": "step"}
+
+
+def multi_step(
+    optimizer: Optimizer, total_steps: int, milestones: Sequence[float], gamma: float = 0.1
+) -> dict[str, Any]:
+    """Multiplies the learning rate by `gamma` at each milestone.
+
+    Args:
+        milestones: shares of the run, in rising order.
+    """
+    if list(milestones) != sorted(milestones) or not all(0 < share < 1 for share in milestones):
+        raise ConfigError(
+            f"scheduler.milestones={list(milestones)}: give shares of the run, in rising order, as [0.5,0.8]"
+        )
+    steps = [round(share * total_steps) for share in milestones]
+    return {"scheduler": LambdaLR(optimizer, lambda step: gamma ** bisect_right(steps, step)), "interval": "step"}
 
 
 def plateau(

@@ -28,6 +28,15 @@ def vgg_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="session")
+def vgg16_bn_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Random weights of VGG16 with BatchNorm, as a file of torchvision's form."""
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("weights") / "vgg16_bn.pth"
+    torch.save(torchvision.models.vgg16_bn(weights=None).features.state_dict(), path)
+    return path
+
+
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
     return make_folder(tmp_path / "photos")

@@ -26,7 +26,7 @@ class TorchvisionBackbone(Backbone):
 
     def __init__(
         self,
-        name: Literal["vgg16", "vgg19", "resnet18", "resnet34", "resnet50"],
+        name: Literal["vgg16", "vgg19", "resnet18", "resnet34", "resnet50", "resnet101"],
         pretrained: bool = True,
         weights: str | None = None,
         frozen: bool = False,

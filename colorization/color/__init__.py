@@ -19,7 +19,14 @@ from colorization.color.conversion import (
     to_uint8,
 )
 from colorization.color.gamut import clipped_share, lab_to_mapped_levels, lab_to_mapped_rgb
-from colorization.color.measures import COLORLESS_CHROMA, ciede2000, colorfulness, colorfulness_abs, is_colorless
+from colorization.color.measures import (
+    COLORLESS_CHROMA,
+    ciede2000,
+    colorfulness,
+    colorfulness_abs,
+    is_colorless,
+    saturated,
+)
 
 __all__ = [
     "BIN_STEP",
@@ -43,6 +50,7 @@ __all__ = [
     "normalize_lightness",
     "rgb_to_lab",
     "rgb_to_lightness",
+    "saturated",
     "to_float",
     "to_uint8",
 ]

@@ -47,6 +47,21 @@ def _spread_and_mean(opponent: Tensor) -> Tensor:
 
 
 @in_float32
+def saturated(rgb: Tensor, *, factor: float) -> Tensor:
+    """RGB with its distance to gray multiplied, as an image editor's saturation: the gray of ITU-R BT.601 is kept.
+
+    Args:
+        rgb: `(..., 3, H, W)`, 0..1.
+        factor: 0 is gray, 1 changes nothing.
+
+    Returns:
+        As `rgb`, clipped to 0..1.
+    """
+    gray = torch.einsum("...chw,c->...hw", rgb, rgb.new_tensor((0.299, 0.587, 0.114))).unsqueeze(-3)
+    return torch.lerp(gray.expand_as(rgb), rgb, factor).clamp(0, 1)
+
+
+@in_float32
 def ciede2000(first: Tensor, second: Tensor) -> Tensor:
     """The colour difference CIEDE2000 with all weights 1: Sharma, Wu and Dalal, "The CIEDE2000 color-difference
     formula: implementation notes, supplementary test data, and mathematical observations" (2005), eq. 2 to 22.

@@ -1,6 +1,5 @@
 """Optuna's study of a sweep: any number of processes work on it, and any of them may be killed."""
 
-import logging
 import sqlite3
 import time
 from collections.abc import Mapping
@@ -21,12 +20,12 @@ from sqlalchemy.exc import SQLAlchemyError
 from colorization.compat.optuna import suggest, trial_of
 from colorization.config.instantiate import instantiate
 from colorization.errors import ConfigError, first_line
+from colorization.runtime.console import console
 from colorization.runtime.files import write_text
 from colorization.sweeps.results import has_results, read_result
 from colorization.training.identity import difference
 from colorization.training.lock import is_free
 
-log = logging.getLogger(__name__)
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 # Attributes of a study and of a trial, seen in Optuna's dashboard.
@@ -145,7 +144,7 @@ class SweepStudy:
             if not others:
                 return claimed
             if not waits:
-                log.info("Waiting for trials of other processes: %s", ", ".join(map(str, others)))
+                console.print(f"waiting for trials of other processes: {', '.join(map(str, others))}")
             waits = True
             time.sleep(_SECONDS)
 
@@ -161,7 +160,7 @@ class SweepStudy:
         return state
 
     def close(self) -> None:
-        """Writes `optimization_results.yaml`, the best options and value, and logs what pruning saved."""
+        """Writes `optimization_results.yaml`, the best options and value, and prints what pruning saved."""
         trials = self.study.get_trials(deepcopy=False)
         if any(trial.state is TrialState.COMPLETE for trial in trials):
             best = self.study.best_trial
@@ -170,14 +169,14 @@ class SweepStudy:
         shares = [trial.user_attrs[PRUNED_AT] for trial in trials if trial.state is TrialState.PRUNED]
         if shares:
             saved = 100 * sum(1 - share for share in shares) / len(trials)
-            log.info("Pruning ended %s of %s trials, and saved %.0f %% of all steps", len(shares), len(trials), saved)
+            console.print(f"pruning ended {len(shares)} of {len(trials)} trials, and saved {saved:.0f} % of all steps")
 
     def _claim_killed(self, count: int) -> list[Trial]:
         claimed: list[Trial] = []
         for number in self._running():
             if len(claimed) < count and self._take(number):
                 claimed.append(trial_of(self.study, number))
-                log.info("Trial %s was being run by a process that ended: it is run again", number)
+                console.print(f"trial {number} was being run by a process that ended: it is run again")
         return claimed
 
     def _claim_new(self, count: int) -> list[Trial]:

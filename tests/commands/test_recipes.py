@@ -16,7 +16,9 @@ Fails = Callable[..., str]
 
 
 @pytest.mark.parametrize("experiment", options("experiment"))
-def test_every_experiment_trains(tmp_path: Path, vgg_file: Path, compose_config: Compose, experiment: str) -> None:
+def test_every_experiment_trains(
+    tmp_path: Path, vgg_file: Path, vgg16_bn_file: Path, compose_config: Compose, experiment: str
+) -> None:
     """Two small steps from random weights, in which every term takes part."""
     small = [value for value in SMALL if value != "backbone=resnet18"]
     steps = ["data=sample", "data.repeats=1", "data.size=64", "+trainer.limit_train_batches=2"]
@@ -26,7 +28,8 @@ def test_every_experiment_trains(tmp_path: Path, vgg_file: Path, compose_config:
     for name, term in compose_config(*overrides)["objective"]["terms"].items():
         overrides.append(f"objective.terms.{name}.begin=0")
         if "weights" in term:
-            overrides.append(f"objective.terms.{name}.weights={vgg_file}")
+            file = vgg16_bn_file if term["network"] == "vgg16_bn" else vgg_file
+            overrides.append(f"objective.terms.{name}.weights={file}")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", ["train.py", *overrides, f"hydra.run.dir={tmp_path}/run"])
         COMMANDS["train"]()

@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 import torch
+import torchvision
 from torch import Tensor, nn
+from torchvision.transforms import functional
 
 from colorization.checkpoints.network import build_network
-from colorization.color import rgb_to_lab
+from colorization.color import lab_to_rgb, rgb_to_lab
 from colorization.config.instantiate import instantiate
 from colorization.errors import ConfigError
 from colorization.objectives.regression import Regression
@@ -79,11 +81,45 @@ def test_a_perceptual_term_that_can_t_be_built_says_why(
         ({"weights": str(vgg_file), "layers": ["relu4_4"]}, r"does not fit, 19\.weight is missing"),
         ({"weights": str(vgg_file), "layers": ["relu9_1"]}, r"relu9_1.*valid are"),
         ({"weights": str(vgg_file), "layers": []}, "nothing to compare"),
+        ({"weights": str(vgg_file), "layer_weights": [1.0]}, "has 1 weights for 3 layers"),
         ({"weights": str(tmp_path / "nowhere.pth")}, "does not exist"),
     ]
     for options, message in cases:
         with pytest.raises(ConfigError, match=message):
             Perceptual(**options)
+
+
+def test_perceptual_with_weights_of_layers_is_ddcolor_s(vgg16_bn_file: Path) -> None:
+    """The weighted sum of mean absolute differences before BatchNorm, of RGB normalized as for ImageNet."""
+    lightness, ab = pictures(size=64)
+    term = perceptual(
+        vgg16_bn_file, network="vgg16_bn", layers=["conv5_1", "conv1_1"], layer_weights=[1.0, 0.0625], enhance=1.2
+    )
+    vgg = torchvision.models.vgg16_bn(weights=None).features.eval()
+    vgg.load_state_dict(torch.load(vgg16_bn_file, weights_only=True))
+
+    def convolved(rgb: Tensor, last: int) -> Tensor:
+        with torch.no_grad():
+            return vgg[: last + 1](functional.normalize(rgb, [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]))
+
+    false, true = (lab_to_rgb(torch.cat((lightness, colors), 1)) for colors in (ab * 0.5, ab))
+    true = functional.adjust_saturation(true, 1.2)
+    expected = sum(
+        weight * (convolved(false, last) - convolved(true, last)).abs().mean()
+        for last, weight in ((0, 0.0625), (34, 1.0))
+    )
+    assert isinstance(vgg[34], nn.Conv2d)
+    for mode in (True, False):
+        assert float(term.train(mode)(lightness, ab * 0.5, ab)) == pytest.approx(float(expected), rel=1e-3)
+
+
+def test_colorfulness_of_ddcolor_s_code() -> None:
+    lightness, ab = pictures()
+    red, green, blue = lab_to_rgb(torch.cat((lightness, ab), 1)).flatten(2).unbind(1)
+    apart = torch.stack(((red - green).abs(), (0.5 * (red + green) - blue).abs()))
+    colorful = apart.std(dim=-1).norm(dim=0) + 0.3 * apart.mean(dim=-1).norm(dim=0)
+    term = Colorfulness(weight=2.0, scale=255.0, absolute=True)
+    assert float(term(lightness, ab, ab)) == pytest.approx(float((1 - colorful).mean()), abs=1e-3)
 
 
 def test_colorfulness_rewards_color_and_survives_gray() -> None:
@@ -112,9 +148,22 @@ def test_a_discriminator_s_weights_have_spectral_norm_one() -> None:
                 assert float(layer._largest_singular_value()) == pytest.approx(float(largest), rel=0.05)  # type: ignore
 
 
-def adversarial(loss: str) -> Adversarial:
-    options: dict[str, Any] = {"loss": loss, "width": 16}
+def adversarial(loss: str, **further: Any) -> Adversarial:
+    options: dict[str, Any] = {"loss": loss, "width": 16, **further}
     return Adversarial(lambda parameters: torch.optim.Adam(parameters, lr=2e-3), **options)
+
+
+def test_the_discriminator_may_see_true_pictures_with_more_color() -> None:
+    lightness, ab = pictures()
+    plain, enhanced = adversarial("vanilla"), adversarial("vanilla", enhance=1.2)
+    enhanced.load_state_dict(plain.state_dict())
+    rgb = functional.adjust_saturation(lab_to_rgb(torch.cat((lightness, ab), 1)), 1.2)
+    plain.eval()
+    enhanced.eval()
+    found = enhanced.discriminator_loss(lightness, ab * 0.5, ab)
+    expected = plain.discriminator_loss(lightness, ab * 0.5, rgb_to_lab(rgb)[:, 1:])
+    assert float(found) == pytest.approx(float(expected), abs=1e-4)
+    assert float(found) != float(plain.discriminator_loss(lightness, ab * 0.5, ab))
 
 
 @pytest.mark.parametrize("loss", ["hinge", "lsgan", "vanilla"])

@@ -186,7 +186,9 @@ def test_without_optuna_4_it_says_what_to_install(monkeypatch: pytest.MonkeyPatc
     assert message.endswith(install_hint("optuna"))
 
 
-def test_a_pruned_trial_ends_early_and_is_marked(tmp_path: Path, run_script: RunScript) -> None:
+def test_a_pruned_trial_ends_early_and_is_marked(
+    tmp_path: Path, run_script: RunScript, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Any loss is above the threshold, from the second validation on."""
     make_folder(tmp_path / "photos", 6)
     sweep = tmp_path / "sweep"
@@ -202,6 +204,7 @@ def test_a_pruned_trial_ends_early_and_is_marked(tmp_path: Path, run_script: Run
         losses = [float(row["val/loss"]) for row in rows(run) if row["val/loss"]]
         assert list(trial.intermediate_values) == [0, 1]
         assert list(trial.intermediate_values.values()) == pytest.approx(losses, rel=1e-4)
+    assert "pruning ended 2 of 2 trials, and saved 50 % of all steps" in capsys.readouterr().out
     board = leaderboard(sweep)
     assert [row["status"] for row in board] == ["pruned", "pruned"]
     assert all((sweep / row["checkpoint"]).is_file() for row in board)

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim import Optimizer
 
-from colorization.color import normalize_ab, normalize_lightness
+from colorization.color import lab_to_rgb, merge_lab, normalize_ab, normalize_lightness, rgb_to_lab, saturated
 from colorization.errors import ConfigError
 from colorization.objectives.terms.base import Term
 
@@ -25,6 +25,7 @@ class Adversarial(Term):
             non-saturating loss of the generator).
         optimizer: builds the discriminator's optimizer from its parameters.
         width: channels of the discriminator's first layer.
+        enhance: factor on the saturation of the true pictures, see `colorization.color.saturated`.
         summed: see `Term`; `begin` is the length of the warm-up without this term.
     """
 
@@ -35,12 +36,14 @@ class Adversarial(Term):
         optimizer: Callable[[Iterable[Tensor]], Optimizer],
         loss: Literal["hinge", "lsgan", "vanilla"] = "hinge",
         width: int = 64,
+        enhance: float = 1.0,
         **summed: Any,
     ) -> None:
         super().__init__(**summed)
         if width < 8:
             raise ConfigError(f"objective.terms: width={width} of the discriminator is too small: give 8 or more")
         self.kind = loss
+        self.enhance = enhance
         self.make_optimizer = optimizer
         self.discriminator = PatchDiscriminator(width)
         # Gradients pass through the discriminator to the network; its own parameters get some only in its own step.
@@ -56,6 +59,9 @@ class Adversarial(Term):
 
     def discriminator_loss(self, lightness: Tensor, predicted: Tensor, ab: Tensor) -> Tensor:
         """The discriminator's loss: a scalar. Arguments as for `forward`."""
+        if self.enhance != 1:
+            rgb = saturated(lab_to_rgb(merge_lab(lightness, ab)), factor=self.enhance)
+            ab = rgb_to_lab(rgb)[:, 1:]
         true, false = self._judge(lightness, ab), self._judge(lightness, predicted.detach())
         if self.kind == "hinge":
             return F.relu(1 - true).mean() + F.relu(1 + false).mean()

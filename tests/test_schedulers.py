@@ -1,0 +1,28 @@
+"""Learning-rate schedules."""
+
+import pytest
+import torch
+
+from colorization.errors import ConfigError
+from colorization.schedulers import multi_step
+
+
+def optimizer() -> torch.optim.Optimizer:
+    return torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=8.0)
+
+
+def test_multi_step_multiplies_the_rate_at_shares_of_the_run() -> None:
+    made = optimizer()
+    scheduler = multi_step(made, 10, [0.3, 0.5], gamma=0.5)["scheduler"]
+    rates = []
+    for _ in range(10):
+        rates.append(made.param_groups[0]["lr"])
+        made.step()
+        scheduler.step()
+    assert rates == [8.0] * 3 + [4.0] * 2 + [2.0] * 5
+
+
+@pytest.mark.parametrize("milestones", [[0.5, 0.2], [0.0], [1.0], [80_000]])
+def test_milestones_are_rising_shares(milestones: list[float]) -> None:
+    with pytest.raises(ConfigError, match=r"scheduler\.milestones=.*give shares of the run"):
+        multi_step(optimizer(), 10, milestones)
