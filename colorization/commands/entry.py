@@ -25,6 +25,7 @@ from colorization.commands.arguments import Grammar
 from colorization.commands.folders import no_empty_folder
 from colorization.config.mistakes import SWEEPS, check_composed, one_sentence, options_of, sentence_of_mistake
 from colorization.config.resolvers import register
+from colorization.errors import ColorizationError
 from colorization.runtime.stopping import stopping_at_once
 from colorization.runtime.tracebacks import show_short_tracebacks
 from colorization.sweeps.jobs import attempt, closing
@@ -75,6 +76,50 @@ class Command:
             task = _Task(self.run, typed, asked_for_traceback, self.close_sweep is not None)
             with closing(self._close) if self.close_sweep is not None else nullcontext():
                 hydra.main(version_base="1.3", config_path=str(CONF), config_name=self.name)(task)()
+
+    def with_options(self, *words: str) -> None:
+        """Runs the command from Python, for example in a notebook: `train.with_options("data=folder", "data.root=a")`.
+
+        Args:
+            words: its command line.
+
+        Raises:
+            ColorizationError: a mistake, in one sentence.
+            KeyboardInterrupt: Ctrl-C stopped it.
+        """
+        argv, hook = sys.argv, sys.excepthook
+        sys.argv = [self.name, *words]
+        try:
+            self()
+        except SystemExit as stop:
+            if isinstance(stop.code, str):
+                raise ColorizationError(stop.code.removeprefix("Error: ")) from None
+            if stop.code == 130:
+                raise KeyboardInterrupt from None
+            raise
+        finally:
+            sys.argv, sys.excepthook = argv, hook
+
+    def composed(self, *words: str) -> dict[str, Any]:
+        """The configuration that a command line gives, resolved and validated, without running anything.
+
+        Args:
+            words: as for `with_options`.
+
+        Raises:
+            ColorizationError: a mistake, in one sentence.
+        """
+        from colorization.config.instantiate import resolve
+
+        try:
+            overrides = self.grammar.to_overrides(words, self._options)
+            with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
+                # There is no run, hence no folder of one.
+                return resolve(hydra.compose(self.name, [*overrides, "paths.run=."]))
+        except Exception as error:
+            if (sentence := sentence_of_mistake(error)) is None:
+                raise
+            raise ColorizationError(sentence) from None
 
     def _options(self) -> dict[str, Any]:
         with hydra.initialize_config_dir(str(CONF), version_base="1.3"):

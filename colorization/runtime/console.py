@@ -73,7 +73,9 @@ class _SharedConsole(Console):
         return "console"
 
 
-console = _SharedConsole(file=cast(IO[str], _Output()), highlight=False, soft_wrap=True)
+# In a notebook, too, plain text: each line would be an output of its own, and a progress bar would need widgets.
+_PLAIN: dict[str, Any] = {"file": cast(IO[str], _Output()), "highlight": False, "force_jupyter": False}
+console = _SharedConsole(**_PLAIN, soft_wrap=True)
 
 _Item = TypeVar("_Item")
 # A table: its headings, then its rows; the first column is the metric.
@@ -115,7 +117,7 @@ def print_table(cells: Cells, title: str) -> None:
         table.add_row(*row)
     # In a narrow terminal Rich would truncate numbers: a long line is better.
     needed = Measurement.get(console, console.options.update(max_width=10_000), table).maximum
-    Console(file=console.file, highlight=False, width=max(console.width, needed)).print(table)
+    Console(**_PLAIN, width=max(console.width, needed)).print(table)
 
 
 def markdown_table(cells: Cells) -> str:
