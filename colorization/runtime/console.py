@@ -35,7 +35,8 @@ class _Output:
         return getattr(self._stream, "encoding", None) or "utf-8"
 
     def isatty(self) -> bool:
-        return self._stream.isatty()
+        # A notebook's output says that it is a terminal, but can't overwrite lines.
+        return self._stream.isatty() and not type(self._stream).__module__.startswith("ipykernel")
 
     def fileno(self) -> int:
         return self._stream.fileno()
@@ -73,7 +74,7 @@ class _SharedConsole(Console):
         return "console"
 
 
-# In a notebook, too, plain text: each line would be an output of its own, and a progress bar would need widgets.
+# Plain text also in a notebook, where each line would become an HTML output, and a progress bar would need widgets.
 _PLAIN: dict[str, Any] = {"file": cast(IO[str], _Output()), "highlight": False, "force_jupyter": False}
 console = _SharedConsole(**_PLAIN, soft_wrap=True)
 

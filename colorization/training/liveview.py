@@ -39,7 +39,7 @@ class LiveView(ProgressBar):
             import matplotlib.figure  # noqa: F401
         except ImportError as error:
             raise ConfigError(
-                f"callbacks=[default,notebook] needs the package {error.name}, in a notebook: {install_hint('notebook')}"
+                f"callbacks=[default,notebook] needs the package {error.name}: {install_hint('notebook')}"
             ) from None
         super().__init__()
         self.folder = Path(folder)
