@@ -52,7 +52,7 @@ class Benchmark:
         source: who brings the photos, for messages.
         count: how many there are; None if only the list knows.
         names: the names for the numbers 1 to `count`, in Python's format.
-        photos: SHA-256 by name.
+        photos: SHA-256 and name of each, as `sha256sum` prints them.
         pattern: a regular expression of all their names.
         list: a file of names: CSV with the columns `name` and `sha256` (`photos.csv` of an earlier evaluation), or one
             name a line, of which the bare name of the first word counts.
@@ -64,7 +64,7 @@ class Benchmark:
         source: str,
         count: int | None = None,
         names: str | None = None,
-        photos: dict[str, str] | None = None,
+        photos: list[str] | None = None,
         pattern: str | None = None,
         list: str | None = None,
     ) -> None:
@@ -111,7 +111,7 @@ class Benchmark:
         if self.list is not None:
             wanted = _read_list(self.list)
         elif self.photos is not None:
-            wanted = dict(self.photos)
+            wanted = {name: digest for digest, name in map(str.split, self.photos)}
         elif self.names is not None and self.count is not None:
             return {self.names.format(number): None for number in range(1, self.count + 1)}
         elif self.pattern is not None:

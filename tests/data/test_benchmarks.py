@@ -76,7 +76,7 @@ def test_mistakes(folder: FolderPhotos, tmp_path: Path) -> None:
         with pytest.raises(error, match=message):
             benchmark.find(twice)
     with pytest.raises(DataError, match="give data=folder"):
-        Benchmark("a", "there", photos={"0": "0" * 64}).find(MadePhotos(2))
+        Benchmark("a", "there", photos=[f"{0:064d} 0"]).find(MadePhotos(2))
 
 
 @pytest.mark.parametrize("name", options("benchmark"))
