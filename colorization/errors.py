@@ -24,6 +24,17 @@ class PictureError(ColorizationError):
     """One picture file that can't be read or written."""
 
 
+class TooLargeError(PictureError):
+    """A picture, or a film's frames, with more pixels than are allowed."""
+
+    def __init__(self, width: int, height: int, max_pixels: int) -> None:
+        super().__init__(
+            f"has {width} x {height} pixels, more than max_pixels={max_pixels}: if you trust the file, give "
+            f"max_pixels={width * height}"
+        )
+        self.size = (width, height)
+
+
 class CheckpointError(ColorizationError):
     """A checkpoint that is missing, corrupt, too new, or names foreign code."""
 

@@ -134,7 +134,7 @@ def test_prepare(installed: Environment) -> None:
     assert json.loads((installed.folder / "shards" / "manifest.json").read_text())["photos"] == 6
 
 
-@pytest.mark.parametrize("name", ["train", "evaluate", "predict", "export", "audit", "prepare"])
+@pytest.mark.parametrize("name", ["train", "evaluate", "predict", "export", "audit", "prepare", "app"])
 def test_help_and_version(installed: Environment, name: str) -> None:
     command = "colorize" if name == "predict" else f"colorize-{name}"
     assert f"\n  {command} " in installed.run(command, "--help")

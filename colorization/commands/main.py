@@ -37,4 +37,11 @@ prepare = Command(
     "colorization.commands.prepare:run",
     Grammar(schemas.PrepareConfig, paths=("source", "target"), places=("source", "target"), takes_multirun=False),
 )
-COMMANDS = {command.name: command for command in (train, evaluate, predict, export, audit, prepare)}
+app = Command(
+    "app",
+    "colorization.commands.app:run",
+    Grammar(
+        schemas.AppConfig, paths=("checkpoint", "checkpoints", "auth"), places=("checkpoint",), takes_multirun=False
+    ),
+)
+COMMANDS = {command.name: command for command in (train, evaluate, predict, export, audit, prepare, app)}

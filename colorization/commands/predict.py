@@ -160,8 +160,7 @@ def color_pictures(
     """
 
     def read(job: Job) -> Picture:
-        provenance = str(maker.provenance(job.source))
-        return replace(read_picture(job.source, config["max_pixels"]), provenance=provenance)
+        return maker.read(job.source, config["max_pixels"])
 
     def write(job: Job, before: Picture, after: Picture) -> list[str]:
         notes: list[str] = []
@@ -219,6 +218,7 @@ def color_one_film(
             config["batch_size"],
             lambda done, total: progress.update(frames, completed=done, total=total),
             str(maker.provenance(job.source)),
+            config["max_pixels"],
         )
     finally:
         progress.remove_task(frames)

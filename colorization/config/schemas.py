@@ -138,6 +138,27 @@ class ExportConfig:
     paths: _Node = _group()
 
 
+@dataclass
+class AppConfig:
+    """The root of `colorize-app`."""
+
+    checkpoint: str = "default"
+    checkpoints: str | None = None
+    trust: list[str] = field(default_factory=list)
+    device: str = "auto"
+    host: str = "127.0.0.1"
+    port: int = 7860
+    auth: str | None = None
+    max_upload_mb: int = 200
+    max_files: int = 20
+    max_pixels: int = 50_000_000
+    max_resolution: int = 1024
+    max_seconds: float = 600
+    queue: int = 20
+    keep_minutes: float = 60
+    paths: _Node = _group()
+
+
 # By the name of the command and of its file in conf/.
 ROOTS = {
     "train": TrainConfig,
@@ -146,4 +167,5 @@ ROOTS = {
     "audit": AuditConfig,
     "prepare": PrepareConfig,
     "export": ExportConfig,
+    "app": AppConfig,
 }

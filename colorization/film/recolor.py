@@ -14,8 +14,10 @@ import torch
 from torch import Tensor
 
 from colorization.color import lab_to_mapped_rgb, merge_lab, rgb_to_lightness, to_uint8
-from colorization.errors import ConfigError, PictureError, first_line
+from colorization.errors import ConfigError, PictureError, TooLargeError, first_line
+from colorization.film.frames import READING, upright
 from colorization.film.stabilize import Flicker, Stabilizer
+from colorization.imagefiles import MAX_PIXELS
 from colorization.inference.colorizer import Colorizer, is_out_of_memory
 from colorization.runtime.files import StrPath, atomic_file, open_regular
 from colorization.runtime.installation import install_hint
@@ -28,8 +30,6 @@ _ENCODERS = {
 }
 # Containers without a comment.
 WITHOUT_PROVENANCE = frozenset({".ts", ".mts", ".3gp"})
-# FFmpeg's formats of films as single files. Playlists, which name other files, are not allowed.
-_READING = {"format_whitelist": "mov,matroska,avi,mpeg,mpegts,asf", "protocol_whitelist": "file"}
 # Maximum number of pixels in a batch of frames, about 1.5 GB.
 _PIXELS_TOGETHER = 2**24
 _BT709 = 1  # code of colour space, primaries and transfer in the H.264 standard, annex E
@@ -66,6 +66,7 @@ def color_film(
     batch_size: int = 8,
     progress: Progress | None = None,
     provenance: str | None = None,
+    max_pixels: int = MAX_PIXELS,
 ) -> FilmReport:
     """Colours a film.
 
@@ -79,11 +80,12 @@ def color_film(
         batch_size: frames per batch, fewer if they are large.
         progress: called after each batch with the number of frames so far, and the total if it is known.
         provenance: a line about what made the film, added to its comment; None for none.
+        max_pixels: films with larger frames are refused.
 
     Raises:
         ConfigError: PyAV is not installed.
-        PictureError: it is not a film, is corrupt or truncated, or can't be written. The message does not name the
-            source.
+        PictureError: it is not a film, is corrupt or truncated, has larger frames, or can't be written. The message
+            does not name the source.
     """
     try:
         import av
@@ -92,9 +94,9 @@ def color_film(
     target = Path(target)
     try:
         open_regular(source).close()  # FFmpeg would block on a pipe
-        with atomic_file(target) as part, av.open(source, options=_READING) as reader:
+        with atomic_file(target) as part, av.open(source, options=READING) as reader:
             with av.open(part, "w") as writer:
-                work = _Recolor(colorizer, reader, writer, target)
+                work = _Recolor(colorizer, reader, writer, target, max_pixels)
                 if provenance is not None:
                     writer.metadata["comment"] = "; ".join(filter(None, (_comment(reader), provenance)))
                 work.run(batch_size, progress)
@@ -109,7 +111,7 @@ def film_provenance(path: StrPath) -> str | None:
         import av
 
         open_regular(path).close()
-        with av.open(path, options=_READING) as reader:
+        with av.open(path, options=READING) as reader:
             return _comment(reader)
     except (ImportError, OSError, ValueError):  # FFmpeg's errors are subclasses
         return None
@@ -123,7 +125,7 @@ def _comment(reader: Any) -> str | None:
 class _Recolor:
     """Colours one film, from one PyAV container to another."""
 
-    def __init__(self, colorizer: Colorizer, reader: Any, writer: Any, target: Path) -> None:
+    def __init__(self, colorizer: Colorizer, reader: Any, writer: Any, target: Path, max_pixels: int) -> None:
         from av.stream import Disposition
 
         videos = [stream for stream in reader.streams.video if not stream.disposition & Disposition.attached_pic]
@@ -132,6 +134,10 @@ class _Recolor:
         self.colorizer, self.reader, self.writer, self.target = colorizer, reader, writer, target
         self.video = videos[0]
         self.video.thread_type = "AUTO"
+        if self.video.width * self.video.height > max_pixels:
+            raise TooLargeError(self.video.width, self.video.height, max_pixels)
+        # Frames may grow later. FFmpeg counts them with their margins.
+        self.video.codec_context.options = {"max_pixels": str(2 * max_pixels)}
         codec = next((name for name in _ENCODERS if name in writer.supported_codecs), None)
         if codec is None:
             raise PictureError(f"can't be written to {target}: give an output that ends in .mp4 or .mkv")
@@ -218,7 +224,7 @@ class _Recolor:
 
     @torch.inference_mode()
     def _color(self, batch: list[Any]) -> None:
-        pictures = [self._upright(frame) for frame in batch]
+        pictures = [upright(frame) for frame in batch]
         if not self.started:
             self._start_encoder(batch[0], *pictures[0].shape[:2])
         size = (self.encoder.height, self.encoder.width)
@@ -246,16 +252,6 @@ class _Recolor:
             self.before.update(frame_lightness, frame_ab)
             self.after.update(frame_lightness, stable)
             self._write(frame, lab_to_mapped_rgb(merge_lab(frame_lightness, stable)))
-
-    def _upright(self, frame: Any) -> np.ndarray[Any, Any]:
-        """RGB `(H, W, 3)`, uint8, rotated as a player would rotate it."""
-        from av.video.reformatter import Colorspace
-
-        said = [space for space in Colorspace if space.value == frame.colorspace]
-        # Without a colour space in the file, the standard depends on the size.
-        usual = Colorspace.ITU709 if frame.height >= 720 else Colorspace.ITU601
-        picture = frame.to_ndarray(format="rgb24", src_colorspace=said[0] if said else usual)
-        return np.ascontiguousarray(np.rot90(picture, round(frame.rotation / 90)))
 
     def _start_encoder(self, frame: Any, height: int, width: int) -> None:
         stream = self.encoder

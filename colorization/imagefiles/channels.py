@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from colorization.errors import PictureError
+from colorization.errors import TooLargeError
 from colorization.imagefiles.picture import Picture, Pixels
 
 
@@ -36,7 +36,4 @@ def joined(picture: Picture) -> Pixels:
 def check_size(width: int, height: int, max_pixels: int) -> None:
     """Refuses a possible decompression bomb: a small file of a huge picture."""
     if width * height > max_pixels:
-        raise PictureError(
-            f"has {width} x {height} pixels, more than max_pixels={max_pixels}: if you trust the file, give "
-            f"max_pixels={width * height}"
-        )
+        raise TooLargeError(width, height, max_pixels)

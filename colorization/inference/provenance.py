@@ -6,7 +6,7 @@ the picture exists, and needs no locks between processes that write into one fol
 
 import hashlib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -14,6 +14,7 @@ from torch import nn
 
 import colorization
 from colorization.errors import PictureError
+from colorization.imagefiles import MAX_PIXELS, Picture, read_picture
 from colorization.inference.colorizer import Colorizer
 from colorization.runtime.files import open_regular
 
@@ -97,6 +98,14 @@ class Maker:
         except OSError as error:
             raise PictureError(f"can't be read: {error.strerror or error}") from error
         return Provenance(digest[:_DIGITS], self.network, self.options)
+
+    def read(self, source: Path, max_pixels: int = MAX_PIXELS) -> Picture:
+        """Reads a picture, with the line about what is going to be made from it.
+
+        Raises:
+            PictureError: see `colorization.imagefiles.read_picture`.
+        """
+        return replace(read_picture(source, max_pixels), provenance=str(self.provenance(source)))
 
 
 @torch.inference_mode()

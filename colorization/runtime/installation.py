@@ -43,7 +43,7 @@ def command_line(name: str) -> str:
     """How to type a command, in the way this program was started.
 
     Args:
-        name: of the command: train, evaluate, predict, export, audit or prepare.
+        name: of the command: train, evaluate, predict, export, audit, prepare or app.
 
     Returns:
         `python train.py` for a checkout's scripts, `python -m colorization train` for the module, otherwise the

@@ -169,7 +169,7 @@ def test_a_mistake_in_yaml_gets_one_sentence(fails: Fails, tmp_path: Path, text:
         assert part in message
 
 
-@pytest.mark.parametrize("command", ["evaluate", "predict", "export", "audit", "prepare"])
+@pytest.mark.parametrize("command", ["evaluate", "predict", "export", "audit", "prepare", "app"])
 def test_options_have_no_dashes_on_any_command(fails: Fails, command: str) -> None:
     assert "write foo='a b'" in fails(command, "--foo", "a b")
 
@@ -195,6 +195,8 @@ def test_the_other_commands_know_options_by_other_names(fails: Fails) -> None:
         ("evaluate", ["batch_size=5"]),
         ("predict", ["--overwrite", "photo.jpg"]),
         ("predict", ["bs=3", "photo.jpg"]),
+        ("app", ["--help"]),
+        ("app", ["prot=80"]),
     ],
 )
 def test_help_and_typos_do_not_wait_for_pytorch(script: str, words: list[str]) -> None:
@@ -206,7 +208,7 @@ try:
     COMMANDS["{script}"]()
 except SystemExit as stop:
     print(stop.code, file=sys.stderr)
-heavy = [name for name in ("torch", "torchvision", "pytorch_lightning", "wandb") if name in sys.modules]
+heavy = [name for name in ("torch", "torchvision", "pytorch_lightning", "wandb", "gradio") if name in sys.modules]
 sys.exit(f"imported {{heavy}}" if heavy else 0)
 """
     done = subprocess.run([sys.executable, "-c", program], cwd=CONF.parent, capture_output=True, text=True)

@@ -1,0 +1,1 @@
+"""A page in the browser that colours pictures and films (extra `app`)."""

@@ -1,0 +1,153 @@
+"""Serving the page."""
+
+import contextlib
+import ipaddress
+import os
+import signal
+import socket
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from colorization.app.guard import Guard
+from colorization.app.models import Models
+from colorization.app.sessions import Sessions
+from colorization.app.work import Limits
+from colorization.errors import ConfigError
+from colorization.runtime.installation import install_hint
+
+_MB = 2**20
+
+
+@dataclass(frozen=True)
+class Serving:
+    """How the page is served.
+
+    Attributes:
+        host: the address to listen on.
+        port: the port; 0 for any that is free.
+        auth: name and password, or None.
+        max_upload_mb: of all files that are dropped at once.
+        max_resolution: the highest that visitors may choose.
+        queue: how many jobs may wait.
+        keep_minutes: how long files of a visitor who does nothing are kept.
+        framed_by: who may show the page in a frame, in the words of a Content-Security-Policy.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 7860
+    auth: tuple[str, str] | None = None
+    max_upload_mb: int = 200
+    max_resolution: int = 1024
+    queue: int = 20
+    keep_minutes: float = 60
+    framed_by: str = "'none'"
+
+
+def is_local(host: str) -> bool:
+    """Whether an address is this machine's own, which others can't reach."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def serve(models: Models, limits: Limits, serving: Serving, on_start: Callable[[str], object] = lambda _: None) -> None:
+    """Serves the page until a signal ends it. Everything that visitors leave behind is removed then.
+
+    Args:
+        models: what visitors may choose from.
+        limits: of a job.
+        serving: address and limits.
+        on_start: called with the page's address.
+
+    Raises:
+        ConfigError: the extra `app` is not installed, or the address is not available.
+    """
+    with _listening(serving) as listener, _folder() as folder:
+        sessions = Sessions(folder, serving.keep_minutes * 60)
+        server = _server(_application(models, sessions, limits, serving))
+        on_start(f"http://{serving.host}:{listener.getsockname()[1]}")
+        ended = threading.Event()
+        sweeper = threading.Thread(target=_sweep, args=(sessions, ended), daemon=True)
+        sweeper.start()
+        try:
+            server.run(sockets=[listener])
+        finally:
+            ended.set()
+            sweeper.join()
+
+
+def _application(models: Models, sessions: Sessions, limits: Limits, serving: Serving) -> Any:
+    """The page as an ASGI application."""
+    # Before Gradio is imported and components are made.
+    os.environ |= {"GRADIO_TEMP_DIR": str(sessions.root), "GRADIO_ANALYTICS_ENABLED": "False"}
+    try:
+        import gradio as gr
+        from fastapi import FastAPI
+        from starlette.middleware.trustedhost import TrustedHostMiddleware
+    except ImportError:
+        raise ConfigError(f"the page needs the package gradio: {install_hint('app')}") from None
+    from colorization.app.page import CSS, Handlers, build, theme
+
+    page = build(Handlers(models, sessions, limits), serving.max_resolution, serving.queue)
+    application = gr.mount_gradio_app(
+        FastAPI(openapi_url=None),
+        page,
+        path="",
+        server_name=serving.host,
+        server_port=serving.port,
+        auth=serving.auth,
+        max_file_size=serving.max_upload_mb * _MB,
+        theme=theme(),
+        css=CSS,
+        footer_links=[],
+        run_history=False,
+        enable_monitoring=False,
+        show_error=False,
+        ssr_mode=False,
+        mcp_server=False,
+        pwa=False,
+    )
+    guarded = Guard(application, sessions.root, serving.max_upload_mb * _MB, serving.framed_by)
+    if is_local(serving.host):
+        # A web page from elsewhere may not pose as this one by a name that leads here.
+        return TrustedHostMiddleware(guarded, ["127.0.0.1", "localhost"])
+    return guarded
+
+
+def _server(application: Any) -> Any:
+    import uvicorn
+
+    return uvicorn.Server(uvicorn.Config(application, log_level="warning", timeout_graceful_shutdown=3))
+
+
+@contextlib.contextmanager
+def _listening(serving: Serving) -> Iterator[socket.socket]:
+    family = socket.AF_INET6 if ":" in serving.host else socket.AF_INET
+    try:
+        listener = socket.create_server((serving.host, serving.port), family=family)
+    except OSError as error:
+        raise ConfigError(
+            f"host={serving.host} port={serving.port} is not available ({error.strerror}): give another port"
+        ) from error
+    with listener:
+        yield listener
+
+
+@contextlib.contextmanager
+def _folder() -> Iterator[Path]:
+    """A folder for all files of visitors, which a signal to end removes, too."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    with tempfile.TemporaryDirectory(prefix="colorize-app-", ignore_cleanup_errors=True) as folder:
+        yield Path(folder).resolve()
+
+
+def _sweep(sessions: Sessions, ended: threading.Event) -> None:
+    while not ended.wait(min(sessions.keep_seconds, 60)):
+        sessions.sweep()
