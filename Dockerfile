@@ -1,4 +1,4 @@
-# Colours a folder, trains: docs/container.md. For a GPU: docker build --build-arg TORCH=cu130 .
+# Colours a folder, serves the page, trains: docs/container.md. For a GPU: docker build --build-arg TORCH=cu130 .
 FROM python:3.12-slim AS build
 # Which of PyTorch's builds: cpu, or a version of CUDA such as cu130
 ARG TORCH=cpu
@@ -8,7 +8,7 @@ RUN python -m venv /opt/colorization \
 WORKDIR /source
 COPY . .
 # hadolint ignore=DL3013  # pyproject.toml bounds the versions
-RUN pip install ".[film,lite,timm]"
+RUN pip install ".[app,film,lite,timm]"
 
 FROM python:3.12-slim
 COPY --from=build /opt/colorization /opt/colorization

@@ -25,14 +25,16 @@ class PictureError(ColorizationError):
 
 
 class TooLargeError(PictureError):
-    """A picture, or a film's frames, with more pixels than are allowed."""
+    """A picture, or a film's frames, with more pixels than are allowed.
 
-    def __init__(self, width: int, height: int, max_pixels: int) -> None:
-        super().__init__(
-            f"has {width} x {height} pixels, more than max_pixels={max_pixels}: if you trust the file, give "
-            f"max_pixels={width * height}"
-        )
-        self.size = (width, height)
+    Args:
+        message: for the user.
+        size: width and height.
+    """
+
+    def __init__(self, message: str, size: tuple[int, int]) -> None:
+        super().__init__(message)
+        self.size = size
 
 
 class CheckpointError(ColorizationError):

@@ -52,7 +52,7 @@ class Models:
         self.knobs: dict[str, Wishes] = {}
         for name in reversed(list(paths)):  # the first one stays in memory
             colorizer = self._load(name)
-            self.knobs[name] = Wishes(name, colorizer.resolution, vividness=colorizer.objective.vividness)
+            self.knobs[name] = Wishes(name, colorizer.resolution, vividness=colorizer.model.vividness)
         self.knobs = {name: self.knobs[name] for name in paths}
 
     @contextmanager
@@ -71,7 +71,7 @@ class Models:
             colorizer = self._colorizer if self._loaded == wishes.model else self._load(wishes.model)
             colorizer.resolution, colorizer.saturation = wishes.resolution, wishes.saturation
             if wishes.vividness is not None:
-                set_knob(colorizer.objective, "vividness", wishes.vividness)
+                set_knob(colorizer.model, "vividness", wishes.vividness)
             yield colorizer
 
     def _load(self, name: str) -> Colorizer:

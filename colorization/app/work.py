@@ -125,7 +125,7 @@ class Job:
                 self._check_time()
                 outcome.colored.append(self._color(path, name, number, len(uploads), outcome.notes))
             except (ColorizationError, OSError, RuntimeError, MemoryError) as error:  # PyTorch's are RuntimeErrors
-                outcome.failed.append(Remark(path.name, self._words(error)))
+                outcome.failed.append(Remark(path.name, self._words(error, path)))
         if len(outcome.colored) > 1:
             outcome.archive = self._pack(outcome.colored)
         return outcome
@@ -161,13 +161,13 @@ class Job:
         if time.monotonic() > self.end:
             raise StoppedError(f"was stopped after {self.limits.max_seconds:g} seconds, the limit of this page")
 
-    def _words(self, error: Exception) -> str:
+    def _words(self, error: Exception, path: Path) -> str:
         """What a visitor may know: no folders of this machine, and no options of the command line."""
         if isinstance(error, TooLargeError):
             width, height = error.size
             return f"has {width} x {height} pixels: this page takes up to {self.limits.max_pixels:,}"
         if isinstance(error, ColorizationError):
-            return first_line(error).replace(f"{self.folder}/results/", "")
+            return first_line(error).replace(str(path), path.name).replace(f"{self.folder}/results/", "")
         return f"can't be coloured: {getattr(error, 'strerror', None) or first_line(error)}"
 
     def _pack(self, colored: Sequence[Colored]) -> Path:

@@ -14,10 +14,11 @@ import torch
 from torch import Tensor
 
 from colorization.color import lab_to_mapped_rgb, merge_lab, rgb_to_lightness, to_uint8
-from colorization.errors import ConfigError, PictureError, TooLargeError, first_line
+from colorization.errors import ConfigError, PictureError, first_line
 from colorization.film.frames import READING, upright
 from colorization.film.stabilize import Flicker, Stabilizer
 from colorization.imagefiles import MAX_PIXELS
+from colorization.imagefiles.channels import check_size
 from colorization.inference.colorizer import Colorizer, is_out_of_memory
 from colorization.runtime.files import StrPath, atomic_file, open_regular
 from colorization.runtime.installation import install_hint
@@ -134,8 +135,7 @@ class _Recolor:
         self.colorizer, self.reader, self.writer, self.target = colorizer, reader, writer, target
         self.video = videos[0]
         self.video.thread_type = "AUTO"
-        if self.video.width * self.video.height > max_pixels:
-            raise TooLargeError(self.video.width, self.video.height, max_pixels)
+        check_size(self.video.width, self.video.height, max_pixels)
         # Frames may grow later. FFmpeg counts them with their margins.
         self.video.codec_context.options = {"max_pixels": str(2 * max_pixels)}
         codec = next((name for name in _ENCODERS if name in writer.supported_codecs), None)

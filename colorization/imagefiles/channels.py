@@ -34,6 +34,10 @@ def joined(picture: Picture) -> Pixels:
 
 
 def check_size(width: int, height: int, max_pixels: int) -> None:
-    """Refuses a possible decompression bomb: a small file of a huge picture."""
+    """Refuses a possible decompression bomb: a small file of a huge picture, or a film with huge frames."""
     if width * height > max_pixels:
-        raise TooLargeError(width, height, max_pixels)
+        raise TooLargeError(
+            f"has {width} x {height} pixels, more than max_pixels={max_pixels}: if you trust the file, give "
+            f"max_pixels={width * height}",
+            (width, height),
+        )
