@@ -13,7 +13,8 @@ from torch.utils.data import Dataset
 from colorization.audit.duplicates import appearance, perceptual_hash
 from colorization.color import COLORLESS_CHROMA, colorfulness, is_colorless, rgb_to_lab, to_float
 from colorization.config.schemas import AuditThresholds
-from colorization.data.photos import Photos, converted, small_copy
+from colorization.data.colored import converted, small_copy
+from colorization.data.photos import Photos
 from colorization.data.prior import count_bins, sample_ab
 from colorization.errors import PictureError
 from colorization.imagefiles import is_gray_mode

@@ -24,6 +24,7 @@ from colorization.color.measures import (
     ciede2000,
     colorfulness,
     colorfulness_abs,
+    is_colorful,
     is_colorless,
     saturated,
 )
@@ -40,6 +41,7 @@ __all__ = [
     "denormalize_ab",
     "gray_ab",
     "grid_squares",
+    "is_colorful",
     "is_colorless",
     "lab_to_mapped_levels",
     "lab_to_mapped_rgb",

@@ -118,7 +118,14 @@ def _cos(degrees: Tensor) -> Tensor:
 
 def is_colorless(rgb: Tensor) -> bool:
     """Whether chroma stays below `COLORLESS_CHROMA` Lab units everywhere in a `(3, H, W)` picture, uint8 or in 0..1."""
-    if rgb.dtype == torch.uint8 and int((rgb.amax(dim=0) - rgb.amin(dim=0)).max()) >= _COLORFUL_RANGE:
+    if rgb.dtype == torch.uint8 and is_colorful(rgb):
         return False  # most photos, without a conversion
     a, b = rgb_to_lab(rgb)[1:]
     return bool((a * a + b * b).max() < COLORLESS_CHROMA**2)  # the norm of a short axis takes ten times as long
+
+
+def is_colorful(rgb: Tensor) -> bool:
+    """Whether a uint8 `(3, H, W)` picture has a colour whose levels alone tell that its chroma is far above
+    `COLORLESS_CHROMA`. False decides nothing.
+    """
+    return int((rgb.amax(dim=0) - rgb.amin(dim=0)).max()) >= _COLORFUL_RANGE

@@ -15,19 +15,12 @@ from pytorch_lightning.utilities.rank_zero import rank_zero_only
 from torch.utils.data import DataLoader, Sampler
 
 from colorization.color import rgb_to_lab, rgb_to_lightness
+from colorization.data.colored import open_colored, open_upright
+from colorization.data.dataset import EachOnceSampler, PhotoDataset, Skipped, collate
 from colorization.data.degrade import STRENGTHS
 from colorization.data.exclusion import Exclusion
 from colorization.data.order import EpochOrder, Position, TrainingSampler
-from colorization.data.photos import (
-    EachOnceSampler,
-    PhotoDataset,
-    Photos,
-    SelectedPhotos,
-    Skipped,
-    collate,
-    open_colored,
-    open_upright,
-)
+from colorization.data.photos import Photos, SelectedPhotos
 from colorization.data.predictions import PairedDataset, Predictions
 from colorization.data.protocols import Protocol
 from colorization.data.tars.remote import is_address, is_command

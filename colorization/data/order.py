@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from torch.utils.data import DistributedSampler
 
-from colorization.data.photos import Draw, PhotoDataset
+from colorization.data.dataset import Draw, PhotoDataset
 
 _SENTENCE = re.compile(r"(\d+) photos with seed=(\d+)(?:, data\.buffer=(\d+))?")
 

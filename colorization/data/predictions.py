@@ -12,7 +12,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from colorization.data.photos import PhotoDataset, Photos, converted, to_tensor
+from colorization.data.colored import converted, to_tensor
+from colorization.data.dataset import PhotoDataset
+from colorization.data.photos import Photos
 from colorization.data.protocols import Protocol
 from colorization.errors import ConfigError, PictureError
 from colorization.imagefiles import find_pictures, open_picture

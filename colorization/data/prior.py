@@ -10,7 +10,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from colorization.color import nearest_bins, rgb_to_lab
-from colorization.data.photos import Photos, open_colored, to_tensor
+from colorization.data.colored import open_colored, to_tensor
+from colorization.data.photos import Photos
 from colorization.errors import DataError, PictureError
 from colorization.runtime.console import tracked
 from colorization.runtime.files import atomic_file

@@ -11,6 +11,7 @@ from colorization.imagefiles.finding import (
 from colorization.imagefiles.picture import Picture
 from colorization.imagefiles.reading import (
     MAX_PIXELS,
+    Shrink,
     from_pil,
     is_gray_mode,
     open_picture,
@@ -24,6 +25,7 @@ __all__ = [
     "MAX_PIXELS",
     "SUFFIXES",
     "Picture",
+    "Shrink",
     "find_pictures",
     "from_pil",
     "is_film",

@@ -1,6 +1,7 @@
 """Reading picture files as upright sRGB."""
 
 import os
+from collections.abc import Callable
 from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
@@ -17,6 +18,9 @@ from colorization.imagefiles.profiles import profile_space, to_srgb
 from colorization.imagefiles.saving import on_white, to_8_bits, to_pil
 from colorization.imagefiles.tiff import directory_of_tiff, is_beyond_pillow, read_tiff
 from colorization.runtime.files import StrPath
+
+# By how much the sides of a picture of a size (W, H) may be divided.
+Shrink = Callable[[tuple[int, int]], int]
 
 _GRAY_MODES = ("1", "L", "LA", "La", "I", "F")
 _ALPHA_MODES = ("LA", "PA", "La", "RGBA", "RGBa")
@@ -71,11 +75,13 @@ def _other_tiff(file: BinaryIO, max_pixels: int) -> Picture:
     return _described(decoded, _Head.of_tiff(directory_of_tiff(file)))
 
 
-def open_picture(source: StrPath | BinaryIO) -> Image.Image:
+def open_picture(source: StrPath | BinaryIO, shrink: Shrink | None = None) -> Image.Image:
     """Opens and decodes a picture, in the mode, size and orientation of the file.
 
     Args:
         source: a path, or an open binary file.
+        shrink: by how much the sides of an upright picture of a size (W, H) may be divided; called for JPEGs, which are
+            then decoded at a half, a quarter or an eighth of their size, from the low frequencies of their blocks.
 
     Raises:
         PictureError: it can't be read, is truncated, or may be a decompression bomb.
@@ -91,8 +97,17 @@ def open_picture(source: StrPath | BinaryIO) -> Image.Image:
         if is_beyond_pillow(image) or (is_deep_png(image) and "transparency" in image.info):
             return to_pil(to_8_bits(_deep(file, image, MAX_PIXELS)))
         mend_transparency(image)
+        if shrink is not None and image.format in ("JPEG", "MPO"):
+            _reduce(image, shrink)
         image.load()
         return image
+
+
+def _reduce(image: Image.Image, shrink: Shrink) -> None:
+    width, height = image.size
+    factor = shrink((height, width) if orientation(exif_of(image)) >= 5 else (width, height))
+    if factor > 1:
+        image.draft(None, (max(width // factor, 1), max(height // factor, 1)))
 
 
 def from_pil(image: Image.Image) -> Picture:

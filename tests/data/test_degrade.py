@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from colorization.color import rgb_to_lightness, to_float
+from colorization.data.dataset import Draw, PhotoDataset
 from colorization.data.degrade import STRENGTHS, degrade
-from colorization.data.photos import Draw, PhotoDataset
 from colorization.data.sample import SampleDataModule
 from colorization.errors import ConfigError
 from tests.helpers.photos import MadePhotos, make_photo

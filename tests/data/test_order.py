@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.utils.data import DataLoader
 
+from colorization.data.dataset import Draw, PhotoDataset, collate
 from colorization.data.order import Position, TrainingSampler
-from colorization.data.photos import Draw, PhotoDataset, collate
 from tests.helpers.photos import MadePhotos
 
 

@@ -10,9 +10,10 @@ from PIL import Image
 
 from colorization.color import ab_bins, nearest_bins, rgb_to_lab, to_float
 from colorization.data import prior
+from colorization.data.colored import to_tensor
 from colorization.data.datamodule import PhotoDataModule
 from colorization.data.folder import FolderDataModule, FolderPhotos
-from colorization.data.photos import JoinedPhotos, Photos, SelectedPhotos, to_tensor
+from colorization.data.photos import JoinedPhotos, Photos, SelectedPhotos
 from colorization.data.prior import cached_prior, measure_prior, sample_ab
 from colorization.data.sample import SampleDataModule
 from colorization.data.tars.photos import ShardsDataModule

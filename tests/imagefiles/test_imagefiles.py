@@ -136,8 +136,9 @@ def test_truncated_files_are_refused(tmp_path: Path, keep: int) -> None:
     file = tmp_path / "photo.jpg"
     make_photo(200, 200).save(file)
     file.write_bytes(file.read_bytes()[:keep])
-    with pytest.raises(PictureError):
-        open_picture(file)
+    for shrink in (None, lambda size: 4):
+        with pytest.raises(PictureError):
+            open_picture(file, shrink)
 
 
 def test_text_and_bombs_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,7 @@ from colorization.data.tars.index import ShardIndex, photo_hash
 from colorization.data.tars.listing import Shard, list_shards
 from colorization.data.tars.shuffle import Blocks
 from colorization.errors import ConfigError, DataError, PictureError
-from colorization.imagefiles import open_picture
+from colorization.imagefiles import Shrink, open_picture
 from colorization.runtime.files import open_regular
 
 # Default shuffle buffer of fetched shards, in photos.
@@ -58,17 +58,26 @@ class ShardPhotos(Photos):
         return f"{self.shard_names[self._shard(index)]}/{self.index.names[index]}"
 
     def open(self, index: int) -> Image.Image:
+        return open_picture(io.BytesIO(self._fetched(index)))
+
+    def open_reduced(self, index: int, shrink: Shrink) -> Image.Image:
+        return open_picture(io.BytesIO(self._fetched(index)), shrink)
+
+    def _fetched(self, index: int) -> bytes:
+        """The bytes of a photo's file. A shard whose cached copy seems corrupt is fetched again, once.
+
+        Raises:
+            PictureError: as `_contents`.
+        """
         try:
-            contents = self._contents(index)
+            return self._contents(index)
         except PictureError:
             shard = self.places[self._shard(index)]
             if not isinstance(shard, RemoteShard) or shard.key in self._fetched_again:
                 raise
-            # The cached copy may be corrupt: fetch it again, once per shard.
             self._fetched_again.add(shard.key)
             self.cache.drop(shard)
-            contents = self._contents(index)
-        return open_picture(io.BytesIO(contents))
+            return self._contents(index)
 
     def _contents(self, index: int) -> bytes:
         """The bytes of a photo's file.

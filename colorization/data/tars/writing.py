@@ -16,9 +16,9 @@ import numpy as np
 from PIL import Image
 from torch.utils.data import Dataset
 
+from colorization.data.colored import open_colored
 from colorization.data.folder import FolderPhotos
 from colorization.data.names import Names
-from colorization.data.photos import open_colored
 from colorization.data.splits import Splits, name_hash
 from colorization.data.tars.index import ShardEntry, ShardIndex, file_sha256, index_tar, photo_hash
 from colorization.errors import DataError, PictureError
