@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
 DEMO := outputs/demo
-SOURCES := $(shell find colorization conf -name '*.py' -o -name '*.yaml') train.py evaluate.py predict.py
+SOURCES := $(shell find colorization conf hydra_plugins -name '*.py' -o -name '*.yaml') train.py evaluate.py predict.py
 
 .PHONY: help demo install test test-slow test-all bench bench-compare docs lint typecheck format clean
 .DELETE_ON_ERROR:

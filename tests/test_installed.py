@@ -19,7 +19,7 @@ from tests.helpers.runs import CONF, SMALL, TINY
 pytestmark = pytest.mark.slow
 
 REPOSITORY = CONF.parent
-BUILT_FROM = ("pyproject.toml", "setup.py", "README.md", "LICENSE", "NOTICE", "colorization", "conf")
+BUILT_FROM = ("pyproject.toml", "setup.py", "README.md", "LICENSE", "NOTICE", "colorization", "conf", "hydra_plugins")
 OWN = "# @package _global_\ndefaults:\n  - override /optimizer: sgd\nseed: 7\n"
 
 
@@ -158,6 +158,11 @@ def test_a_root_of_the_user_s_own(installed: Environment) -> None:
     assert "saturation: 1.25" in installed.run(*words)
     (own / "predict.yaml").write_text("defaults: [predict_schema]\ncheckpoint: a.ckpt\ninput: [b.jpg]\nsuffix: _own\n")
     assert "suffix: _own" in installed.run("colorize", "--config-path", own, "--cfg", "job")
+
+
+def test_a_search_finds_its_sweeper(installed: Environment) -> None:
+    words = ["colorize-train", "sweep=optuna", "hydra.sweeper.n_jobs=0", "hydra.sweep.dir=study"]
+    assert "Error: hydra.sweeper.n_jobs=0 is too few" in installed.run(*words, code=1)
 
 
 def test_hints_name_where_the_wheel_came_from(installed: Environment) -> None:
