@@ -25,7 +25,7 @@ _FLAGS_WITH_A_VALUE = {"--cfg", "-c", "--package", "-p", "--info", "-i", "--expe
 _FLAGS_WITH_A_VALUE |= {"-sc", "--config-dir", "-cd", "--config-path", "-cp", "--config-name", "-cn"}
 _FLAGS = _FLAGS_WITH_A_VALUE | {"--help", "-h", "--hydra-help", "--resolve", "--run", "-r", "--multirun", "-m"}
 _SEVERAL_RUNS = ("-m", "--multirun", "hydra.mode=MULTIRUN")
-_CHECKPOINTS = (".ckpt", ".safetensors")
+_CHECKPOINTS = (".ckpt", ".safetensors", ".onnx")
 
 
 @dataclass(frozen=True)

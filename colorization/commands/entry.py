@@ -23,6 +23,7 @@ from omegaconf import DictConfig
 import colorization
 from colorization.commands.arguments import Grammar
 from colorization.commands.folders import no_empty_folder
+from colorization.config.folder import CONF
 from colorization.config.mistakes import SWEEPS, check_composed, one_sentence, options_of, sentence_of_mistake
 from colorization.config.resolvers import register
 from colorization.errors import ColorizationError
@@ -30,9 +31,6 @@ from colorization.runtime.stopping import stopping_at_once
 from colorization.runtime.tracebacks import show_short_tracebacks
 from colorization.sweeps.jobs import attempt, closing
 
-# In the wheel conf/ is colorization.conf; in a checkout it lies beside the package.
-_PACKAGE = Path(__file__).parent.parent
-CONF = next(folder for folder in (_PACKAGE / "conf", _PACKAGE.parent / "conf") if folder.is_dir())
 _FULL_ERROR = "HYDRA_FULL_ERROR"
 # At once, not in a script's main function: the processes that launchers of sweeps start have no such function.
 register()

@@ -12,7 +12,6 @@ from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning import seed_everything
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
-from colorization.checkpoints.network import ENTRY, read_checkpoint, rebuild, trained_size
 from colorization.checkpoints.shipped import NEWEST_RUN, located
 from colorization.config.instantiate import instantiate, resolve
 from colorization.data.datamodule import PhotoDataModule
@@ -26,8 +25,8 @@ from colorization.evaluation.folders import open_folders
 from colorization.evaluation.report import EvaluationReport
 from colorization.evaluation.scoring import Evaluation, distinct_labels
 from colorization.evaluation.statistics import TruthStatistics
-from colorization.inference.colorizer import seen_resolution, set_knob
-from colorization.network import TrainedNetwork
+from colorization.inference.colorizer import set_knob
+from colorization.inference.loading import Loaded, check_adapter, load_model
 from colorization.runtime.console import console
 
 _UNUSED_SIZE = 256  # of data.size, where no photo is cropped
@@ -44,15 +43,16 @@ def run(composed: DictConfig) -> None:
     all-gray baseline.
     """
     paths, folders = checkpoint_paths(composed), prediction_paths(composed)
-    checkpoints = [read_checkpoint(located(path, composed.paths.output_dir)) for path in paths]
+    networks = load_networks(composed, paths)
+    trained = [(network.config or {}).get("data", {}) for network in networks]
     if "_target_" not in composed.data:
-        learned_from = data_options(checkpoints[0][ENTRY]["config"]["data"]) if checkpoints else ""
+        learned_from = data_options(trained[0]) if trained else ""
         raise ConfigError(
             "data is missing: give the photos to score, for example data=folder data.root=PHOTOS"
             f"{f'; for the held-out photos of training, {learned_from}' if learned_from else ''}"
         )
     protocol_name = str(HydraConfig.get().runtime.choices["protocol"])
-    set_size(composed, protocol_name, trained_size(checkpoints[0]) if checkpoints else None)
+    set_size(composed, protocol_name, networks[0].trained_size if networks else None)
     config = resolve(composed)
     if config["panel_pictures"] < 1:
         raise ConfigError(f"panel_pictures={config['panel_pictures']} is too few: give 1 or more")
@@ -62,10 +62,8 @@ def run(composed: DictConfig) -> None:
     # Early errors first.
     check_metrics(config)
     protocol: Protocol = instantiate(config["protocol"], "protocol")
-    resolutions = [seen_resolution(checkpoint, config["resolution"]) for checkpoint in checkpoints]
     data: PhotoDataModule = instantiate(config["data"], "data")
     data.test_protocol = protocol
-    trained = [checkpoint[ENTRY]["config"]["data"] for checkpoint in checkpoints]
     benchmark = BenchmarkRun(config, data)
     data.test_split = benchmark.split or choose_split(config["split"], data, config["data"], trained)
     benchmark.select()
@@ -79,8 +77,8 @@ def run(composed: DictConfig) -> None:
     if fid is not None and config["fid_statistics"] is not None:
         statistics = TruthStatistics(config["fid_statistics"], fid, data)
     candidates: list[Candidate] = [
-        Checkpoint(label, path, TrainedNetwork(*rebuild(checkpoint, path, config["trust"])), resolution)
-        for label, path, checkpoint, resolution in zip(labels, paths, checkpoints, resolutions, strict=False)
+        Checkpoint(label, path, network.model, network.resolution)
+        for label, path, network in zip(labels, paths, networks, strict=False)
     ]
     for knob in ("temperature", "vividness"):
         if config[knob] is not None:
@@ -180,6 +178,18 @@ def prediction_paths(composed: DictConfig) -> list[str]:
         what = "has no effect without predictions" if composed.best_of > 1 else "is too small: give 1 or more"
         raise ConfigError(f"best_of={composed.best_of} {what}")
     return paths
+
+
+def load_networks(composed: DictConfig, paths: Sequence[str]) -> list[Loaded]:
+    """Loads the checkpoints that are scored.
+
+    Raises:
+        ColorizationError: one can't be used.
+    """
+    adapter = OmegaConf.to_container(composed.adapter, resolve=True)
+    files = [located(path, composed.paths.output_dir) for path in paths]
+    check_adapter(files, adapter)  # type: ignore[arg-type]
+    return [load_model(file, composed.resolution, composed.trust, adapter) for file in files]  # type: ignore[arg-type]
 
 
 def data_options(trained: Mapping[str, Any]) -> str:

@@ -27,8 +27,9 @@ from colorization.imagefiles import is_film, read_picture, save_picture
 from colorization.imagefiles.opening import FORMATS as READ_FORMATS
 from colorization.imagefiles.opening import opened, own_limit
 from colorization.imagefiles.picture import Picture
-from colorization.inference.colorizer import Colorizer, check_resolution, find_device
+from colorization.inference.colorizer import Colorizer, find_device
 from colorization.inference.jobs import FORMATS, Job, expand, list_jobs
+from colorization.inference.loading import check_resolution
 from colorization.inference.provenance import Maker
 from colorization.inference.tally import Tally, attempting
 from colorization.runtime.console import progress_bar, silence
@@ -104,6 +105,7 @@ def load(config: dict[str, Any], device: str) -> Colorizer:
         temperature=config["temperature"],
         vividness=config["vividness"],
         trusted=config["trust"],
+        adapter=config["adapter"],
     )
 
 

@@ -45,6 +45,7 @@ class EvaluateConfig:
     compare: list[str] | None = None
     predictions: list[str] | None = None
     best_of: int = 1
+    adapter: _Node = _group()
     trust: list[str] = field(default_factory=list)
     protocol: _Node = _group()
     benchmark: _Node = _group()
@@ -72,6 +73,7 @@ class PredictConfig:
     """The root of `predict.py`."""
 
     checkpoint: str = "default"
+    adapter: _Node = _group()
     trust: list[str] = field(default_factory=list)
     input: list[str] = MISSING
     output: str = "colorized"

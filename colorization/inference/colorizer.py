@@ -14,13 +14,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from colorization.checkpoints import hub
-from colorization.checkpoints.network import ENTRY, read_checkpoint, rebuild, trained_size
-from colorization.checkpoints.shipped import DEFAULT_MODEL
+from colorization.checkpoints.shipped import DEFAULT_MODEL, in_catalogue
 from colorization.errors import ConfigError, PictureError
 from colorization.imagefiles.arrays import as_picture, like
 from colorization.imagefiles.picture import Picture
+from colorization.inference.loading import AdapterLike, check_adapter, load_model
+from colorization.inference.onnx_network import OnnxNetwork, check_device
 from colorization.inference.tiles import colors_at, guide_colors, paint, shrink_lightness
-from colorization.network import LightnessToAb, TrainedNetwork
+from colorization.network import LightnessToAb
 from colorization.runtime.files import StrPath
 
 log = logging.getLogger(__name__)
@@ -65,6 +66,7 @@ class Colorizer:
         temperature: float | None = None,
         vividness: float | None = None,
         trusted: Sequence[str] = (),
+        adapter: AdapterLike = None,
     ) -> "Colorizer":
         """Loads a checkpoint of `train.py`. Needs nothing but the file.
 
@@ -77,19 +79,41 @@ class Colorizer:
             vividness: from 0 (safe) to 1 (vivid); replaces the objective's, if it has one.
             trusted: your packages whose networks and objectives the checkpoint may name, besides `colorization`. Their
                 code is imported and run.
+            adapter: for an ONNX file, see `from_onnx`.
 
         Raises:
             CheckpointError: the checkpoint is missing, corrupt, too new, or names foreign code.
             ConfigError: the device is not available, the resolution is too small, or the objective has no such option.
         """
-        checkpoint = read_checkpoint(path)
-        model = TrainedNetwork(*rebuild(checkpoint, path, trusted))
+        check_adapter([path], adapter)
+        found = find_device(device)
+        loaded = load_model(path, resolution, trusted, adapter, device=str(found))
+        if isinstance(loaded.model, OnnxNetwork):
+            check_device(device)
         for knob, value in (("temperature", temperature), ("vividness", vividness)):
             if value is not None:
-                set_knob(model, knob, value)
-        colorizer = cls(model, seen_resolution(checkpoint, resolution), find_device(device), saturation)
-        colorizer.config = checkpoint[ENTRY]["config"]
+                set_knob(loaded.model, knob, value)
+        colorizer = cls(loaded.model, loaded.resolution, found, saturation)
+        colorizer.config = loaded.config
         return colorizer
+
+    @classmethod
+    def from_onnx(cls, path: StrPath, adapter: AdapterLike = None, device: str = "auto", **options: Any) -> "Colorizer":
+        """Loads a network of another project from an ONNX file, run by onnxruntime (extra `export`).
+
+        Args:
+            path: the file, or the name of an entry of conf/catalogue, which is downloaded once.
+            adapter: what the graph takes and gives: the name of a file in conf/adapter (`ddcolor`, `siggraph17`,
+                `eccv16`, `deoldify`, `generic`), the path of another such file, or an `Adapter`. None for an entry of
+                the catalogue, which has its own, and for a file of `colorize-export`.
+            device: see `from_checkpoint`.
+            options: `resolution`, `saturation` and `temperature`, see `from_checkpoint`.
+
+        Raises:
+            CheckpointError: the file is missing or refused, or the adapter does not fit the graph.
+            ConfigError: an option is out of range, or a package is missing.
+        """
+        return cls.from_checkpoint(in_catalogue(path) or path, device, adapter=adapter, **options)
 
     @classmethod
     def default(cls, device: str = "auto", vividness: float | None = None) -> "Colorizer":
@@ -303,26 +327,6 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or (
         "out of memory" in said or "can't allocate memory" in said
     )
-
-
-def seen_resolution(checkpoint: Mapping[str, Any], wanted: int | None) -> int:
-    """The input resolution of a network: `wanted`, or for None the size that it was trained at.
-
-    Raises:
-        ConfigError: it is too small.
-    """
-    check_resolution(wanted)
-    return trained_size(checkpoint) if wanted is None else wanted
-
-
-def check_resolution(wanted: int | None) -> None:
-    """Checks a resolution.
-
-    Raises:
-        ConfigError: it is too small.
-    """
-    if wanted is not None and wanted < 16:
-        raise ConfigError(f"resolution={wanted} is too small: give 16 or more")
 
 
 def find_device(name: str) -> torch.device:
