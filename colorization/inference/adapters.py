@@ -146,6 +146,7 @@ class Adapter:
         if self.bins is None:
             rgb = (value * self._numbers(self.std, value) + self._numbers(self.mean, value)) / self.scale
             return rgb_to_lab(rgb.clamp(0, 1))[:, 1:]
+        assert self.temperature is not None
         logits = value.clamp(min=1e-30).log() if self.gives == "probabilities" else value
         # Subtract the maximum: exp must not overflow at low temperatures.
         shares = torch.softmax((logits - logits.amax(dim=1, keepdim=True)) / self.temperature, dim=1)

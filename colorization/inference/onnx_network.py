@@ -94,8 +94,9 @@ class OnnxNetwork(LightnessToAb):
         return self.adapter.temperature
 
     @temperature.setter
-    def temperature(self, value: float) -> None:
-        self.adapter.set_temperature(value)
+    def temperature(self, value: float | None) -> None:
+        if value is not None:
+            self.adapter.set_temperature(value)
 
     def check_resolution(self, wanted: int | None) -> None:
         """Checks a resolution that a user asked for.

@@ -63,9 +63,9 @@ def test_train_yaml_and_evaluate_yaml_name_every_group() -> None:
         }
         for script in ("train", "evaluate")
     }
-    folders = {path.name for path in CONF.iterdir() if path.is_dir() and path.name != "hydra"}
-    assert folders - {"protocol", "benchmark"} <= named["train"]
-    assert "protocol" in named["evaluate"]
+    folders = {path.name for path in CONF.iterdir() if path.is_dir() and path.name not in ("hydra", "catalogue")}
+    assert folders - {"protocol", "benchmark", "adapter"} <= named["train"]
+    assert {"protocol", "adapter"} <= named["evaluate"]
 
 
 @pytest.mark.parametrize("script", ["train", "evaluate", "predict"])

@@ -12,9 +12,9 @@ from docs.generate.pages import CONFIGURATION, PAGES, TROUBLESHOOTING, generated
 from docs.generate.yaml_comments import read_options
 from tests.helpers.runs import CONF
 
-# conf/sweep/wandb.yaml is read by W&B, conf/hydra holds texts.
+# conf/sweep/wandb.yaml is read by W&B, conf/hydra holds texts, conf/catalogue entries.
 FILES = [path for path in sorted(CONF.rglob("*.yaml")) if path.name != "wandb.yaml" or path.parent.name != "sweep"]
-FILES = [path for path in FILES if path.relative_to(CONF).parts[0] != "hydra"]
+FILES = [path for path in FILES if path.relative_to(CONF).parts[0] not in ("hydra", "catalogue")]
 
 
 def keys(node: Any, path: str = "") -> Iterator[str]:

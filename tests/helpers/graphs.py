@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -38,17 +39,17 @@ class Graph:
         self.weights.append(numpy_helper.from_array(np.asarray(value, kind), name))
         return name
 
-    def then(self, op: str, *further: str, **attributes: object) -> "Graph":
+    def then(self, op: str, *further: str, **attributes: Any) -> "Graph":
         """One more operation, on the last result."""
         name = f"value{len(self.nodes)}"
         self.nodes.append(helper.make_node(op, [self.last, *further], [name], **attributes))
         self.last = name
         return self
 
-    def mix(self, weight: object, bias: object, **attributes: object) -> "Graph":
+    def mix(self, weight: object, bias: object) -> "Graph":
         """A convolution with a kernel of 1 x 1."""
         kernel = np.asarray(weight, np.float32)
-        return self.then("Conv", self.constant(kernel[..., None, None]), self.constant(bias), **attributes)
+        return self.then("Conv", self.constant(kernel[..., None, None]), self.constant(bias))
 
     def model(self, shape: Sides, name: str = "output") -> onnx.ModelProto:
         """The graph, with the last result as its output."""

@@ -236,7 +236,7 @@ def test_a_table_of_bins_from_a_stranger(tmp_path: Path) -> None:
     np.save(pickled, np.array([{"a": 1}], dtype=object), allow_pickle=True)
     np.save(wide, np.zeros((4, 3)))
     lying = io.BytesIO()
-    np.lib.format.write_array_header_1_0(lying, {"descr": "<f4", "fortran_order": False, "shape": (2**40, 2)})  # type: ignore[arg-type]
+    np.lib.format.write_array_header_1_0(lying, {"descr": "<f4", "fortran_order": False, "shape": (2**40, 2)})
     (tmp_path / "lying.npy").write_bytes(lying.getvalue())
     for path, message in ((pickled, "can't be read"), (wide, "is not a table"), (tmp_path / "lying.npy", "can't be")):
         with pytest.raises(ConfigError, match=message):
