@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from colorization.errors import ConfigError
-from colorization.inference.colorizer import Colorizer, check_resolution, set_knob
+from colorization.inference.colorizer import Colorizer, set_knob
+from colorization.inference.loading import check_resolution
 
 _ENDINGS = (".ckpt", ".safetensors")
 
