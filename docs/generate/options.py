@@ -97,7 +97,7 @@ def _recipe(group: str, file: Path) -> str:
 def _files(group: str, files: list[Path]) -> str:
     """Files with the same options, which differ in values only."""
     names = ", ".join(f"**`{group}={file.stem}`**" for file in files)
-    prefix = f"objective.terms.{files[0].stem}." if group == "objective/term" else f"{group}."
+    prefix = _prefix(group, files[0])
     first, *others = [list(rows(file)) for file in files]
     merged = [
         (
@@ -110,6 +110,13 @@ def _files(group: str, files: list[Path]) -> str:
     ]
     told = (names, _prose(read_header(files[0])), _based_on(group, files[0]), _table(prefix, merged))
     return "\n\n".join(filter(None, told))
+
+
+def _prefix(group: str, file: Path) -> str:
+    """What stands before the names of a file's options."""
+    if file.read_text(encoding="utf-8").startswith("# @package _global_"):
+        return ""
+    return f"objective.terms.{file.stem}." if group == "objective/term" else f"{group}."
 
 
 def _options_of_data(name: str) -> str:
