@@ -8,7 +8,7 @@ listed.
 import ast
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
@@ -21,10 +21,20 @@ _ENDS = {"did_you_mean": "; did you mean …?", "what_was_meant": "; did you mea
 _Words = Mapping[str, list[str]]
 
 
-def part(*prefixes: str) -> str:
-    """A list of the messages in the modules whose paths begin with one of `prefixes`."""
-    listed = {text for module, texts in all_messages().items() if module.startswith(prefixes) for text in texts}
+def part(*prefixes: str, sections: Collection[str]) -> str:
+    """A list of the messages of a section.
+
+    Args:
+        prefixes: of the paths of its modules.
+        sections: the prefixes of all sections; a module belongs to the longest that fits.
+    """
+    listed = {text for module, texts in all_messages().items() if home(module, sections) in prefixes for text in texts}
     return "".join(f"- `{text}`\n" for text in sorted(listed))
+
+
+def home(module: str, sections: Collection[str]) -> str | None:
+    """The prefix of the section that a module belongs to."""
+    return max(filter(module.startswith, sections), key=len, default=None)
 
 
 @cache

@@ -21,7 +21,11 @@ def _sources(*paths: str) -> str:
     return "\n".join(f"```{language}\n{text}```\n" for language, text in texts)
 
 
-_KINDS: dict[str, Callable[..., str]] = {"options": options.part, "messages": messages.part, "sources": _sources}
+def _messages(*prefixes: str) -> str:
+    return messages.part(*prefixes, sections=words_of(TROUBLESHOOTING, "messages"))
+
+
+_KINDS: dict[str, Callable[..., str]] = {"options": options.part, "messages": _messages, "sources": _sources}
 
 
 def generated(page: Path) -> str:
