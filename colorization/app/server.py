@@ -2,6 +2,7 @@
 
 import contextlib
 import ipaddress
+import logging
 import os
 import signal
 import socket
@@ -11,6 +12,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from colorization.app.guard import Guard
@@ -70,7 +72,13 @@ def serve(models: Models, limits: Limits, serving: Serving, on_start: Callable[[
     """
     with _listening(serving) as listener, _folder() as folder:
         sessions = Sessions(folder, serving.keep_minutes * 60)
-        server = _server(_application(models, sessions, limits, serving))
+        application, end_heartbeats = _application(models, sessions, limits, serving)
+
+        def end_connections() -> None:
+            end_heartbeats()
+            sessions.stop_all()
+
+        server = _server(application, end_connections)
         on_start(f"http://{serving.host}:{listener.getsockname()[1]}")
         ended = threading.Event()
         sweeper = threading.Thread(target=_sweep, args=(sessions, ended), daemon=True)
@@ -82,8 +90,10 @@ def serve(models: Models, limits: Limits, serving: Serving, on_start: Callable[[
             sweeper.join()
 
 
-def _application(models: Models, sessions: Sessions, limits: Limits, serving: Serving) -> Any:
-    """The page as an ASGI application."""
+def _application(
+    models: Models, sessions: Sessions, limits: Limits, serving: Serving
+) -> tuple[Any, Callable[[], object]]:
+    """The page as an ASGI application, and what ends the connections of open tabs."""
     # Before Gradio is imported and components are made.
     os.environ |= {"GRADIO_TEMP_DIR": str(sessions.root), "GRADIO_ANALYTICS_ENABLED": "False"}
     try:
@@ -113,17 +123,25 @@ def _application(models: Models, sessions: Sessions, limits: Limits, serving: Se
         mcp_server=False,
         pwa=False,
     )
-    guarded = Guard(application, sessions.root, serving.max_upload_mb * _MB, serving.framed_by)
+    guarded: Any = Guard(application, sessions.root, serving.max_upload_mb * _MB, serving.framed_by)
     if is_local(serving.host):
         # A web page from elsewhere may not pose as this one by a name that leads here.
-        return TrustedHostMiddleware(guarded, ["127.0.0.1", "localhost"])
-    return guarded
+        guarded = TrustedHostMiddleware(guarded, ["127.0.0.1", "localhost"])
+    return guarded, application.routes[-1].app.stop_event.set
 
 
-def _server(application: Any) -> Any:
+def _server(application: Any, end_connections: Callable[[], object]) -> Any:
     import uvicorn
 
-    return uvicorn.Server(uvicorn.Config(application, log_level="warning", timeout_graceful_shutdown=3))
+    class Server(uvicorn.Server):
+        """Ends jobs and the connections of open tabs first: it would wait for them."""
+
+        def handle_exit(self, number: int, frame: FrameType | None) -> None:
+            end_connections()
+            logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # what is cut off from now on is no error
+            super().handle_exit(number, frame)
+
+    return Server(uvicorn.Config(application, log_level="warning", timeout_graceful_shutdown=3))
 
 
 @contextlib.contextmanager

@@ -74,6 +74,11 @@ class Sessions:
         if session is not None:
             session.stopped.set()
 
+    def stop_all(self) -> None:
+        """Ends all running jobs."""
+        for session in list(self._sessions.values()):
+            session.stopped.set()
+
     def close(self, name: str) -> None:
         """Ends a visitor's job, and removes all files, except for uploads that another visitor has, too."""
         with self._lock:

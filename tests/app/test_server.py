@@ -101,7 +101,7 @@ def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, serving: Serving, ad
     for name in ("GRADIO_TEMP_DIR", "GRADIO_ANALYTICS_ENABLED"):
         monkeypatch.setenv(name, "")
     models = Models({"default": DEFAULT_MODEL}, "cpu")
-    application = server._application(models, Sessions(tmp_path, 100), Limits(4, 10_000, 600), serving)
+    application, _ = server._application(models, Sessions(tmp_path, 100), Limits(4, 10_000, 600), serving)
     return TestClient(application, address)
 
 

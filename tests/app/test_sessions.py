@@ -76,3 +76,6 @@ def test_stopping(sessions: Sessions) -> None:
     assert not session.stopped.is_set()
     sessions.stop("ann")
     assert session.stopped.is_set()
+    other = sessions.of("bob")
+    sessions.stop_all()
+    assert other.stopped.is_set()

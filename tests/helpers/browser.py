@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -34,7 +35,7 @@ def chromium() -> Iterator[Browser]:
 
 @contextmanager
 def served(folder: Path, *options: str) -> Iterator[str]:
-    """Runs `colorize-app` in a process of its own, and gives its address.
+    """Runs `colorize-app` in a process of its own, and gives its address. Ctrl-C has to end it without complaints.
 
     Args:
         folder: for temporary files.
@@ -42,7 +43,9 @@ def served(folder: Path, *options: str) -> Iterator[str]:
     """
     command = [sys.executable, "-m", "colorization", "app", "port=0", "device=cpu", *options]
     environment = {**os.environ, "TMPDIR": str(folder)}
-    with subprocess.Popen(command, cwd=CONF.parent, env=environment, stdout=subprocess.PIPE, text=True) as server:
+    with subprocess.Popen(
+        command, cwd=CONF.parent, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as server:
         assert server.stdout is not None
         try:
             line = server.stdout.readline()
@@ -50,5 +53,6 @@ def served(folder: Path, *options: str) -> Iterator[str]:
             assert found is not None, line
             yield found[1]
         finally:
-            server.terminate()
-            server.wait(30)
+            server.send_signal(signal.SIGINT)
+            _, complaints = server.communicate(timeout=60)
+        assert (server.returncode, complaints) == (130, "Stopped\n")
