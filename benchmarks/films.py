@@ -6,6 +6,7 @@ warping errors are of other flows, mostly FlowNet2: compare only with what this 
 
 import argparse
 from collections.abc import Iterator
+from typing import Any
 
 import av
 import cv2
@@ -26,8 +27,8 @@ def frames_of(path: str) -> Iterator[Tensor]:
 def flow(first: Tensor, second: Tensor) -> Tensor:
     """The flow from one frame to another in pixels, `(2, H, W)`."""
     grays = [cv2.cvtColor(frame.permute(1, 2, 0).contiguous().numpy(), cv2.COLOR_RGB2GRAY) for frame in (first, second)]
-    found = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM).calc(*grays, None)
-    return torch.from_numpy(found).permute(2, 0, 1)
+    method: Any = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    return torch.from_numpy(method.calc(*grays, None)).permute(2, 0, 1)
 
 
 def mean_warping_error(truth: str, colored: str) -> float:
