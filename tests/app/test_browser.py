@@ -37,11 +37,12 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def address(files: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def address(browser: Browser, files: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     models = tmp_path_factory.mktemp("models")
     write_tiny(models / "tiny.ckpt")
     with served(files, f"checkpoints={models}", "max_pixels=1_000_000") as address:
         yield address
+        browser.new_page().goto(address)  # a tab that is open when the server ends
     assert list(files.glob("colorize-app-*")) == []
 
 
