@@ -32,6 +32,7 @@ test-all: test test-slow  ## run all tests
 
 bench: $(INSTALLED)  ## measure the speed of colours, loader and predicting beside others', into outputs/bench.json
 	$(BIN)/python -m benchmarks.speed
+	$(BIN)/python -m benchmarks.cpu_training
 
 bench-compare: $(INSTALLED)  ## the same beside an earlier run: make bench-compare EARLIER=bench-before.json
 	$(BIN)/python -m benchmarks.speed --earlier $(EARLIER)

@@ -26,14 +26,11 @@ import torch
 from PIL import Image
 from rich.console import Console
 from rich.table import Table
-from torchvision.transforms import v2
 
+from benchmarks.loading import Runs, cv2, large_photos, loader, sample_photos, shards
 from colorization.backbones import TorchvisionBackbone
 from colorization.color import lab_to_rgb, rgb_to_lab
 from colorization.commands.predict import color_pictures
-from colorization.data.dataset import Draw, PhotoDataset
-from colorization.data.folder import FolderPhotos
-from colorization.data.sample import SampleDataModule
 from colorization.decoders.unet import UNetDecoder
 from colorization.imagefiles import from_pil
 from colorization.inference.colorizer import Colorizer
@@ -43,14 +40,7 @@ from colorization.inference.tally import Tally
 from colorization.network import ColorizationNetwork, TrainedNetwork, seen_size
 from colorization.objectives.regression import Regression
 
-try:
-    import cv2
-except ImportError:
-    cv2 = None  # type: ignore[assignment]
-
-Runs = dict[str, Callable[[], object]]
 _SIDE = 256
-_CROP, _SCALE = 224, (0.35, 1.0)
 
 
 @contextmanager
@@ -74,58 +64,6 @@ def picture_of_colors() -> Iterator[Runs]:
     if cv2 is not None:
         runs["OpenCV"] = lambda: cv2.cvtColor(single, cv2.COLOR_Lab2RGB)
     yield runs
-
-
-@contextmanager
-def loader() -> Iterator[Runs]:
-    """JPEGs of 474 x 392 px in a folder to random crops of 224 px in Lab, 24 photos."""
-    with crops_of_jpegs((474, 392), 24) as runs:
-        yield runs
-
-
-@contextmanager
-def large_photos() -> Iterator[Runs]:
-    """The same of JPEGs of 2 megapixels, 8 photos."""
-    with crops_of_jpegs((1632, 1224), 8) as runs:
-        yield runs
-
-
-@contextmanager
-def crops_of_jpegs(shape: tuple[int, int], count: int) -> Iterator[Runs]:
-    """JPEGs of a size (W, H) to random crops in Lab. OpenCV cuts where it likes, three quarters of each side."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        for index, photo in enumerate(sample_photos(count, shape)):
-            photo.save(folder / f"{index}.jpg", quality=90)
-        paths = sorted(folder.iterdir())
-        dataset = PhotoDataset(FolderPhotos(folder, [path.name for path in paths]), _CROP, True, _SCALE)
-        crop = v2.Compose([v2.RandomResizedCrop(_CROP, scale=_SCALE, antialias=True), v2.RandomHorizontalFlip()])
-        width, height = shape
-
-        def ours() -> None:
-            rgb_to_lab(torch.stack([dataset[Draw(index, index)]["rgb"] for index in range(len(paths))]))
-
-        def plain() -> None:
-            for path in paths:
-                skimage.color.rgb2lab(np.asarray(crop(Image.open(path).convert("RGB"))))
-
-        def with_opencv() -> None:
-            for path in paths:
-                rgb = cv2.cvtColor(np.asarray(cv2.imread(str(path))), cv2.COLOR_BGR2RGB)
-                cut = rgb[height // 8 : height * 7 // 8, width // 8 : width * 7 // 8]
-                cut = cv2.resize(cut, (_CROP, _CROP))
-                cv2.cvtColor(cut.astype(np.float32) / 255, cv2.COLOR_RGB2Lab)
-
-        def decoding_alone() -> None:
-            torch.manual_seed(0)
-            for path in paths:
-                photo, drawn = Image.open(path), dataset.random_crop.begin()
-                factor = drawn.shrink(photo.size)
-                photo.draft(None, (width // max(factor, 1), height // max(factor, 1)))
-                photo.load()
-
-        runs: Runs = {"ours": ours, "Pillow, torchvision, scikit-image": plain, "decoding alone": decoding_alone}
-        yield runs | ({} if cv2 is None else {"OpenCV": with_opencv})
 
 
 @contextmanager
@@ -190,14 +128,16 @@ def through(model: Colorizer, lightness: torch.Tensor) -> None:
         model.model(lightness)
 
 
-def sample_photos(count: int, size: tuple[int, int]) -> list[Image.Image]:
-    """Real photos, those that scikit-image brings along, at one size."""
-    photos = SampleDataModule(size=32, batch_size=1).list_photos("all")
-    assert photos is not None
-    return [photos.open(index % len(photos)).convert("RGB").resize(size) for index in range(count)]
-
-
-BENCHMARKS = (color_of_a_picture, picture_of_colors, loader, large_photos, one_megapixel, twelve_megapixels, files)
+BENCHMARKS = (
+    color_of_a_picture,
+    picture_of_colors,
+    loader,
+    large_photos,
+    shards,
+    one_megapixel,
+    twelve_megapixels,
+    files,
+)
 
 
 def measure(runs: Runs, seconds: float, clock: Callable[[], float]) -> dict[str, float]:
