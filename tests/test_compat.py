@@ -1,5 +1,6 @@
 """What is private of other libraries and used here is still there, and does what it did."""
 
+import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -7,10 +8,13 @@ from typing import Any
 
 import pytest
 import torch
+from hydra.core.config_store import ConfigStore
 from omegaconf import OmegaConf
 from pytorch_lightning import Trainer
 from pytorch_lightning.loggers import WandbLogger
 from torch import Tensor
+
+from colorization.compat.hydra import keep_one_store
 
 
 @contextmanager
@@ -135,3 +139,12 @@ def test_the_root_of_a_configuration() -> None:
 
         config = OmegaConf.create({"a": {"b": {}}})
         assert root_of(config.a.b) is config
+
+
+def test_the_store_of_structured_configurations_is_not_copied() -> None:
+    with private("hydra's ConfigStore"):
+        keep_one_store()
+        store = ConfigStore.instance()
+        assert copy.deepcopy({"sources": [store]})["sources"][0] is store
+        first, second = (store.load("hydra/config.yaml").node for _ in range(2))
+        assert first is not second  # a command can't change what is in the store

@@ -23,6 +23,7 @@ from omegaconf import DictConfig
 import colorization
 from colorization.commands.arguments import Grammar
 from colorization.commands.folders import no_empty_folder
+from colorization.compat.hydra import keep_one_store
 from colorization.config.folder import CONF
 from colorization.config.mistakes import SWEEPS, check_composed, one_sentence, options_of, sentence_of_mistake
 from colorization.config.resolvers import register
@@ -71,6 +72,7 @@ class Command:
             sys.argv[1:] = self.grammar.to_overrides(typed, self._options)
             if any(word in SWEEPS for word in sys.argv):
                 sys.argv.insert(1, "--multirun")
+            keep_one_store()
             task = _Task(self.run, typed, asked_for_traceback, self.close_sweep is not None)
             with closing(self._close) if self.close_sweep is not None else nullcontext():
                 hydra.main(version_base="1.3", config_path=str(CONF), config_name=self.name)(task)()

@@ -35,7 +35,7 @@ class PictureScores:
         """Every metric of one label, for resamples of these pictures.
 
         `colorfulness_mean_difference` is the absolute difference between the mean colourfulness and the truth's, and
-        `colorfulness_abs_mean_difference` the same of `colorfulness_abs`: the Delta-colourfulness of DDColor's paper.
+        `colorfulness_abs_mean_difference` the same of `colorfulness_abs`.
 
         `auc_rebalanced` is the AuC with the same weight for each colour (Zhang, Isola and Efros, 2016, section 3.1):
         pixels are weighted by 1/p, the weights of their loss with lambda = 0. p is the share of the pixel's colour (the
