@@ -42,8 +42,8 @@ photo at full resolution.
 ## How it was trained
 
 In two runs on one busy core of an AMD EPYC (bfloat16), nothing by hand: `python train.py experiment=default
-data.root=SHARDS`, 335,264 cuts of 128 px in an hour and a half; then, with the present loss of the vivid colours, the same
-with `init_from=` the model of the first, 146,848 cuts in 70 minutes. An early model. The recipe stands in
+data.root=SHARDS`, 335,264 cuts of 128 px in an hour and a half; then, with the present loss of the vivid colours,
+the same with `init_from=` the model of the first, 146,848 cuts in 70 minutes. An early model. The recipe stands in
 `conf/experiment/default.yaml`, its choice in [recipes.md](recipes.md). Lightness was degraded in training (grain, blur,
 fading, uneven light, scratches, JPEG, halftone, film that is blind to red), because old photos are what people have.
 
