@@ -149,7 +149,7 @@ def card(
             keys,
             {f"vividness {value:g}": scores for value, scores in degraded.items()},
         ),
-        *_section(f"By protocol, at vividness {default:g}:", keys, at),
+        *_section(f"By protocol, at vividness {default:g} (the column of gray is that of center256):", keys, at),
         "Truth: colourfulness "
         f"{knob[default].metrics['colorfulness_truth']:.1f}. LPIPS is computed with AlexNet, v0.1.",
         "",
