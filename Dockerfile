@@ -1,10 +1,11 @@
-# Colours a folder, serves the page, trains: docs/container.md. For a GPU: docker build --build-arg TORCH=cu130 .
+# Colours a folder, serves the page, trains: docs/container.md.
 FROM python:3.12-slim AS build
-# Which of PyTorch's builds: cpu, or a version of CUDA such as cu130
-ARG TORCH=cpu
+# The index of PyTorch's wheels for CPUs only, or for one version of CUDA; empty: pip's own, for CPUs and NVIDIA GPUs
+ARG WHEELS=
 ENV PATH=/opt/colorization/bin:$PATH PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+# hadolint ignore=DL3013  # bounded here, too
 RUN python -m venv /opt/colorization \
- && pip install "torch>=2.11,<2.16" "torchvision>=0.26" --index-url "https://download.pytorch.org/whl/${TORCH}"
+ && pip install "torch>=2.11,<2.16" "torchvision>=0.26" ${WHEELS:+--index-url "$WHEELS"}
 WORKDIR /source
 COPY . .
 # hadolint ignore=DL3013  # pyproject.toml bounds the versions
