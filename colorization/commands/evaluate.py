@@ -102,7 +102,7 @@ def run(composed: DictConfig) -> None:
             raise ConfigError(f"metrics: {left_out['fid']}, but there is only one: leave it out, or give more photos")
 
     notes = [f"left out: {reason}" for reason in left_out.values()]
-    if any("root" not in node for node in trained):
+    if any("num_workers" not in node for node in trained):  # nor what else is of the machine that trained it
         notes.append("an exported model does not name its training photos: make sure that these are others")
     if skipped := data.skipped.summary():
         notes.append(skipped)
