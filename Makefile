@@ -5,7 +5,7 @@ INSTALLED := .venv/installed
 DEMO := outputs/demo
 SOURCES := $(shell find colorization conf hydra_plugins -name '*.py' -o -name '*.yaml') train.py evaluate.py predict.py
 
-.PHONY: help demo install test test-slow test-all bench bench-compare docs lint typecheck format clean
+.PHONY: help demo install test test-slow test-long test-all bench bench-compare docs lint typecheck format clean
 .DELETE_ON_ERROR:
 
 help:  ## list the targets
@@ -23,12 +23,15 @@ demo: $(DEMO)/gallery/panel.png  ## colour sample photos with the default model,
 install: $(INSTALLED)  ## make the virtual environment .venv and install everything into it
 
 test: $(INSTALLED)  ## run the tests, but for the slow ones
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow and not long"
 
 test-slow: $(INSTALLED)  ## run the slow tests: signals and kills, several processes, fuzzing, ONNX, the wheel
 	$(BIN)/python -m pytest -m slow
 
-test-all: test test-slow  ## run all tests
+test-long: $(INSTALLED)  ## run the longest tests, which the gate leaves out
+	$(BIN)/python -m pytest -m long
+
+test-all: test test-slow test-long  ## run all tests
 
 bench: $(INSTALLED)  ## measure the speed of colours, loader and predicting beside others', into outputs/bench.json
 	$(BIN)/python -m benchmarks.speed

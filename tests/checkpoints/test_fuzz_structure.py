@@ -7,7 +7,7 @@ import pytest
 from tests.helpers.checkpoint_fuzz import case, outcomes, surprise
 
 
-@pytest.mark.parametrize("count", [40, pytest.param(1000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [40, pytest.param(2000, marks=pytest.mark.long)])
 def test_nothing_but_sentences(count: int, tmp_path: Path) -> None:
     ends = []
     for number, outcome in outcomes(range(count), tmp_path):

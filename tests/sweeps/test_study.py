@@ -99,7 +99,7 @@ def test_joblib_runs_trials_of_a_study_side_by_side() -> None:
     assert times_run(Path("sweep")) == [1] * 3
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_processes_share_a_study_and_take_over_from_one_that_is_killed(tmp_path: Path) -> None:
     sweep = tmp_path / "sweep"
     processes = [start(sweep, "hydra.sweeper.n_trials=8", seconds=0.5) for _ in range(3)]

@@ -164,7 +164,7 @@ def wait_for(run: Path, steps: int, process: subprocess.Popen[str]) -> None:
     raise AssertionError(process.communicate(timeout=10)[0])
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_kill_9_at_three_moments(tmp_path: Path, ten_photos: Path, whole: Callable[..., Path]) -> None:
     run = tmp_path / "run"
     generator = torch.Generator().manual_seed(0)

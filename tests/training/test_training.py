@@ -165,7 +165,7 @@ def test_a_missing_folder_comes_out_before_weights_are_asked_for(
     assert not (tmp_path / "r" / "wandb").exists()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_it_learns_photos_by_heart(tmp_path: Path) -> None:
     """Eight photos, seen often enough, come out at 30 dB or more: gray is far behind."""
     for split in ("train", "val"):
