@@ -13,11 +13,11 @@ from torch.utils.data import Dataset
 from colorization.audit.duplicates import appearance, perceptual_hash
 from colorization.color import COLORLESS_CHROMA, colorfulness, is_colorless, rgb_to_lab, to_float
 from colorization.config.schemas import AuditThresholds
-from colorization.data.colored import converted, small_copy
+from colorization.data.colored import small_copy
 from colorization.data.photos import Photos
 from colorization.data.prior import count_bins, sample_ab
 from colorization.errors import PictureError
-from colorization.imagefiles import is_gray_mode
+from colorization.imagefiles import is_gray_mode, to_rgb
 
 # All findings of an audit. The last two compare photos.
 FINDINGS = ("unreadable", "tiny", "gray", "sepia", "low_color", "duplicate", "near_duplicate")
@@ -84,7 +84,7 @@ class Examination(Dataset[Examined]):
         examined = Examined(index)
         try:
             image = self.photos.open(index)
-            rgb = converted(image)
+            rgb = to_rgb(image)
         except PictureError as error:
             examined.findings.append(Finding("unreadable", str(error)))
             return examined

@@ -1,4 +1,4 @@
-"""Opening photos that have colour to learn from."""
+"""Reading photos that have colour to learn from."""
 
 import numpy as np
 import torch
@@ -8,7 +8,8 @@ from torch import Tensor
 from colorization.color import is_colorful, is_colorless
 from colorization.data.photos import Photos
 from colorization.errors import PictureError
-from colorization.imagefiles import Shrink, is_gray_mode, to_rgb
+from colorization.imagefiles import Shrink, to_rgb
+from colorization.imagefiles.picture import Pixels
 
 # A picture's colour is measured on a small copy, which averages out grain and compression noise.
 _THUMBNAIL = (48, 48)
@@ -18,8 +19,18 @@ class ColorlessError(PictureError):
     """A readable picture without colour to learn from."""
 
 
-def open_colored(photos: Photos, index: int, shrink: Shrink | None = None) -> Image.Image:
-    """A photo as upright sRGB.
+def open_colored(photos: Photos, index: int) -> Image.Image:
+    """A photo at its own size as upright sRGB.
+
+    Raises:
+        ColorlessError: it has no colour.
+        PictureError: it can't be read.
+    """
+    return Image.fromarray(read_colored(photos, index))
+
+
+def read_colored(photos: Photos, index: int, shrink: Shrink | None = None) -> Pixels:
+    """The pixels of a photo as upright sRGB, uint8 `(H, W, 3)`.
 
     Args:
         photos: the list it is in.
@@ -37,18 +48,17 @@ def open_colored(photos: Photos, index: int, shrink: Shrink | None = None) -> Im
         factor = 1 if shrink is None else shrink(size)
         return factor
 
-    image = photos.open(index) if shrink is None else photos.open_reduced(index, noted)
-    if is_gray_mode(image):
+    pixels = photos.read_colors(index, noted)
+    if pixels is None:
         raise ColorlessError("is gray")
-    rgb = converted(image)
-    if is_colorful(_middle_of_small_copy(rgb)):  # most photos
-        return rgb
-    copy = small_copy(rgb)
+    if is_colorful(_middle_of_small_copy(pixels)):  # most photos
+        return pixels
+    copy = small_copy(Image.fromarray(pixels))
     if factor > 1 and not is_colorful(copy):
-        copy = small_copy(converted(photos.open(index)))
+        copy = small_copy(to_rgb(photos.open(index)))
     if is_colorless(copy):
         raise ColorlessError("has no colour")
-    return rgb
+    return pixels
 
 
 def open_upright(photos: Photos, index: int) -> Image.Image:
@@ -57,19 +67,7 @@ def open_upright(photos: Photos, index: int) -> Image.Image:
     Raises:
         PictureError: it can't be read.
     """
-    return converted(photos.open(index))
-
-
-def converted(image: Image.Image) -> Image.Image:
-    """A decoded photo as upright sRGB.
-
-    Raises:
-        PictureError: it can't be converted.
-    """
-    try:
-        return to_rgb(image)
-    except Exception as error:  # Pillow raises any exception on odd contents
-        raise PictureError(f"can't be converted to RGB: {error}") from error
+    return to_rgb(photos.open(index))
 
 
 def small_copy(rgb: Image.Image) -> Tensor:
@@ -77,12 +75,12 @@ def small_copy(rgb: Image.Image) -> Tensor:
     return to_tensor(rgb.resize(_THUMBNAIL, Image.Resampling.BOX))
 
 
-def _middle_of_small_copy(rgb: Image.Image) -> Tensor:
+def _middle_of_small_copy(pixels: Pixels) -> Tensor:
     """Two of its rows, give or take what lies on their edges."""
     width, height = _THUMBNAIL
-    above = (height - 2) / 2 / height
-    box = (0, rgb.height * above, rgb.width, rgb.height * (1 - above))
-    return to_tensor(rgb.resize((width, 2), Image.Resampling.BOX, box))
+    above = len(pixels) * (height - 2) // (2 * height)
+    middle = Image.fromarray(pixels[above : len(pixels) - above])
+    return to_tensor(middle.resize((width, 2), Image.Resampling.BOX))
 
 
 def to_tensor(image: Image.Image) -> Tensor:

@@ -1,13 +1,19 @@
 """Random training crops, of photos that are decoded no larger than their crop needs."""
 
+import math
+
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 from torch.nn.functional import interpolate
-from torchvision.transforms import v2
 
 from colorization.data.colored import to_tensor
+from colorization.imagefiles.picture import Pixels
+
+# Width over height of a crop, before it becomes a square: torchvision's range.
+_RATIO = (3 / 4, 4 / 3)
+_LOG_RATIO = torch.log(torch.tensor(_RATIO)).tolist()
 
 
 class RandomCrop:
@@ -21,7 +27,7 @@ class RandomCrop:
 
     def __init__(self, size: int, scale: tuple[float, float]) -> None:
         self.size = size
-        self._drawing = v2.RandomResizedCrop(size, scale=scale)
+        self.scale = scale
 
     def begin(self) -> "DrawnCrop":
         """The crop of one photo."""
@@ -30,9 +36,18 @@ class RandomCrop:
     def draw(self, size: tuple[int, int]) -> tuple[int, int, int, int]:
         """Left, top, right and bottom of a crop of a photo of `size` (W, H), in px."""
         width, height = size
-        drawn = self._drawing.make_params([torch.empty(1).expand(1, height, width)])
-        left, top = drawn["left"], drawn["top"]
-        return left, top, left + drawn["width"], top + drawn["height"]
+        drawn = torch.empty(1)
+        for _ in range(10):
+            area = width * height * drawn.uniform_(*self.scale).item()
+            ratio = drawn.uniform_(*_LOG_RATIO).exp_().item()
+            across, down = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
+            if 0 < across <= width and 0 < down <= height:
+                top, left = (int(torch.randint(room + 1, (1,))) for room in (height - down, width - across))
+                return left, top, left + across, top + down
+        # None fits: as much of the middle as the range of ratios allows.
+        across, down = min(width, round(height * _RATIO[1])), min(height, round(width / _RATIO[0]))
+        left, top = (width - across) // 2, (height - down) // 2
+        return left, top, left + across, top + down
 
 
 class DrawnCrop:
@@ -48,15 +63,18 @@ class DrawnCrop:
         left, top, right, bottom = self._drawn[1]
         return min(right - left, bottom - top) // self._crop.size
 
-    def __call__(self, rgb: Image.Image) -> Tensor:
-        """The crop of the photo, of its own size or reduced: uint8 `(3, size, size)`, resized with antialiasing."""
-        size, (left, top, right, bottom) = self._drawn or (rgb.size, self._crop.draw(rgb.size))
+    def __call__(self, pixels: Pixels) -> Tensor:
+        """The crop of the photo `(H, W, 3)`, of its own size or reduced: uint8 `(3, size, size)`, resized with
+        antialiasing.
+        """
+        height, width, _ = pixels.shape
+        size, (left, top, right, bottom) = self._drawn or ((width, height), self._crop.draw((width, height)))
         side = self._crop.size
-        if rgb.size == size:  # PyTorch resizes bytes with Pillow's filter, three times as fast
-            cut = torch.from_numpy(np.array(np.asarray(rgb)[top:bottom, left:right])).permute(2, 0, 1)
+        if (width, height) == size:  # PyTorch resizes bytes with Pillow's filter, three times as fast
+            cut = torch.from_numpy(np.array(pixels[top:bottom, left:right])).permute(2, 0, 1)
             made = interpolate(cut.unsqueeze(0), (side, side), mode="bilinear", antialias=True).squeeze(0)
         else:  # the edges lie between pixels; the last pixels may cover less than the others
-            factor = -(-size[0] // rgb.width)
+            factor = -(-size[0] // width)
             box = (left / factor, top / factor, right / factor, bottom / factor)
-            made = to_tensor(rgb.resize((side, side), Image.Resampling.BILINEAR, box))
+            made = to_tensor(Image.fromarray(pixels).resize((side, side), Image.Resampling.BILINEAR, box))
         return (made.flip(-1) if torch.rand(1) < 0.5 else made).contiguous()

@@ -9,7 +9,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset, DistributedSampler
 
-from colorization.data.colored import ColorlessError, open_colored, open_upright, to_tensor
+from colorization.data.colored import ColorlessError, open_colored, open_upright, read_colored, to_tensor
 from colorization.data.cropping import RandomCrop
 from colorization.data.degrade import CLEAN_SHARE, degrade
 from colorization.data.photos import Photos
@@ -98,26 +98,24 @@ class PhotoDataset(Dataset[dict[str, Any]]):
         for candidate in self._candidates(index):
             name, drawn = self.photos.name(candidate), torch.get_rng_state()
             try:
-                image, cut = self._opened_and_cut(candidate)
-                item = {"rgb": cut, "name": name, "index": candidate, "skipped": skipped}
-                item |= self._beside(candidate, image, cut)
-                return item if self.degrade is None else item | {"seen": self._seen(cut, self.degrade, seed)}
+                item = self._cut(candidate) | {"name": name, "index": candidate, "skipped": skipped}
+                return item if self.degrade is None else item | {"seen": self._seen(item["rgb"], self.degrade, seed)}
             except PictureError as error:
                 skipped.append(Skipped(name, str(error), not isinstance(error, ColorlessError)))
                 torch.set_rng_state(drawn)  # its crop may have been drawn: the next photo's is the same without it
         return {"rgb": None, "name": "", "index": NO_PHOTO, "skipped": skipped}
 
-    def _opened_and_cut(self, index: int) -> tuple[Image.Image, Tensor]:
-        """A photo and its crop. Only photos for training may be reduced."""
+    def _cut(self, index: int) -> dict[str, Any]:
+        """A photo's crop, `rgb`, and in scoring, what `_beside` adds. Only photos for training may be reduced."""
         if self.augment:
             crop = self.random_crop.begin()
-            image = open_colored(self.photos, index, crop.shrink)
-            return image, crop(image)
+            return {"rgb": crop(read_colored(self.photos, index, crop.shrink))}
         image = self._open(self.photos, index)
-        return image, to_tensor(self.protocol(image))
+        cut = to_tensor(self.protocol(image))
+        return {"rgb": cut, **self._beside(index, image, cut)}
 
     def _beside(self, index: int, photo: Image.Image, cut: Tensor) -> dict[str, Any]:
-        """What an item holds besides the photo."""
+        """What an item holds besides the photo in scoring."""
         return {}
 
     def _seen(self, cut: Tensor, strength: str, seed: int) -> Tensor:

@@ -12,7 +12,8 @@ from colorization.data.names import Names
 from colorization.data.photos import Photos, SelectedPhotos
 from colorization.data.splits import Splits, checked_share
 from colorization.errors import DataError
-from colorization.imagefiles import Shrink, open_picture, walk_pictures
+from colorization.imagefiles import Shrink, open_picture, read_colors, walk_pictures
+from colorization.imagefiles.picture import Pixels
 
 
 class FolderPhotos(Photos):
@@ -39,8 +40,8 @@ class FolderPhotos(Photos):
     def path(self, index: int) -> Path | None:
         return self.root / self.name(index)
 
-    def open_reduced(self, index: int, shrink: Shrink) -> Image.Image:
-        return open_picture(self.root / self.name(index), shrink)
+    def read_colors(self, index: int, shrink: Shrink | None = None) -> Pixels | None:
+        return read_colors(self.root / self.name(index), shrink)
 
     def stamp(self, index: int) -> str:
         try:

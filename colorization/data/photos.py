@@ -10,7 +10,8 @@ import numpy as np
 from PIL import Image
 
 from colorization.data.tars.shuffle import Blocks
-from colorization.imagefiles import Shrink
+from colorization.imagefiles import Shrink, colors_of
+from colorization.imagefiles.picture import Pixels
 
 
 class Photos(ABC):
@@ -35,13 +36,13 @@ class Photos(ABC):
         """The photo's file; None if it is not a file of its own."""
         return None
 
-    def open_reduced(self, index: int, shrink: Shrink) -> Image.Image:
-        """The photo, decoded as small as `shrink` allows, if its file can be; here, as `open` does.
+    def read_colors(self, index: int, shrink: Shrink | None = None) -> Pixels | None:
+        """The photo as `colorization.imagefiles.read_colors` returns it; here, what `open` decodes, at its own size.
 
         Raises:
-            PictureError: it can't be read.
+            PictureError: it can't be read or converted.
         """
-        return self.open(index)
+        return colors_of(self.open(index))
 
     @abstractmethod
     def stamp(self, index: int) -> str:
@@ -120,9 +121,9 @@ class JoinedPhotos(Photos):
         part, index = self._find(index)
         return part.path(index)
 
-    def open_reduced(self, index: int, shrink: Shrink) -> Image.Image:
+    def read_colors(self, index: int, shrink: Shrink | None = None) -> Pixels | None:
         part, index = self._find(index)
-        return part.open_reduced(index, shrink)
+        return part.read_colors(index, shrink)
 
     def stamp(self, index: int) -> str:
         part, index = self._find(index)
@@ -153,8 +154,8 @@ class SelectedPhotos(Photos):
     def path(self, index: int) -> Path | None:
         return self.photos.path(int(self.indices[index]))
 
-    def open_reduced(self, index: int, shrink: Shrink) -> Image.Image:
-        return self.photos.open_reduced(int(self.indices[index]), shrink)
+    def read_colors(self, index: int, shrink: Shrink | None = None) -> Pixels | None:
+        return self.photos.read_colors(int(self.indices[index]), shrink)
 
     def stamp(self, index: int) -> str:
         return self.photos.stamp(int(self.indices[index]))

@@ -12,12 +12,12 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from colorization.data.colored import converted, to_tensor
+from colorization.data.colored import to_tensor
 from colorization.data.dataset import PhotoDataset
 from colorization.data.photos import Photos
 from colorization.data.protocols import Protocol
 from colorization.errors import ConfigError, PictureError
-from colorization.imagefiles import find_pictures, open_picture
+from colorization.imagefiles import find_pictures, open_picture, to_rgb
 
 # How a tool numbers several pictures of one photo: photo_3.png, photo-3.png.
 _NUMBER = re.compile(r"(.+)[-_]\d+")
@@ -170,7 +170,7 @@ class Predictions:
 
     def _fit(self, name: str, photo: Image.Image, protocol: Protocol, truth: Tensor) -> Fitted:
         try:
-            picture = converted(open_picture(self.folder / name))
+            picture = to_rgb(open_picture(self.folder / name))
         except PictureError as error:
             raise PictureError(f"has a picture in {self.folder}, {name}, that {error}") from error
         if picture.size != photo.size:

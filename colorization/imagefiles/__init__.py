@@ -12,9 +12,11 @@ from colorization.imagefiles.picture import Picture
 from colorization.imagefiles.reading import (
     MAX_PIXELS,
     Shrink,
+    colors_of,
     from_pil,
     is_gray_mode,
     open_picture,
+    read_colors,
     read_picture,
     to_rgb,
 )
@@ -26,6 +28,7 @@ __all__ = [
     "SUFFIXES",
     "Picture",
     "Shrink",
+    "colors_of",
     "find_pictures",
     "from_pil",
     "is_film",
@@ -33,6 +36,7 @@ __all__ = [
     "is_picture",
     "open_picture",
     "output_name",
+    "read_colors",
     "read_picture",
     "save_picture",
     "to_rgb",

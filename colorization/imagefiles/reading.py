@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
+import simplejpeg
 from PIL import Image, UnidentifiedImageError
 
 from colorization.errors import PictureError
@@ -12,7 +13,7 @@ from colorization.imagefiles.channels import Decoded, check_size
 from colorization.imagefiles.exif import exif_block, exif_of, kept_exif, orientation, resolution
 from colorization.imagefiles.levels import to_levels
 from colorization.imagefiles.opening import FORMATS, MAX_PIXELS, opened, own_limit, quiet
-from colorization.imagefiles.picture import Picture, jpeg_quality, turn_upright
+from colorization.imagefiles.picture import Picture, Pixels, jpeg_quality, turn_upright
 from colorization.imagefiles.png import is_deep_png, mend_transparency, read_png
 from colorization.imagefiles.profiles import profile_space, to_srgb
 from colorization.imagefiles.saving import on_white, to_8_bits, to_pil
@@ -75,39 +76,73 @@ def _other_tiff(file: BinaryIO, max_pixels: int) -> Picture:
     return _described(decoded, _Head.of_tiff(directory_of_tiff(file)))
 
 
-def open_picture(source: StrPath | BinaryIO, shrink: Shrink | None = None) -> Image.Image:
+def open_picture(source: StrPath | BinaryIO) -> Image.Image:
     """Opens and decodes a picture, in the mode, size and orientation of the file.
+
+    Args:
+        source: a path, or an open binary file.
+
+    Raises:
+        PictureError: it can't be read, is truncated, or may be a decompression bomb.
+    """
+    with opened(source) as file, quiet():
+        image = _begun(file)
+        image.load()
+        return image
+
+
+def _begun(file: BinaryIO) -> Image.Image:
+    """A picture whose pixels Pillow has yet to decode, if it can."""
+    try:
+        image = Image.open(file, formats=FORMATS)
+    except UnidentifiedImageError:
+        return to_pil(to_8_bits(_other_tiff(file, MAX_PIXELS)))
+    except Image.DecompressionBombError as error:
+        raise PictureError(f"may be a decompression bomb: {error}") from error
+    # Pillow keeps the upper 8 bits of deep colour, as needed here, but corrupts that of TIFFs.
+    if is_beyond_pillow(image) or (is_deep_png(image) and "transparency" in image.info):
+        return to_pil(to_8_bits(_deep(file, image, MAX_PIXELS)))
+    mend_transparency(image)
+    return image
+
+
+def read_colors(source: StrPath | BinaryIO, shrink: Shrink | None = None) -> Pixels | None:
+    """The first frame or page of a picture, as `to_rgb` converts it, for training.
 
     Args:
         source: a path, or an open binary file.
         shrink: by how much the sides of an upright picture of a size (W, H) may be divided; called for JPEGs, which are
             then decoded at a half, a quarter or an eighth of their size, from the low frequencies of their blocks.
 
+    Returns:
+        sRGB, uint8 `(H, W, 3)`; None if the picture is stored without colour.
+
     Raises:
         PictureError: it can't be read, is truncated, or may be a decompression bomb.
     """
     with opened(source) as file, quiet():
-        try:
-            image = Image.open(file, formats=FORMATS)
-        except UnidentifiedImageError:
-            return to_pil(to_8_bits(_other_tiff(file, MAX_PIXELS)))
-        except Image.DecompressionBombError as error:
-            raise PictureError(f"may be a decompression bomb: {error}") from error
-        # Pillow keeps the upper 8 bits of deep colour, as needed here, but corrupts that of TIFFs.
-        if is_beyond_pillow(image) or (is_deep_png(image) and "transparency" in image.info):
-            return to_pil(to_8_bits(_deep(file, image, MAX_PIXELS)))
-        mend_transparency(image)
-        if shrink is not None and image.format in ("JPEG", "MPO"):
-            _reduce(image, shrink)
-        image.load()
-        return image
+        image = _begun(file)
+        if image.format not in ("JPEG", "MPO") or image.mode != "RGB":
+            image.load()
+            return colors_of(image)
+        turn, (width, height) = orientation(exif_of(image)), image.size
+        factor = 1 if shrink is None else shrink((height, width) if turn >= 5 else (width, height))
+        scale = next(scale for scale in (8, 4, 2, 1) if scale <= max(factor, 1))
+        width, height = (-(-side // scale) for side in (width, height))
+        file.seek(0)
+        try:  # the pixels are Pillow's, and come in two thirds of its time
+            pixels = simplejpeg.decode_jpeg(file.read(), min_height=height, min_width=width)
+        except ValueError:  # Pillow decides whether the file is corrupt
+            image.draft(None, (width, height))
+            image.load()
+            return colors_of(image)
+        head = _Head(orientation=turn, profile=image.info.get("icc_profile"))
+        return _described(Decoded(pixels, None), head).pixels
 
 
-def _reduce(image: Image.Image, shrink: Shrink) -> None:
-    width, height = image.size
-    factor = shrink((height, width) if orientation(exif_of(image)) >= 5 else (width, height))
-    if factor > 1:
-        image.draft(None, (max(width // factor, 1), max(height // factor, 1)))
+def colors_of(image: Image.Image) -> Pixels | None:
+    """A decoded picture as `read_colors` returns it."""
+    return None if is_gray_mode(image) else np.asarray(to_rgb(image))
 
 
 def from_pil(image: Image.Image) -> Picture:
@@ -220,11 +255,17 @@ def _described(decoded: Decoded, head: _Head, *, converted: bool = False) -> Pic
 def to_rgb(image: Image.Image) -> Image.Image:
     """Any decoded picture as upright 8-bit sRGB (mode `RGB`): EXIF orientation and ICC profile applied, white behind
     transparent parts, 16 bits reduced to 8.
+
+    Raises:
+        PictureError: it can't be converted.
     """
-    if image.mode == "RGB" and not {"icc_profile", "transparency"} & image.info.keys():
-        image.load()
-        if orientation(exif_of(image)) == 1:
-            return image
-    # Only the profile: the file may be closed, and the rest takes time.
-    head = _Head(profile=image.info.get("icc_profile"))
-    return to_pil(to_8_bits(on_white(_converted(image, head)))).convert("RGB")
+    try:
+        if image.mode == "RGB" and not {"icc_profile", "transparency"} & image.info.keys():
+            image.load()
+            if orientation(exif_of(image)) == 1:
+                return image
+        # Only the profile: the file may be closed, and the rest takes time.
+        head = _Head(profile=image.info.get("icc_profile"))
+        return to_pil(to_8_bits(on_white(_converted(image, head)))).convert("RGB")
+    except Exception as error:  # Pillow raises any exception on odd contents
+        raise PictureError(f"can't be converted to RGB: {error}") from error

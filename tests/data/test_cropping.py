@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 from torchvision.transforms import v2
 
-from colorization.data.colored import ColorlessError, open_colored, to_tensor
+from colorization.data.colored import ColorlessError, open_colored, read_colored, to_tensor
 from colorization.data.dataset import Draw, PhotoDataset
 from colorization.data.folder import FolderPhotos
 from colorization.data.photos import Photos, SelectedPhotos
@@ -20,7 +20,7 @@ ORIENTATION = 0x0112
 class WholePhotos(FolderPhotos):
     """Photos that are always decoded at their own size."""
 
-    open_reduced = Photos.open_reduced
+    read_colors = Photos.read_colors
 
 
 @pytest.fixture
@@ -57,10 +57,10 @@ def test_crops_of_reduced_photos_show_the_same(folder: Path, size: int) -> None:
         def open(self, index: int) -> Image.Image:
             raise AssertionError("a photo with colour was decoded at its own size")
 
-        def open_reduced(self, index, shrink):  # type: ignore[no-untyped-def]
-            image = super().open_reduced(index, shrink)
-            sizes.add(image.size)
-            return image
+        def read_colors(self, index, shrink=None):  # type: ignore[no-untyped-def]
+            pixels = super().read_colors(index, shrink)
+            sizes.add(pixels.shape[1::-1])
+            return pixels
 
     reduced, whole = crops(SelectedPhotos(listed(folder, Watched), range(6)), size), crops(listed(folder), size)
     assert max(sizes) <= (200, 150)
@@ -91,5 +91,5 @@ def test_the_same_photos_count_as_colourless_at_a_reduced_size(tmp_path: Path) -
     gray.save(tmp_path / "with a red corner.jpg", quality=95)
     photos = listed(tmp_path)
     with pytest.raises(ColorlessError, match="has no colour"):
-        open_colored(photos, 0, lambda size: 8)
-    assert open_colored(photos, 1, lambda size: 8).size == (50, 38)
+        read_colored(photos, 0, lambda size: 8)
+    assert read_colored(photos, 1, lambda size: 8).shape == (38, 50, 3)

@@ -24,7 +24,7 @@ import tifffile
 from PIL import Image
 
 from colorization.errors import PictureError
-from colorization.imagefiles import open_picture, read_picture, save_picture, to_rgb
+from colorization.imagefiles import open_picture, read_colors, read_picture, save_picture, to_rgb
 from tests.helpers.photos import make_photo
 from tests.helpers.pictures import ADOBE_RGB, icc_profile
 
@@ -175,7 +175,9 @@ def check(content: bytes, number: int = 0) -> str:
     try:
         image = open_picture(io.BytesIO(content))
         if image.width * image.height <= MAX_PIXELS:
-            assert to_rgb(image).mode == "RGB"
+            rgb, colors = to_rgb(image), read_colors(io.BytesIO(content))
+            assert rgb.mode == "RGB"
+            assert colors is None or np.array_equal(colors, np.asarray(rgb))
     except PictureError as error:
         _is_a_sentence(error)
     try:

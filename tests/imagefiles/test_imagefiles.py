@@ -2,15 +2,16 @@
 
 import io
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 import pytest
+import simplejpeg
 import tifffile
 from PIL import Image, ImageCms
 
 from colorization.errors import PictureError
-from colorization.imagefiles import find_pictures, is_gray_mode, open_picture, to_rgb, write_picture
+from colorization.imagefiles import find_pictures, is_gray_mode, open_picture, read_colors, to_rgb, write_picture
 from tests.helpers.photos import make_photo
 from tests.helpers.pictures import TURNS
 
@@ -136,9 +137,59 @@ def test_truncated_files_are_refused(tmp_path: Path, keep: int) -> None:
     file = tmp_path / "photo.jpg"
     make_photo(200, 200).save(file)
     file.write_bytes(file.read_bytes()[:keep])
+    with pytest.raises(PictureError):
+        open_picture(file)
     for shrink in (None, lambda size: 4):
         with pytest.raises(PictureError):
-            open_picture(file, shrink)
+            read_colors(file, shrink)
+
+
+# Each with a size that no block divides.
+JPEGS: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "full colour": {"subsampling": 0},
+    "halved one way": {"subsampling": 1},
+    "progressive": {"progressive": True},
+    "restarts": {"restart_marker_blocks": 3},
+    "rgb": {"keep_rgb": True},
+    "turned": {"exif": b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0"},
+    "profile": {"icc_profile": swapped_profile()},
+    "many": {"save_all": True, "append_images": [make_photo()], "format": "MPO"},
+}
+
+
+@pytest.mark.parametrize("options", JPEGS.values(), ids=JPEGS)
+def test_jpegs_for_training_have_the_pixels_that_pillow_decodes(options: dict[str, Any]) -> None:
+    buffer = io.BytesIO()
+    make_photo(101, 67).save(buffer, **{"format": "JPEG", "quality": 90} | options)
+    for contents in (buffer.getvalue(), buffer.getvalue() + b"more"):
+        whole = read_colors(io.BytesIO(contents))
+        assert np.array_equal(whole, np.asarray(to_rgb(open_picture(io.BytesIO(contents)))))
+    for factor, scale in ((0, 1), (1, 1), (2, 2), (3, 2), (4, 4), (9, 8)):
+        image = Image.open(io.BytesIO(contents))
+        image.draft(None, (101 // scale, 67 // scale))
+        reduced = read_colors(io.BytesIO(contents), lambda size, factor=factor: factor)  # type: ignore[misc]
+        assert np.array_equal(reduced, np.asarray(to_rgb(image)))
+
+
+def test_a_jpeg_with_a_flaw_that_pillow_overlooks_is_read() -> None:
+    buffer = io.BytesIO()
+    make_photo(200, 200).save(buffer, "JPEG")
+    flawed = bytearray(buffer.getvalue())
+    flawed[len(flawed) // 2 : len(flawed) // 2 + 8] = b"\xff\xd5" * 4
+    with pytest.raises(ValueError, match="Corrupt JPEG data"):
+        simplejpeg.decode_jpeg(bytes(flawed))
+    colors = read_colors(io.BytesIO(flawed))
+    assert np.array_equal(colors, np.asarray(Image.open(io.BytesIO(flawed))))
+
+
+def test_cmyk_and_gray_jpegs_for_training() -> None:
+    photo = make_photo()
+    for mode in ("CMYK", "L"):
+        buffer = io.BytesIO()
+        photo.convert(mode).save(buffer, "JPEG", quality=95)
+        colors = read_colors(buffer)
+        assert colors is None if mode == "L" else distance(Image.fromarray(colors), photo) < 4
 
 
 def test_text_and_bombs_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

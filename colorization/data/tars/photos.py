@@ -19,7 +19,8 @@ from colorization.data.tars.index import ShardIndex, photo_hash
 from colorization.data.tars.listing import Shard, list_shards
 from colorization.data.tars.shuffle import Blocks
 from colorization.errors import ConfigError, DataError, PictureError
-from colorization.imagefiles import Shrink, open_picture
+from colorization.imagefiles import Shrink, open_picture, read_colors
+from colorization.imagefiles.picture import Pixels
 from colorization.runtime.files import open_regular
 
 # Default shuffle buffer of fetched shards, in photos.
@@ -60,8 +61,8 @@ class ShardPhotos(Photos):
     def open(self, index: int) -> Image.Image:
         return open_picture(io.BytesIO(self._fetched(index)))
 
-    def open_reduced(self, index: int, shrink: Shrink) -> Image.Image:
-        return open_picture(io.BytesIO(self._fetched(index)), shrink)
+    def read_colors(self, index: int, shrink: Shrink | None = None) -> Pixels | None:
+        return read_colors(io.BytesIO(self._fetched(index)), shrink)
 
     def _fetched(self, index: int) -> bytes:
         """The bytes of a photo's file. A shard whose cached copy seems corrupt is fetched again, once.
