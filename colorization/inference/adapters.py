@@ -11,9 +11,10 @@ from torch import Tensor
 
 from colorization.color import ab_bins, gray_ab, lab_to_rgb, merge_lab, rgb_to_lab
 from colorization.config.folder import CONF
-from colorization.config.instantiate import instantiate
+from colorization.config.instantiate import instantiate, packages_named
 from colorization.errors import ConfigError, did_you_mean
 from colorization.runtime.files import StrPath, open_regular
+from colorization.weights.pickles import RefusedError, check_limits
 
 Takes = Literal["lightness", "gray", "gray_rgb"]
 Gives = Literal["ab", "rgb", "logits", "probabilities"]
@@ -30,6 +31,8 @@ _NAMES = {
 }
 # A table of bins has some hundred rows.
 _MOST_BYTES_OF_BINS = 2**20
+# A file of an adapter or a network has some 20 values. Aliases could make a few lines expand to billions.
+_MOST_VALUES, _DEEPEST = 1000, 8
 
 
 class Adapter:
@@ -192,10 +195,25 @@ def find_adapter(adapter: str | Path | Mapping[str, Any] | Adapter) -> Adapter:
     """
     if isinstance(adapter, Adapter):
         return adapter
-    node = adapter if isinstance(adapter, Mapping) else adapter_node(adapter)
-    built = instantiate(node, "adapter")
+    if not isinstance(adapter, Mapping):
+        return build_adapter(adapter_node(adapter))
+    built = instantiate(adapter, "adapter")  # the user's own configuration: it may name a class of theirs
     if not isinstance(built, Adapter):
-        raise ConfigError(f"adapter._target_={node['_target_']} is not an Adapter: give another one")
+        raise ConfigError(f"adapter._target_={adapter['_target_']} is not an Adapter: give another one")
+    return built
+
+
+def build_adapter(node: Mapping[str, Any]) -> Adapter:
+    """The adapter that a file describes, which may be a stranger's: it names no code but this module's.
+
+    Raises:
+        ConfigError: it names other code, or is wrong.
+    """
+    if others := packages_named(dict(node)):
+        raise ConfigError(f"adapter names code of {', '.join(others)}: a file may name {__name__}.Adapter only")
+    built = instantiate(node, "adapter", (__name__,))
+    if not isinstance(built, Adapter):
+        raise ConfigError(f"adapter._target_={node['_target_']} is not an Adapter: leave it out")
     return built
 
 
@@ -211,9 +229,12 @@ def adapter_node(name: StrPath) -> dict[str, Any]:
     if path.suffix not in (".yaml", ".yml"):
         raise ConfigError(f"adapter={name} does not exist{did_you_mean(str(name), known)}, or the path of a .yaml file")
     node = read_yaml(path, "adapter")
-    bases = [base for base in node.pop("defaults", ()) if base != "_self_"]
-    if any(base not in known or base == path.stem for base in bases):
-        raise ConfigError(f"adapter={name}: its defaults are {bases}: give names out of {', '.join(known)}")
+    defaults = node.pop("defaults", [])
+    if not isinstance(defaults, list) or any(base not in [*known, "_self_"] for base in defaults):
+        raise ConfigError(
+            f"adapter={name}: its defaults are {defaults}: give a list of names out of {', '.join(known)}"
+        )
+    bases = [base for base in defaults if base != "_self_"]
     return {key: value for each in (*map(adapter_node, bases), node) for key, value in each.items()}
 
 
@@ -230,7 +251,8 @@ def read_yaml(path: Path, what: str) -> dict[str, Any]:
     try:
         with open_regular(path) as file:
             content = yaml.safe_load(file.read(2**20))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
+        check_limits(content, 0, _MOST_VALUES, _DEEPEST)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError, RefusedError) as error:
         raise ConfigError(f"{what}={path} can't be read: give the path of a YAML file") from error
     if not isinstance(content, dict):
         raise ConfigError(f"{what}={path} has no keys: see docs/adapters.md for what belongs there")

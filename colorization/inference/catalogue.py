@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from colorization.errors import CheckpointError, ConfigError, did_you_mean, first_line
-from colorization.inference.adapters import Adapter, adapter_node, find_adapter, read_yaml
+from colorization.inference.adapters import Adapter, adapter_node, build_adapter, read_yaml
 from colorization.weights.downloads import fetch
 from colorization.weights.onnx_files import MOST_BYTES
 
@@ -45,7 +45,7 @@ class Entry:
         Raises:
             ConfigError: it does not exist, or an option is wrong.
         """
-        return find_adapter({**adapter_node(self.adapter), **(self.options or {})})
+        return build_adapter({**adapter_node(self.adapter), **(self.options or {})})
 
 
 def read_entry(path: Path) -> Entry:

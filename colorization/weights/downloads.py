@@ -2,6 +2,9 @@
 
 import hashlib
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -24,7 +27,7 @@ def download(url: str) -> Path:
     """The local path of a file whose name ends in `-HASH`, downloaded if necessary.
 
     Raises:
-        OSError: there is no network connection (urllib's errors are OSErrors), or the disk is full.
+        OSError: there is no network connection, the server does not have the file, or the disk is full.
         RuntimeError: the hash of the download differs from the one in its name.
     """
     path = cached(url)
@@ -33,7 +36,8 @@ def download(url: str) -> Path:
         before = socket.getdefaulttimeout()
         socket.setdefaulttimeout(_PATIENCE)
         try:
-            torch.hub.download_url_to_file(url, str(path), hash_prefix=path.stem.split("-")[-1])
+            with _broken_answers_as_oserrors():
+                torch.hub.download_url_to_file(url, str(path), hash_prefix=path.stem.split("-")[-1])
         finally:
             socket.setdefaulttimeout(before)
     return path
@@ -54,19 +58,34 @@ def fetch(url: str, sha256: str, most: int) -> Path:
     path = Path(torch.hub.get_dir()) / "colorization" / f"{sha256[:16]}-{Path(urlsplit(url).path).name}"
     if path.is_file():
         return path
+    with atomic_file(path, sync=True) as part:
+        with _broken_answers_as_oserrors():
+            found = _receive(url, part, most)
+        if found != sha256:
+            raise ValueError(f"the file has the SHA-256 {found}, and {sha256} is expected")
+    return path
+
+
+def _receive(url: str, path: Path, most: int) -> str:
+    """Writes what a server sends into a file, and returns its SHA-256."""
     digest, length = hashlib.sha256(), 0
-    opener = build_opener(_WebOnly())
-    with opener.open(url, timeout=_PATIENCE) as answer, atomic_file(path, sync=True) as part, part.open("wb") as file:
+    with build_opener(_WebOnly()).open(url, timeout=_PATIENCE) as answer, path.open("wb") as file:
         while piece := answer.read(2**20):
             length += len(piece)
             if length > most:
                 raise ValueError(f"the file has more than {most // 2**20} MB")
             digest.update(piece)
             file.write(piece)
-        file.flush()
-        if digest.hexdigest() != sha256:
-            raise ValueError(f"the file has the SHA-256 {digest.hexdigest()}, and {sha256} is expected")
-    return path
+    return digest.hexdigest()
+
+
+@contextmanager
+def _broken_answers_as_oserrors() -> Iterator[None]:
+    """Turns errors of the protocol into OSErrors, which urllib's other errors are."""
+    try:
+        yield
+    except HTTPException as error:
+        raise OSError(f"the server's answer is broken ({error!r})") from error
 
 
 class _WebOnly(HTTPRedirectHandler):

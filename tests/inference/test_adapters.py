@@ -1,6 +1,7 @@
 """Adapters: what a graph is fed with and what its output means, against a few lines of NumPy and scikit-image."""
 
 import io
+import itertools
 import pickle
 from collections.abc import Callable
 from pathlib import Path
@@ -241,6 +242,40 @@ def test_a_table_of_bins_from_a_stranger(tmp_path: Path) -> None:
     for path, message in ((pickled, "can't be read"), (wide, "is not a table"), (tmp_path / "lying.npy", "can't be")):
         with pytest.raises(ConfigError, match=message):
             Adapter("lightness", "logits", bins=str(path))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("defaults:\nsize: 64", "its defaults are None: give a list of names out of ddcolor"),
+        ("defaults: [{generic: 1}]", r"its defaults are \[\{'generic': 1\}\]: give a list"),
+        ("defaults: [generi]", "its defaults are .*: give a list"),
+        ("_target_: os.getcwd", r"names code of os: a file may name colorization\.inference\.adapters\.Adapter only"),
+        ("defaults: [generic]\nbins: {_target_: os.getcwd}", "names code of os"),
+        ("_target_: colorization.data.folder.FolderDataModule\nroot: x", "_target_=.* is refused: only"),
+        ("_target_: colorization.inference.adapters.read_bins\npath: x", "adapter.bins=x can't be read"),
+        ("_target_: colorization.inference.adapters.shipped_adapters", "is not an Adapter: leave it out"),
+    ],
+)
+def test_a_file_of_an_adapter_is_no_code(text: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text(text)
+    with pytest.raises(ConfigError, match=message):
+        find_adapter(str(tmp_path / "mine.yaml"))
+
+
+def test_a_few_lines_do_not_expand_to_billions(tmp_path: Path) -> None:
+    names = "abcdef"
+    lines = ["a: &a [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]"]
+    lines += [f"{this}: &{this} [{', '.join([f'*{last}'] * 10)}]" for last, this in itertools.pairwise(names)]
+    (tmp_path / "mine.yaml").write_text("\n".join(lines))
+    with pytest.raises(ConfigError, match=r"adapter=.*mine\.yaml can't be read"):
+        find_adapter(tmp_path / "mine.yaml")
+
+
+def test_a_file_may_have_the_name_of_the_one_that_it_builds_on(tmp_path: Path) -> None:
+    (tmp_path / "ddcolor.yaml").write_text("defaults: [ddcolor, _self_]\nsize: 256")
+    made = find_adapter(tmp_path / "ddcolor.yaml")
+    assert (made.size, made.takes) == (256, "gray_rgb")
 
 
 def test_a_network_survives_pickling_and_says_who_it_is(tmp_path: Path) -> None:

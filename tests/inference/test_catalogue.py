@@ -3,6 +3,7 @@
 import hashlib
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -93,27 +94,42 @@ def test_a_file_that_is_too_long_is_cut_off(web: Web, tmp_path: Path, monkeypatc
     assert not [*(tmp_path / "cache").rglob("*.onnx")]
 
 
-def test_a_redirect_leads_to_web_servers_only(tmp_path: Path) -> None:
-    class Redirecting(BaseHTTPRequestHandler):
+@contextmanager
+def answering(answer: bytes) -> Iterator[str]:
+    """The address of a server that answers every request with these bytes."""
+
+    class Answering(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            self.send_response(302)
-            self.send_header("Location", "ftp://127.0.0.1/model.onnx")
-            self.end_headers()
+            self.wfile.write(answer)
 
         def log_message(self, *_: object) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Redirecting)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Answering)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:
-        path = write_entry(tmp_path / "mine.yaml", f"http://127.0.0.1:{server.server_port}/model.onnx", OTHER)
-        with pytest.raises(CheckpointError, match="a redirect leads to ftp:"):
-            locate_graph(read_entry(path), path)
+        yield f"http://127.0.0.1:{server.server_port}/model.onnx"
     finally:
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (b"HTTP/1.1 302 Found\r\nLocation: ftp://127.0.0.1/model.onnx\r\n\r\n", "a redirect leads to ftp:"),
+        (b"hello\r\n\r\n", r"the server's answer is broken \(BadStatusLine"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\nab", r"is broken \(IncompleteRead"),
+    ],
+)
+def test_a_server_that_misbehaves(answer: bytes, message: str, tmp_path: Path) -> None:
+    with answering(answer) as url:
+        path = write_entry(tmp_path / "mine.yaml", url, OTHER)
+        with pytest.raises(CheckpointError, match=f"can't be fetched from .*{message}"):
+            locate_graph(read_entry(path), path)
+    assert not [*(tmp_path / "cache").rglob("*.onnx")]
 
 
 def test_a_file_of_one_s_own_beside_its_entry(tmp_path: Path) -> None:
@@ -134,6 +150,7 @@ def test_a_file_of_one_s_own_beside_its_entry(tmp_path: Path) -> None:
         ({"url": "file:///etc/passwd"}, "is not an address"),
         ({"adapter": "ddcolr"}, "adapter=ddcolr does not exist; did you mean ddcolor"),
         ({"options": "[1]"}, "options are not keys with values"),
+        ({"options": "{fit: {_target_: os.getcwd}}"}, "adapter names code of os: a file may name"),
         ({"options": "{sacle: 1}"}, r"adapter\.sacle is not an option of Adapter; did you mean scale"),
     ],
 )
