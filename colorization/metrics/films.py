@@ -90,8 +90,8 @@ def occluded(forward: Tensor, backward: Tensor) -> Tensor:
 def warping_error(frame: Tensor, following: Tensor, flow: Tensor, hidden: Tensor) -> float:
     """The warping error of two frames: Lai et al., "Learning blind video temporal consistency" (2018), as their
     evaluate_WarpError.py computes it. The mean over pixels and channels of the squared difference between a frame and
-    the following one, warped back; if all pixels are occluded, over all. A film's is the mean over its pairs. It
-    depends on the flow: name its method.
+    the following one, warped back; 0 if all pixels are occluded. A film's is the mean over its pairs. It depends on the
+    flow: name its method.
 
     Args:
         frame: RGB in 0..1, `(3, H, W)`.
@@ -99,6 +99,5 @@ def warping_error(frame: Tensor, following: Tensor, flow: Tensor, hidden: Tensor
         flow: from the frame to the following one, in pixels, `(2, H, W)`; of the film in gray, or of the true one.
         hidden: pixels that don't count, bool `(H, W)`, see `occluded`.
     """
-    difference = (warp(following, flow) - frame).square().mean(dim=0)
-    seen = ~hidden if not bool(hidden.all()) else torch.ones_like(hidden)
-    return float(difference[seen].double().mean())
+    seen = (warp(following, flow) - frame).square().mean(dim=0)[~hidden]
+    return float(seen.double().mean()) if len(seen) else 0.0

@@ -89,8 +89,10 @@ def test_warping_error_by_hand() -> None:
     assert warping_error(photo, following, flow, hidden) == pytest.approx(0, abs=1e-8)
     following = following + torch.tensor([0.1, 0, 0]).view(3, 1, 1)
     assert warping_error(photo, following, flow, hidden) == pytest.approx(0.01 / 3, rel=1e-4)
-    everything = torch.ones_like(hidden)
-    assert warping_error(photo, photo + 0.1, flow_of(0, 0, photo), everything) == pytest.approx(0.01, rel=1e-4)
+    still, everything = flow_of(0, 0, photo), torch.ones_like(hidden)
+    assert warping_error(photo, photo + 0.1, still, ~everything) == pytest.approx(0.01, rel=1e-4)
+    # In their code the difference is multiplied by the mask, and divided by all pixels if none is left.
+    assert warping_error(photo, photo + 0.1, still, everything) == 0
 
 
 def test_occlusion_by_hand() -> None:

@@ -21,7 +21,7 @@ class Perceptual(Term):
     """Distance between features of VGG for the predicted and the true picture, both as RGB (Johnson, Alahi and
     Fei-Fei, "Perceptual Losses for Real-Time Style Transfer and Super-Resolution", 2016).
 
-    For each layer, the mean absolute difference is divided by the layer's mean activation for the true picture, so that
+    For each layer, the mean absolute difference is divided by the layer's mean magnitude for the true picture, so that
     layers of any depth and weights of any scale have the same weight. The loss is the mean over the layers. With
     `layer_weights`, it is the weighted sum of the mean absolute differences instead.
 
@@ -102,7 +102,7 @@ class Perceptual(Term):
             [(ours.float() - theirs.float()).abs().mean() for ours, theirs in zip(seen, true, strict=True)]
         )
         if self.is_relative:
-            return (distances / torch.stack([theirs.float().mean().clamp(min=1e-6) for theirs in true])).mean()
+            return (distances / torch.stack([theirs.float().abs().mean().clamp(min=1e-6) for theirs in true])).mean()
         return (distances * distances.new_tensor(list(self.taps.values()))).sum()
 
     def _see(self, rgb: Tensor) -> list[Tensor]:
