@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torchvision.transforms import functional
 
 from colorization.checkpoints.network import build_network
+from colorization.backbones import IMAGENET_MEAN, IMAGENET_STD
 from colorization.color import lab_to_rgb, rgb_to_lab
 from colorization.config.instantiate import instantiate
 from colorization.errors import ConfigError
@@ -111,6 +112,21 @@ def test_perceptual_with_weights_of_layers_is_ddcolor_s(vgg16_bn_file: Path) -> 
     assert isinstance(vgg[34], nn.Conv2d)
     for mode in (True, False):
         assert float(term.train(mode)(lightness, ab * 0.5, ab)) == pytest.approx(float(expected), rel=1e-3)
+
+
+def test_relative_distances_before_an_activation(vgg16_bn_file: Path) -> None:
+    """There, values are as often negative as positive: their mean says nothing about their size."""
+    lightness, ab = pictures(size=64)
+    layer = torchvision.models.vgg16_bn(weights=None).features[0]
+    layer.load_state_dict({key: torch.load(vgg16_bn_file, weights_only=True)[f"0.{key}"] for key in ("weight", "bias")})
+    with torch.no_grad():
+        false, true = (
+            layer(functional.normalize(lab_to_rgb(torch.cat((lightness, colors), 1)), IMAGENET_MEAN, IMAGENET_STD))
+            for colors in (ab * 0.5, ab)
+        )
+    expected = (false - true).abs().mean() / true.abs().mean()
+    term = perceptual(vgg16_bn_file, network="vgg16_bn", layers=["conv1_1"])
+    assert float(term(lightness, ab * 0.5, ab)) == pytest.approx(float(expected), rel=1e-3)
 
 
 def test_colorfulness_of_ddcolor_s_code() -> None:
