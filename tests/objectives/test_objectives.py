@@ -10,8 +10,8 @@ import torchvision
 from torch import Tensor, nn
 from torchvision.transforms import functional
 
-from colorization.checkpoints.network import build_network
 from colorization.backbones import IMAGENET_MEAN, IMAGENET_STD
+from colorization.checkpoints.network import build_network
 from colorization.color import lab_to_rgb, rgb_to_lab
 from colorization.config.instantiate import instantiate
 from colorization.errors import ConfigError
