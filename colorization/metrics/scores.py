@@ -7,8 +7,9 @@ from collections.abc import Callable, Collection
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 from torchmetrics import MeanMetric
-from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
+from torchmetrics.functional.image import peak_signal_noise_ratio
 
 from colorization.color import (
     GRID_SIDE,
@@ -53,6 +54,8 @@ OF_TRUTH = {"colorfulness": colorfulness, "colorfulness_abs": colorfulness_abs}
 # Of identical pictures, whose PSNR would make a mean infinite: 8-bit pictures of 256 x 256 that differ at all have less
 # than 101.1 dB.
 _MOST_PSNR = 100.0
+# Constants of SSIM for pictures in 0..1: (0.01)^2 and (0.03)^2.
+_C1, _C2 = 1e-4, 9e-4
 # The largest ab error that the AuC counts, in Lab units (Zhang, Isola and Efros, 2016).
 AUC_REACH = 150
 
@@ -66,13 +69,25 @@ def psnr(predicted: Tensor, truth: Tensor) -> Tensor:
 
 
 def ssim(predicted: Tensor, truth: Tensor) -> Tensor:
-    """Structural similarity (Wang et al., 2004) of each `(B, 3, H, W)` picture in 0..1: 11x11 Gaussian window of sigma
-    1.5, mean over the channels and over all windows that lie within the picture, as in scikit-image.
+    """Structural similarity (Wang, Bovik, Sheikh and Simoncelli, 2004, eq. 13) of each `(B, 3, H, W)` picture in 0..1:
+    11x11 Gaussian window of sigma 1.5, mean over the channels and over all windows that lie within the picture, as in
+    scikit-image. Within 2e-5 in float32; torchmetrics is off by 5e-4 in pictures with plain areas.
     """
-    _, full = structural_similarity_index_measure(
-        predicted, truth, sigma=1.5, data_range=1.0, reduction="none", return_full_image=True
-    )
-    return full[..., 5:-5, 5:-5].mean(dim=(1, 2, 3))
+    means = _gaussian_means(torch.cat((predicted, truth, predicted**2, truth**2, predicted * truth), dim=1))
+    ours, theirs, our_square, their_square, product = means.chunk(5, dim=1)
+    covariance = product - ours * theirs
+    variances = (our_square - ours**2) + (their_square - theirs**2)
+    alike = (2 * ours * theirs + _C1) * (2 * covariance + _C2)
+    return (alike / ((ours**2 + theirs**2 + _C1) * (variances + _C2))).mean(dim=(1, 2, 3))
+
+
+def _gaussian_means(values: Tensor) -> Tensor:
+    """The weighted mean of each window that lies within: `(B, C, H, W)` to `(B, C, H - 10, W - 10)`."""
+    places = torch.arange(-5, 6, dtype=torch.float64)
+    weights = torch.softmax(-(places**2) / (2 * 1.5**2), dim=0).to(values)
+    channels = values.shape[1]
+    row = weights.expand(channels, 1, 1, -1)
+    return F.conv2d(F.conv2d(values, row, groups=channels), row.mT, groups=channels)
 
 
 def mean_ciede2000(predicted: Tensor, truth: Tensor) -> Tensor:

@@ -36,10 +36,26 @@ def test_psnr_and_ssim_are_scikit_image_s_for_each_picture() -> None:
     for index in range(2):
         ours, theirs = (pictures[index].permute(1, 2, 0).numpy() for pictures in (predicted, truth))
         assert float(scores["psnr"][index]) == pytest.approx(peak_signal_noise_ratio(theirs, ours), rel=1e-5)
-        expected = structural_similarity(
-            theirs, ours, channel_axis=2, gaussian_weights=True, sigma=1.5, use_sample_covariance=False
+        assert float(scores["ssim"][index]) == pytest.approx(ssim_of_scikit_image(ours, theirs), abs=2e-6)
+
+
+def ssim_of_scikit_image(first: np.ndarray, second: np.ndarray) -> float:
+    return float(
+        structural_similarity(
+            first, second, channel_axis=2, gaussian_weights=True, sigma=1.5, use_sample_covariance=False
         )
-        assert float(scores["ssim"][index]) == pytest.approx(expected, abs=1e-4)
+    )
+
+
+@pytest.mark.parametrize("change", [0, -5, 1])
+def test_ssim_of_plain_pictures(change: int) -> None:
+    """Rounding counts where nothing varies: 1 for the same picture, and scikit-image's value in double precision."""
+    plain = torch.tensor([200, 60, 30], dtype=torch.uint8).view(1, 3, 1, 1).expand(1, 3, 40, 48).contiguous()
+    other = plain.clone()
+    other[..., :: 1 if change < 0 else 2] += change
+    found = float(score_pictures(plain, other, ["ssim"])["ssim"])
+    expected = ssim_of_scikit_image(*(picture[0].permute(1, 2, 0).numpy() for picture in (plain, other)))
+    assert found == pytest.approx(expected, abs=2e-5 if change else 0)
 
 
 def test_autocast_does_not_touch_scores() -> None:
