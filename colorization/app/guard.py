@@ -13,7 +13,8 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 # All that the page asks for. Gradio has more, such as a proxy for other servers.
 _API = "/gradio_api/"
-_PAGES = frozenset({"/", "/config", "/theme.css", "/favicon.ico", "/login", "/logout", "/manifest.json"})
+_LOG_IN = "/login"
+_PAGES = frozenset({"/", "/config", "/theme.css", "/favicon.ico", _LOG_IN, "/logout", "/manifest.json"})
 _CALLS = frozenset(
     {"upload", "upload_progress", "queue/join", "queue/data", "run/predict", "cancel", "reset", "login_check"}
 )
@@ -54,13 +55,15 @@ class Guard:
         if scope["type"] != "http" or not self._is_needed(scope["path"]):
             await _refuse(send, 404, "This page has no such address.")
             return
-        headers = {name.lower(): value for name, value in scope["headers"]}
         if scope["path"] == f"{_API}upload":
+            headers = dict(scope["headers"])
             length = headers.get(b"content-length", b"")
-            if not length.isdigit() or int(length) > self.max_upload:
+            # In chunks, a request may be longer than it says.
+            if b"transfer-encoding" in headers or not length.isdigit() or int(length) > self.max_upload:
                 await _refuse(send, 413, f"This page takes up to {self.max_upload / 2**20:.0f} MB at once.")
                 return
-        elif scope["method"] == "POST" and headers.get(b"content-type", b"").startswith(b"application/json"):
+        # Whatever its content type: several names are taken for JSON.
+        elif scope["method"] not in ("GET", "HEAD") and scope["path"] != _LOG_IN:
             body = await _read(receive)
             if body is None or not self._has_own_files_only(body):
                 await _refuse(send, 400, "This page takes files that were dropped on it, and no others.")

@@ -19,6 +19,7 @@ from colorization.app.guard import Guard
 from colorization.app.models import Models
 from colorization.app.sessions import Sessions
 from colorization.app.work import Limits
+from colorization.compat.gradio import end_heartbeats, take_uploads_only
 from colorization.errors import ConfigError
 from colorization.runtime.installation import install_hint
 
@@ -58,6 +59,11 @@ def is_local(host: str) -> bool:
         return False
 
 
+def in_url(host: str) -> str:
+    """An address as it is written in a URL."""
+    return f"[{host}]" if ":" in host else host
+
+
 def serve(models: Models, limits: Limits, serving: Serving, on_start: Callable[[str], object] = lambda _: None) -> None:
     """Serves the page until a signal ends it. Everything that visitors leave behind is removed then.
 
@@ -72,14 +78,14 @@ def serve(models: Models, limits: Limits, serving: Serving, on_start: Callable[[
     """
     with _listening(serving) as listener, _folder() as folder:
         sessions = Sessions(folder, serving.keep_minutes * 60)
-        application, end_heartbeats = _application(models, sessions, limits, serving)
+        application, end_tabs = _application(models, sessions, limits, serving)
 
         def end_connections() -> None:
-            end_heartbeats()
+            end_tabs()
             sessions.stop_all()
 
         server = _server(application, end_connections)
-        on_start(f"http://{serving.host}:{listener.getsockname()[1]}")
+        on_start(f"http://{in_url(serving.host)}:{listener.getsockname()[1]}")
         ended = threading.Event()
         sweeper = threading.Thread(target=_sweep, args=(sessions, ended), daemon=True)
         sweeper.start()
@@ -105,6 +111,7 @@ def _application(
     from colorization.app.page import CSS, Handlers, build, theme
 
     page = build(Handlers(models, sessions, limits), serving.max_resolution, serving.queue)
+    take_uploads_only(page)
     application = gr.mount_gradio_app(
         FastAPI(openapi_url=None),
         page,
@@ -126,8 +133,8 @@ def _application(
     guarded: Any = Guard(application, sessions.root, serving.max_upload_mb * _MB, serving.framed_by)
     if is_local(serving.host):
         # A web page from elsewhere may not pose as this one by a name that leads here.
-        guarded = TrustedHostMiddleware(guarded, ["127.0.0.1", "localhost"])
-    return guarded, application.routes[-1].app.stop_event.set
+        guarded = TrustedHostMiddleware(guarded, ["127.0.0.1", "localhost", in_url(serving.host)])
+    return guarded, end_heartbeats(application)
 
 
 def _server(application: Any, end_connections: Callable[[], object]) -> Any:
@@ -141,7 +148,7 @@ def _server(application: Any, end_connections: Callable[[], object]) -> Any:
             logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # what is cut off from now on is no error
             super().handle_exit(number, frame)
 
-    return Server(uvicorn.Config(application, log_level="warning", timeout_graceful_shutdown=3))
+    return Server(uvicorn.Config(application, log_level="warning", ws="none", timeout_graceful_shutdown=3))
 
 
 @contextlib.contextmanager

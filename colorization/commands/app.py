@@ -33,7 +33,7 @@ def check(config: dict[str, Any]) -> Serving:
         ConfigError: a value is out of range, or others could use the page without a password.
     """
     for key in ("max_upload_mb", "max_files", "max_pixels", "max_resolution", "max_seconds", "queue", "keep_minutes"):
-        if config[key] <= 0:
+        if not config[key] > 0:  # NaN as well
             raise ConfigError(f"{key}={config[key]} is out of range: give more than 0")
     if not 0 <= config["port"] < 2**16:
         raise ConfigError(f"port={config['port']} is out of range: give 1 to 65535, or 0 for any that is free")

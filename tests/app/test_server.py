@@ -10,12 +10,13 @@ from starlette.testclient import TestClient
 from colorization.app import server
 from colorization.app.guard import Guard
 from colorization.app.models import Models
-from colorization.app.server import Serving, is_local
+from colorization.app.server import Serving, in_url, is_local
 from colorization.app.sessions import Sessions
 from colorization.app.work import Limits
 from colorization.checkpoints.shipped import DEFAULT_MODEL
 from colorization.commands.app import check
 from colorization.errors import ConfigError
+from tests.helpers.photos import make_photo
 from tests.helpers.runs import Compose, RunScript
 
 API = "/gradio_api"
@@ -67,6 +68,7 @@ def test_files_of_visitors_are_there(guarded: TestClient, tmp_path: Path) -> Non
     assert guarded.get(f"{API}/file={tmp_path}/files/visitor/photo (1).jpg").status_code == 200
 
 
+@pytest.mark.parametrize("kind", ["application/json", "Application/JSON", "application/a+json", "text/plain", None])
 @pytest.mark.parametrize(
     "data",
     [
@@ -76,9 +78,10 @@ def test_files_of_visitors_are_there(guarded: TestClient, tmp_path: Path) -> Non
         "not JSON",
     ],
 )
-def test_only_files_that_were_uploaded_are_taken(guarded: TestClient, data: Any) -> None:
+def test_only_files_that_were_uploaded_are_taken(guarded: TestClient, data: Any, kind: str | None) -> None:
+    """Whatever the request says that it is: several names are taken for JSON."""
     body = data if isinstance(data, str) else json.dumps({"data": data})
-    answer = guarded.post(f"{API}/queue/join", content=body, headers={"content-type": "application/json"})
+    answer = guarded.post(f"{API}/queue/join", content=body, headers={"content-type": kind} if kind else {})
     assert answer.status_code == 400
     assert "files that were dropped" in answer.text
 
@@ -91,8 +94,9 @@ def test_requests_arrive_as_they_were_sent(guarded: TestClient, tmp_path: Path) 
 
 def test_uploads_are_limited(guarded: TestClient) -> None:
     assert guarded.post(f"{API}/upload", content=b"x" * 100).status_code == 200
-    for content in (b"x" * 101, (part for part in (b"x", b"y"))):  # the second says no length
-        answer = guarded.post(f"{API}/upload", content=content)
+    chunked = {"transfer-encoding": "chunked", "content-length": "1"}
+    for content, headers in ((b"x" * 101, {}), (iter([b"x", b"y"]), {}), (b"x" * 101, chunked)):  # one says no length
+        answer = guarded.post(f"{API}/upload", content=content, headers=headers)
         assert answer.status_code == 413
         assert "MB at once" in answer.text
 
@@ -101,6 +105,7 @@ def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, serving: Serving, ad
     for name in ("GRADIO_TEMP_DIR", "GRADIO_ANALYTICS_ENABLED"):
         monkeypatch.setenv(name, "")
     models = Models({"default": DEFAULT_MODEL}, "cpu")
+    tmp_path.mkdir(exist_ok=True)
     application, _ = server._application(models, Sessions(tmp_path, 100), Limits(4, 10_000, 600), serving)
     return TestClient(application, address)
 
@@ -116,12 +121,33 @@ def test_log_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         assert visitor.get("/config").status_code == 200
 
 
+def test_no_file_of_the_machine_is_coloured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Gradio itself takes no path but those of uploads, should a request get past the guard."""
+    monkeypatch.setattr(Guard, "_has_own_files_only", lambda *_: True)
+    secret = tmp_path / "secret" / "photo.png"
+    secret.parent.mkdir()
+    make_photo().save(secret)
+    with client(tmp_path / "files", monkeypatch, Serving(), "http://127.0.0.1") as visitor:
+        take, *_ = visitor.get("/config").json()["dependencies"]
+        file = {"path": str(secret), "meta": {"_type": "gradio.FileData"}}
+        asked = {"data": [[file]], "fn_index": take["id"], "session_hash": "eve"}
+        assert visitor.post(f"{API}/run/predict", json=asked).status_code == 500
+        [uploaded] = visitor.post(f"{API}/upload", files={"files": ("photo.png", secret.read_bytes())}).json()
+        file["path"] = uploaded
+        assert visitor.post(f"{API}/run/predict", json=asked).status_code == 200
+
+
 def test_another_site_can_t_pose_as_the_page_on_this_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with client(tmp_path, monkeypatch, Serving(), "http://evil.example") as visitor:
         assert visitor.get("/").status_code == 400
         assert visitor.get("/", headers={"host": "127.0.0.1:7860"}).status_code == 200
         config = visitor.get("/config", headers={"host": "localhost:7860"}).json()
         assert not config["analytics_enabled"]
+
+
+def test_an_address_of_this_machine_in_the_newer_notation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with client(tmp_path, monkeypatch, Serving("::1"), f"http://{in_url('::1')}:7860") as visitor:
+        assert visitor.get("/").status_code == 200
 
 
 @pytest.mark.parametrize(("host", "local"), [("127.0.0.1", True), ("localhost", True), ("::1", True), ("", False)])
@@ -147,7 +173,9 @@ def test_others_are_let_in_only_with_a_password(
     assert check(compose_config("host=0.0.0.0", script="app")).auth == ("bob", "p:w")
 
 
-@pytest.mark.parametrize("option", ["max_pixels=0", "queue=-1", "max_seconds=0", "port=70000", "keep_minutes=0"])
+@pytest.mark.parametrize(
+    "option", ["max_pixels=0", "queue=-1", "max_seconds=0", "port=70000", "keep_minutes=0", "max_seconds=nan"]
+)
 def test_values_out_of_range(compose_config: Compose, option: str) -> None:
     with pytest.raises(ConfigError, match=option.split("=")[0]):
         check(compose_config(option, script="app"))
