@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from colorization.errors import ConfigError
+from colorization.errors import CheckpointError, ConfigError
 from colorization.inference.colorizer import Colorizer, set_knob
 from colorization.inference.loading import check_resolution
 
@@ -61,7 +61,7 @@ class Models:
         """Lends a Colorizer that does what is wished, to one job at a time.
 
         Raises:
-            ConfigError: there is no such model, or a value is out of range.
+            ConfigError: there is no such model, its file is gone, or a value is out of range.
         """
         if wishes.model not in self._paths:
             raise ConfigError(f"{wishes.model} is not one of the models: {', '.join(self._paths)}")
@@ -69,7 +69,10 @@ class Models:
             raise ConfigError(f"saturation={wishes.saturation:g} is out of range: give 0 or more")
         check_resolution(wishes.resolution)
         with self._lock:
-            colorizer = self._colorizer if self._loaded == wishes.model else self._load(wishes.model)
+            try:
+                colorizer = self._colorizer if self._loaded == wishes.model else self._load(wishes.model)
+            except CheckpointError as error:  # whose message names a folder of this machine
+                raise ConfigError(f"{wishes.model} can't be loaded any more: choose another model") from error
             colorizer.resolution, colorizer.saturation = wishes.resolution, wishes.saturation
             if wishes.vividness is not None:
                 set_knob(colorizer.model, "vividness", wishes.vividness)
@@ -99,5 +102,8 @@ def find_models(first: Path, first_name: str, folder: Path | None) -> dict[str, 
         found = sorted(path for path in folder.rglob("*") if path.suffix in _ENDINGS and path.is_file())
         if not found:
             raise ConfigError(f"checkpoints={folder} holds no {' or '.join(_ENDINGS)} files: give another folder")
-        models |= {path.relative_to(folder).as_posix(): path for path in found if not path.samefile(first)}
+        for path in found:
+            name = path.relative_to(folder).as_posix()
+            if not path.samefile(first):
+                models[f"{name} in {folder.name}" if name == first_name else name] = path
     return models

@@ -2,6 +2,7 @@
 
 import html
 import math
+import time
 from pathlib import Path
 from typing import Any
 
@@ -40,9 +41,21 @@ class Handlers:
     def __init__(self, models: Models, sessions: Sessions, limits: Limits) -> None:
         self.models, self.sessions, self.limits = models, sessions, limits
 
+    def take(self, files: list[str], request: gr.Request) -> None:
+        """Notes uploads, and that they are to be coloured: at once, because a job may have to wait for others.
+
+        Raises:
+            ColorizationError: they are not uploads.
+        """
+        self.sessions.of(str(request.session_hash)).take(map(Path, files))
+        self.ask(request)
+
+    def ask(self, request: gr.Request) -> None:
+        """Notes that the newest uploads are to be coloured: stopping ends what was asked for before."""
+        self.sessions.of(str(request.session_hash)).asked = time.monotonic()
+
     def color(
         self,
-        files: list[str],
         model: str,
         vividness: float | None,
         saturation: float,
@@ -50,22 +63,10 @@ class Handlers:
         request: gr.Request,
         progress: gr.Progress = gr.Progress(),  # noqa: B008 (Gradio finds it by its default)
     ) -> list[Any]:
-        """Colours uploads; returns updates for the parts of `build` that show results, and an empty place for more."""
-        self.sessions.of(str(request.session_hash)).take(map(Path, files))
-        return self.color_again(model, vividness, saturation, resolution, request, progress)
-
-    def color_again(
-        self,
-        model: str,
-        vividness: float | None,
-        saturation: float,
-        resolution: float,
-        request: gr.Request,
-        progress: gr.Progress = gr.Progress(),  # noqa: B008
-    ) -> list[Any]:
-        """Colours the newest uploads, with what the visitor has set now."""
+        """Colours the newest uploads; returns updates for the parts of `build` that show results, and an empty place
+        for more.
+        """
         session = self.sessions.of(str(request.session_hash))
-        session.stopped.clear()
         has_vividness = model in self.models.knobs and self.models.knobs[model].vividness is not None
         wishes = Wishes(model, int(resolution), saturation, vividness if has_vividness else None)
 
@@ -73,17 +74,19 @@ class Handlers:
             progress(done / total, desc=words)
 
         with session.busy:
-            try:
-                session.outcome = Outcome() if session.closed else self._run(session, wishes, show)
-            except ColorizationError as error:
-                session.outcome = Outcome(failed=[Remark("Nothing was coloured", str(error))])
-            finally:
-                session.touch()
+            if not session.closed:
+                session.show(self._run(session, wishes, show))
+            session.used = time.monotonic()
         return [*self._result(session, 0), *self._summary(session.outcome), None]
 
     def _run(self, session: Session, wishes: Wishes, show: Progress) -> Outcome:
-        with self.models.colorizer(wishes) as colorizer:
-            return Job(colorizer, session.folder, self.limits, session.stopped.is_set, show).run(session.uploads)
+        asked = session.asked
+        try:
+            with self.models.colorizer(wishes) as colorizer:
+                job = Job(colorizer, session.folder, self.limits, lambda: session.stopped > asked, show)
+                return job.run(session.uploads)
+        except (ColorizationError, OSError) as error:  # OSError: a full disk
+            return Outcome(failed=[Remark("Nothing was coloured", getattr(error, "strerror", None) or str(error))])
 
     def show(self, index: int, request: gr.Request) -> list[Any]:
         """Shows another one of the results."""
@@ -119,7 +122,7 @@ class Handlers:
         ]
 
     def stop(self, request: gr.Request) -> None:
-        """Ends the visitor's job."""
+        """Ends the visitor's jobs."""
         self.sessions.stop(str(request.session_hash))
 
     def leave(self, request: gr.Request) -> None:
@@ -206,7 +209,7 @@ def build(handlers: Handlers, max_resolution: int, queue: int) -> gr.Blocks:
                     0, 2, 1, step=0.05, label="Saturation", info="0 is gray, 1 is as predicted", buttons=[]
                 )
                 resolution = gr.Slider(
-                    _LOWEST_RESOLUTION,
+                    min(_LOWEST_RESOLUTION, *(knobs.resolution for knobs in models.values())),
                     max(max_resolution, *(knobs.resolution for knobs in models.values())),
                     first.resolution,
                     step=math.gcd(16, *(knobs.resolution for knobs in models.values())),
@@ -228,9 +231,9 @@ def build(handlers: Handlers, max_resolution: int, queue: int) -> gr.Blocks:
             "show_progress_on": [summary],
             "api_visibility": "private",
         }
-        files.upload(handlers.color, [files, *wishes], **job)
-        again.click(handlers.color_again, wishes, **job)
         at_once: Any = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+        files.upload(handlers.take, [files], **at_once).success(handlers.color, wishes, **job)
+        again.click(handlers.ask, **at_once).success(handlers.color, wishes, **job)
         chosen.input(handlers.show, [chosen], result, **at_once)
         model.input(handlers.choose, [model], [vividness, resolution], **at_once)
         stop.click(handlers.stop, **at_once)

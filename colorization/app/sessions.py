@@ -1,5 +1,7 @@
 """The files of the page's visitors: one folder each, gone when their tab is closed or left alone."""
 
+import contextlib
+import math
 import shutil
 import tempfile
 import threading
@@ -9,47 +11,64 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from colorization.app.work import Outcome
+from colorization.errors import ColorizationError
 
 
 @dataclass
 class Session:
-    """A visitor's tab.
+    """A visitor's tab. Times are on the monotonic clock.
 
     Attributes:
         folder: for results; its name can't be guessed.
         uploads: the newest files that were dropped. Gradio names them by their content: visitors may share one.
         owned: all files that were dropped.
-        stopped: whether the running job should end.
+        asked: when the visitor asked for the newest job, which may have to wait.
+        stopped: when the visitor stopped all jobs that were asked for before; infinite once the tab is closed.
         busy: held by the running job; the folder stays until it is released.
-        closed: whether the tab is closed, and the folder about to go.
         outcome: of the last job.
-        used: when it was last used, on the monotonic clock.
+        used: when it was last used.
     """
 
     folder: Path
     uploads: list[Path] = field(default_factory=list)
     owned: set[Path] = field(default_factory=set)
-    stopped: threading.Event = field(default_factory=threading.Event)
+    asked: float = 0.0
+    stopped: float = 0.0
     busy: threading.Lock = field(default_factory=threading.Lock)
-    closed: bool = False
     outcome: Outcome = field(default_factory=Outcome)
     used: float = field(default_factory=time.monotonic)
 
-    def take(self, uploads: Iterable[Path]) -> None:
-        """Makes files the newest uploads."""
-        self.uploads = list(uploads)
-        self.owned = self.owned.union(self.uploads)
+    @property
+    def closed(self) -> bool:
+        """Whether the tab is closed, and the folder about to go."""
+        return self.stopped == math.inf
 
-    def touch(self) -> None:
-        """Notes that the session is in use."""
-        self.used = time.monotonic()
+    def take(self, uploads: Iterable[Path]) -> None:
+        """Makes files the newest uploads. Their folders are removed with the session.
+
+        Raises:
+            ColorizationError: a file is not where Gradio puts uploads, in a folder of its own below the root.
+        """
+        resolved = [path.resolve() for path in uploads]
+        if any(path.parent.parent != self.folder.parent for path in resolved):
+            raise ColorizationError("this page takes files that were dropped on it, and no others")
+        self.uploads = resolved
+        self.owned = self.owned.union(resolved)
+
+    def show(self, outcome: Outcome) -> None:
+        """Makes the outcome of a job the one that is shown, and removes the files of earlier ones."""
+        self.outcome = outcome
+        for old in self.folder.iterdir():
+            if old != outcome.folder:
+                shutil.rmtree(old, ignore_errors=True)
 
 
 class Sessions:
     """All visitors, by the name that their browser gave itself.
 
     Args:
-        root: the folder of all files, those that were uploaded included. It belongs to the page alone.
+        root: the folder of all files, those that were uploaded included. It belongs to the page alone, and has no
+            symbolic links in its path.
         keep_seconds: files of a tab that does nothing for so long are removed.
     """
 
@@ -64,50 +83,52 @@ class Sessions:
             if name not in self._sessions:
                 self._sessions[name] = Session(Path(tempfile.mkdtemp(prefix="visitor-", dir=self.root)))
             session = self._sessions[name]
-            session.touch()
+            session.used = time.monotonic()
             return session
 
     def stop(self, name: str) -> None:
-        """Ends the running job of a visitor."""
+        """Ends the jobs of a visitor, the waiting ones as well."""
         with self._lock:
             session = self._sessions.get(name)
         if session is not None:
-            session.stopped.set()
+            session.stopped = time.monotonic()
 
     def stop_all(self) -> None:
-        """Ends all running jobs."""
+        """Ends all jobs for good. Takes no lock: a signal's handler calls it."""
         for session in list(self._sessions.values()):
-            session.stopped.set()
+            session.stopped = math.inf
 
     def close(self, name: str) -> None:
-        """Ends a visitor's job, and removes all files, except for uploads that another visitor has, too."""
+        """Ends a visitor's jobs, and removes all files, except for uploads that another visitor has, too."""
         with self._lock:
             session = self._sessions.pop(name, None)
-        if session is None:
-            return
-        session.stopped.set()
+        if session is not None:
+            self._remove(session)
+
+    def sweep(self) -> None:
+        """Closes the sessions that were left alone, and removes old files that belong to none."""
+        oldest = time.monotonic() - self.keep_seconds
+        with self._lock:
+            idle = [
+                self._sessions.pop(name)
+                for name, session in list(self._sessions.items())
+                if session.used < oldest and not session.busy.locked()
+            ]
+        for session in idle:
+            self._remove(session)
+        with self._lock:
+            kept = {session.folder for session in self._sessions.values()}
+            kept |= {path.parent for session in self._sessions.values() for path in session.owned}
+            for path in set(self.root.iterdir()) - kept:
+                with contextlib.suppress(FileNotFoundError):  # a tab is being closed
+                    if time.time() - path.stat().st_mtime > self.keep_seconds:
+                        shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink()
+
+    def _remove(self, session: Session) -> None:
+        session.stopped = math.inf
         with session.busy:
-            session.closed = True
             shutil.rmtree(session.folder, ignore_errors=True)
         with self._lock:
             others = {path for other in self._sessions.values() for path in other.owned}
             for path in session.owned - others:
                 shutil.rmtree(path.parent, ignore_errors=True)
-
-    def sweep(self) -> None:
-        """Closes the sessions that were left alone, and removes old files that belong to none."""
-        now = time.monotonic()
-        with self._lock:
-            idle = [
-                name
-                for name, session in self._sessions.items()
-                if now - session.used > self.keep_seconds and not session.busy.locked()
-            ]
-        for name in idle:
-            self.close(name)
-        with self._lock:
-            kept = {session.folder for session in self._sessions.values()}
-            kept |= {path.parent for session in self._sessions.values() for path in session.owned}
-            for path in set(self.root.iterdir()) - kept:
-                if time.time() - path.stat().st_mtime > self.keep_seconds:
-                    shutil.rmtree(path) if path.is_dir() else path.unlink()

@@ -1,6 +1,5 @@
 """Colouring what a visitor has uploaded, into the visitor's folder."""
 
-import shutil
 import tempfile
 import time
 import zipfile
@@ -65,8 +64,11 @@ class Colored:
 
 @dataclass
 class Outcome:
-    """What became of a job: results, remarks and failures, and all results in one file if there are several."""
+    """What became of a job: results, remarks and failures, all results in one file if there are several, and the
+    folder that holds everything.
+    """
 
+    folder: Path | None = None
     colored: list[Colored] = field(default_factory=list)
     notes: list[Remark] = field(default_factory=list)
     failed: list[Remark] = field(default_factory=list)
@@ -79,7 +81,7 @@ class Job:
     Args:
         colorizer: colours them.
         folder: for the results, in a new folder of each job: browsers would take results of the same name for the
-            earlier ones. Those of earlier jobs are removed.
+            earlier ones.
         limits: what the job may take.
         is_stopped: whether the visitor wants no more of it.
         progress: see `Progress`.
@@ -114,10 +116,7 @@ class Job:
         for path in uploads:
             if not path.is_file():
                 raise ColorizationError(f"{path.name} was removed meanwhile: drop it again")
-        for old in self.folder.parent.iterdir():
-            if old != self.folder:
-                shutil.rmtree(old)
-        outcome = Outcome()
+        outcome = Outcome(self.folder)
         # Names depend on the order of the uploads, not on the folders in which Gradio keeps them.
         sources = [Source(Path(f"/{number}"), path.name) for number, path in enumerate(uploads, 1)]
         for number, (path, name) in enumerate(zip(uploads, distinct_names(sources, "", None), strict=True)):

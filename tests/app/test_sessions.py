@@ -1,11 +1,14 @@
 """Whose files are kept, and for how long."""
 
 import os
+import time
 from pathlib import Path
 
 import pytest
 
 from colorization.app.sessions import Sessions
+from colorization.app.work import Outcome
+from colorization.errors import ColorizationError
 
 
 @pytest.fixture
@@ -32,7 +35,6 @@ def test_a_closed_tab_leaves_nothing(sessions: Sessions, tmp_path: Path) -> None
     (session.folder / "result.jpg").write_bytes(b"result")
     assert session.folder.parent == tmp_path
     sessions.close("../../ann")
-    assert session.stopped.is_set()
     assert session.closed
     assert list(tmp_path.iterdir()) == []
     sessions.close("../../ann")
@@ -70,12 +72,49 @@ def test_what_is_left_alone_is_removed(sessions: Sessions, tmp_path: Path) -> No
     assert sessions.of("idle").folder != idle.folder
 
 
+@pytest.mark.parametrize(
+    "name", ["y.png", "1/../../elsewhere/y.png", "visitor-x/tmp/results/y.png", "../elsewhere/y.png"]
+)
+def test_what_is_no_upload_is_refused_and_nothing_but_uploads_is_removed(tmp_path: Path, name: str) -> None:
+    root, other = tmp_path / "root", upload(tmp_path, "elsewhere")
+    root.mkdir()
+    sessions = Sessions(root, keep_seconds=100)
+    with pytest.raises(ColorizationError, match="files that were dropped on it, and no others"):
+        sessions.of("eve").take([upload(root, "1"), root / name])
+    sessions.close("eve")
+    assert root.is_dir()
+    assert other.is_file()
+
+
+def test_files_that_go_while_old_ones_are_removed(
+    sessions: Sessions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another thread closes a tab: its folder is there when folders are listed, and gone a moment later."""
+    old = upload(tmp_path, "old").parent
+    age(old, 101)
+    listed = [tmp_path / "gone", old]
+    monkeypatch.setattr(Path, "iterdir", lambda _: iter(listed))
+    sessions.sweep()
+    assert not old.exists()
+
+
 def test_stopping(sessions: Sessions) -> None:
     sessions.stop("nobody")
-    session = sessions.of("ann")
-    assert not session.stopped.is_set()
+    session, other = sessions.of("ann"), sessions.of("bob")
+    session.asked = time.monotonic()
+    assert session.stopped < session.asked
     sessions.stop("ann")
-    assert session.stopped.is_set()
-    other = sessions.of("bob")
+    assert session.stopped > session.asked
+    assert not session.closed
     sessions.stop_all()
-    assert other.stopped.is_set()
+    assert session.closed
+    assert other.closed
+
+
+def test_a_result_replaces_those_before(sessions: Sessions) -> None:
+    session = sessions.of("ann")
+    folders = [session.folder / name for name in ("failed", "old", "new")]
+    for folder in folders:
+        folder.mkdir()
+    session.show(Outcome(folders[2]))
+    assert list(session.folder.iterdir()) == [folders[2]]

@@ -54,5 +54,5 @@ def served(folder: Path, *options: str) -> Iterator[str]:
             yield found[1]
         finally:
             server.send_signal(signal.SIGINT)
-            _, complaints = server.communicate(timeout=60)
+            _, complaints = server.communicate(timeout=300)
         assert (server.returncode, complaints) == (130, "Stopped\n")
