@@ -46,7 +46,7 @@ class OptunaSweeper(Sweeper):
             ConfigError: Optuna is missing, or the options don't fit the study.
         """
         _require_optuna()
-        from colorization.sweeps.search_space import split, written
+        from colorization.sweeps.search_space import examples, split, written
         from colorization.sweeps.study import SweepStudy
 
         sweeper: Any = OmegaConf.to_container(self.config.hydra.sweeper, resolve=True)
@@ -54,6 +54,8 @@ class OptunaSweeper(Sweeper):
             raise ConfigError(f"hydra.sweeper.n_jobs={sweeper['n_jobs']} is too few: give 1 or more")
         searched = [f"{key}={value}" for key, value in (sweeper["params"] or {}).items()]
         space, fixed = split([*searched, *arguments], self.hydra_context.config_loader)
+        for words in examples(space):  # a typo ends the command before a study holds it
+            self.hydra_context.config_loader.load_sweep_config(self.config, [*fixed.values(), *words])
         options = {key: word.partition("=")[2] for key, word in fixed.items()} | {"monitor": self.config.monitor}
         study = SweepStudy(Path(self.config.hydra.sweep.dir), sweeper, space, options)
         while trials := study.claim(sweeper["n_jobs"]):

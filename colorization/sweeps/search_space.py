@@ -1,12 +1,11 @@
 """The search space of a study: Hydra's overrides as Optuna's distributions."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import IntervalSweep, Override, Transformer
 from optuna.distributions import (
-    BaseDistribution,
     CategoricalChoiceType,
     CategoricalDistribution,
     FloatDistribution,
@@ -15,8 +14,10 @@ from optuna.distributions import (
 
 from colorization.errors import ConfigError, first_line
 
+Distribution = CategoricalDistribution | FloatDistribution | IntDistribution
 
-def split(words: Iterable[str], loader: ConfigLoader) -> tuple[dict[str, BaseDistribution], dict[str, str]]:
+
+def split(words: Iterable[str], loader: ConfigLoader) -> tuple[dict[str, Distribution], dict[str, str]]:
     """Separates what is searched from what is fixed. Of two overrides with the same key, the later one counts.
 
     Args:
@@ -30,7 +31,7 @@ def split(words: Iterable[str], loader: ConfigLoader) -> tuple[dict[str, BaseDis
     Raises:
         ConfigError: a search can't be read.
     """
-    space: dict[str, BaseDistribution] = {}
+    space: dict[str, Distribution] = {}
     fixed: dict[str, str] = {}
     for override in OverridesParser.create(loader).parse_overrides(list(words)):
         key = override.get_key_element()
@@ -46,12 +47,21 @@ def split(words: Iterable[str], loader: ConfigLoader) -> tuple[dict[str, BaseDis
     return space, fixed
 
 
+def examples(space: Mapping[str, Distribution]) -> list[list[str]]:
+    """The overrides of as few jobs as have all choices among them, and the lower end of each range."""
+    values = {
+        key: one.choices if isinstance(one, CategoricalDistribution) else (one.low,) for key, one in space.items()
+    }
+    count = max(map(len, values.values()), default=0)
+    return [[written(key, of_key[job % len(of_key)]) for key, of_key in values.items()] for job in range(count)]
+
+
 def written(key: str, value: CategoricalChoiceType) -> str:
     """A suggested value as an override."""
     return f"{key}={str(value).lower() if isinstance(value, bool) else value}"
 
 
-def _distribution(override: Override) -> BaseDistribution:
+def _distribution(override: Override) -> Distribution:
     value = override.value()
     if isinstance(value, IntervalSweep):
         assert value.start is not None

@@ -13,7 +13,7 @@ from optuna.distributions import (
 )
 
 from colorization.errors import ConfigError
-from colorization.sweeps.search_space import split, written
+from colorization.sweeps.search_space import examples, split, written
 from tests.helpers.runs import CONF
 
 
@@ -65,3 +65,9 @@ def test_values_are_written_in_hydra_s_grammar() -> None:
     values: list[CategoricalChoiceType] = ["null", True, False, 1, 1e-05, "'x y'"]
     expected = ["a=null", "a=true", "a=false", "a=1", "a=1e-05", "a='x y'"]
     assert [written("a", value) for value in values] == expected
+
+
+def test_examples_have_every_choice(loader: ConfigLoader) -> None:
+    space, _ = split(["a=1,x", "b=interval(2,3)", "c=5,6,7"], loader)
+    assert examples(space) == [["a=1", "b=2.0", "c=5"], ["a=x", "b=2.0", "c=6"], ["a=1", "b=2.0", "c=7"]]
+    assert examples({}) == []

@@ -170,6 +170,12 @@ def test_what_does_not_fit_a_study_is_refused(options: list[str], message: str) 
     assert trials(Path("sweep"))[0].state is TrialState.COMPLETE
 
 
+@pytest.mark.parametrize("word", ["optimizer.lrr=interval(1e-5,1e-3)", "backbone=resnet18,vgg99"])
+def test_a_typo_in_the_search_is_in_no_study(word: str) -> None:
+    assert "did you mean" in str(sweep_toy("sweep=optuna", word))
+    assert not Path("sweep").exists()
+
+
 def test_a_folder_of_another_sweep_is_refused() -> None:
     assert sweep_toy("-m", "optimizer.lr=1e-3,1e-4") == 0
     assert "hydra.sweep.dir=sweep holds another sweep" in str(sweep_toy("sweep=optuna"))
