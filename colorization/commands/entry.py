@@ -84,7 +84,7 @@ class Command:
             words: its command line.
 
         Raises:
-            ColorizationError: a mistake, in one sentence.
+            ColorizationError: a mistake, in one sentence; or some of the pictures failed.
             KeyboardInterrupt: Ctrl-C stopped it.
         """
         argv, hook = sys.argv, sys.excepthook
@@ -94,6 +94,8 @@ class Command:
         except SystemExit as stop:
             if isinstance(stop.code, str):
                 raise ColorizationError(stop.code.removeprefix("Error: ")) from None
+            if stop.code == 1:
+                raise ColorizationError("some files failed: the table above names them") from None
             if stop.code == 130:
                 raise KeyboardInterrupt from None
             raise

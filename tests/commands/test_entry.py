@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from colorization.commands.main import export, train
+from colorization.commands.main import export, predict, train
 from colorization.errors import ColorizationError
 from tests.helpers.photos import make_folder
 from tests.helpers.runs import SMALL, TINY
@@ -47,6 +47,12 @@ def test_a_mistake_is_an_exception(words: list[str], message: str, tmp_path: Pat
         train.composed(*words)
     assert sys.argv == argv
     assert list(tmp_path.iterdir()) == []
+
+
+def test_pictures_that_fail_are_an_exception(tmp_path: Path) -> None:
+    (tmp_path / "text.jpg").write_text("not a picture")
+    with pytest.raises(ColorizationError, match="some files failed"):
+        predict.with_options(f"{tmp_path}/text.jpg", f"output={tmp_path}/out", "device=cpu")
 
 
 def test_ctrl_c_stays_ctrl_c(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
