@@ -90,8 +90,11 @@ class Grammar:
                 if name.partition(".")[0] in options or name.partition("@")[0] in options:
                     overrides.append(_literal(word))
                 else:
-                    meant = what_was_meant(name, options, all_options() if all_options else options)
-                    raise ConfigError(f"{word}: there is no such file, and {name} is not an option{meant}")
+                    known = all_options() if all_options else options
+                    raise ConfigError(
+                        f"{word}: there is no such file, and {name} is not an option"
+                        f"{what_was_meant(name, options, known)}"
+                    )
             else:
                 plain.append(word)
         return flags + overrides + self._filled(plain, overrides)
