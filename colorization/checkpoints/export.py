@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from colorization.checkpoints.network import describe, read_checkpoint, rebuild, shareable, trained_size
+from colorization.checkpoints.network import MOST_SIZE, describe, read_checkpoint, rebuild, shareable, trained_size
 from colorization.compat.torch import sizes_of_one_are_general
 from colorization.errors import CheckpointError, ConfigError
 from colorization.network import TrainedNetwork
@@ -39,7 +39,14 @@ HALF_TOLERANCE = 0.3
 _AXES = ("batch", "height", "width")
 
 
-def export(source: StrPath, output: StrPath, kind: str, half: bool = False, trusted: Sequence[str] = ()) -> float:
+def export(
+    source: StrPath,
+    output: StrPath,
+    kind: str,
+    half: bool = False,
+    trusted: Sequence[str] = (),
+    resolution: int | None = None,
+) -> float:
     """Writes a checkpoint's network in another format.
 
     Args:
@@ -48,13 +55,14 @@ def export(source: StrPath, output: StrPath, kind: str, half: bool = False, trus
         kind: a key of `FORMATS`.
         half: whether to store weights as float16, for `safetensors` only. Loading converts them to float32.
         trusted: further packages whose networks and objectives the checkpoint may name.
+        resolution: that of the file, see `usual_resolution`; None for the checkpoint's.
 
     Returns:
         The largest difference of the file's ab to the checkpoint's, in Lab units, over random lightness of several
         sizes.
 
     Raises:
-        ConfigError: a package is missing.
+        ConfigError: a package is missing, or the resolution is out of range.
         CheckpointError: the checkpoint can't be read, the network can't be exported to the format, or the export gives
             other colours.
     """
@@ -65,17 +73,20 @@ def export(source: StrPath, output: StrPath, kind: str, half: bool = False, trus
             raise ConfigError(f"format={kind} needs the package {package}: {install_hint('export')}") from None
     if half and kind != "safetensors":
         raise ConfigError(f"half=true is for format=safetensors only: leave it out with format={kind}")
+    if resolution is not None and not 16 <= resolution <= MOST_SIZE:
+        raise ConfigError(f"resolution={resolution} is out of range: give 16 to {MOST_SIZE}")
     checkpoint = read_checkpoint(source)
     model = TrainedNetwork(*rebuild(checkpoint, source, trusted)).eval().requires_grad_(False)
     config, size = checkpoint[ENTRY]["config"], trained_size(checkpoint)
+    resolution = resolution or checkpoint[ENTRY].get("resolution")
     with atomic_file(Path(output)) as part:
         if kind == "safetensors":
             state = _halved(model.state_dict()) if half else model.state_dict()
-            save_safetensors(state, describe(shareable(config)), part)
+            save_safetensors(state, describe(shareable(config), resolution), part)
             run: Callable[[Tensor], Tensor] = TrainedNetwork(*rebuild(read_checkpoint(part), part, trusted))
         else:
             groups = {key: config[key] for key in ("backbone", "decoder", "objective")}
-            metadata = json.dumps(describe({**groups, "data": {"size": size}}))
+            metadata = json.dumps(describe({**groups, "data": {"size": size}}, resolution))
             write = write_onnx if kind == "onnx" else write_torch_export
             try:
                 with warnings.catch_warnings():

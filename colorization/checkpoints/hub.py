@@ -41,10 +41,10 @@ def find(name: str | os.PathLike[str]) -> Path:
         return Path(hub.hf_hub_download(str(name), WEIGHTS))
 
 
-def save(model: nn.Module, config: Mapping[str, Any], folder: Path, card: str | None = None) -> None:
+def save(model: nn.Module, config: Mapping[str, Any], resolution: int, folder: Path, card: str | None = None) -> None:
     """Writes a model into a folder, see `Colorizer.save_pretrained`."""
     with atomic_file(folder / WEIGHTS) as part:
-        save_safetensors(model.state_dict(), describe(shareable(config)), part)
+        save_safetensors(model.state_dict(), describe(shareable(config), resolution), part)
     with atomic_file(folder / CARD) as part:
         part.write_text(generic_card(config) if card is None else card, encoding="utf-8")
 
@@ -52,6 +52,7 @@ def save(model: nn.Module, config: Mapping[str, Any], folder: Path, card: str | 
 def push(
     model: nn.Module,
     config: Mapping[str, Any],
+    resolution: int,
     name: str,
     card: str | None = None,
     *,
@@ -62,7 +63,7 @@ def push(
     if not _is_name_on_hub(name):
         raise ConfigError(f"{name} is not a name on the Hugging Face Hub: give user/name")
     with tempfile.TemporaryDirectory() as folder, _in_words(name, ConfigError) as hub:
-        save(model, config, Path(folder), card)
+        save(model, config, resolution, Path(folder), card)
         api = hub.HfApi(token=token)
         address = str(api.create_repo(name, private=private, exist_ok=True))
         api.upload_folder(repo_id=name, folder_path=folder, commit_message="Upload a colorization model")

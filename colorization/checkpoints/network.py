@@ -34,7 +34,7 @@ FORMAT = 1
 _OF_THE_MACHINE = ("root", "exclude", "skipped_file", "cache", "cache_gb", "num_workers", "default_root_dir", "devices")
 
 # Maximum size of a training crop, which is also the default input size of a network.
-_MOST_SIZE = 4096
+MOST_SIZE = 4096
 # Memory for building: three times the weights (their layout changes, frameworks build heads that are removed), and this
 # many bytes for what is not stored: constants, and parts of objectives for training only.
 _BUDGET_TIMES, _BUDGET_BYTES = 3, 512 * 2**20
@@ -44,9 +44,9 @@ _MOST_OF_CONFIG, _DEEPEST_CONFIG = 10_000, 24
 PARTS: dict[str, type[nn.Module]] = {"backbone": Backbone, "decoder": Decoder, "objective": Objective}
 
 
-def describe(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The entry `colorization` of a checkpoint."""
-    return {"format": FORMAT, "config": dict(config)}
+def describe(config: Mapping[str, Any], resolution: int | None = None) -> dict[str, Any]:
+    """The entry `colorization` of a checkpoint. Exports may choose a resolution, see `usual_resolution`."""
+    return {"format": FORMAT, "config": dict(config), **({} if resolution is None else {"resolution": resolution})}
 
 
 def shareable(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -94,8 +94,10 @@ def read_checkpoint(path: StrPath) -> dict[str, Any]:
     data, weights = entry["config"].get("data"), checkpoint.get("state_dict")
     if not isinstance(data, dict) or not isinstance(data.get("size"), int) or not isinstance(weights, dict):
         raise CheckpointError(f"checkpoint {path} is incomplete: it has no weights, or no data configuration")
-    if not 1 <= data["size"] <= _MOST_SIZE:
-        raise CheckpointError(f"checkpoint {path} is refused: its data.size is not within 1..{_MOST_SIZE}")
+    if not 1 <= data["size"] <= MOST_SIZE:
+        raise CheckpointError(f"checkpoint {path} is refused: its data.size is not within 1..{MOST_SIZE}")
+    if not isinstance(entry.get("resolution", 16), int) or not 16 <= entry.get("resolution", 16) <= MOST_SIZE:
+        raise CheckpointError(f"checkpoint {path} is refused: its resolution is not within 16..{MOST_SIZE}")
     if not all(isinstance(key, str) and isinstance(value, Tensor) for key, value in weights.items()):
         raise CheckpointError(f"checkpoint {path} is refused: its weights are not names with tensors")
     checkpoint[ENTRY] = {**entry, "config": renamed(entry["config"])}
@@ -105,6 +107,13 @@ def read_checkpoint(path: StrPath) -> dict[str, Any]:
 def trained_size(checkpoint: Mapping[str, Any]) -> int:
     """The side of the training crops, in pixels."""
     return int(checkpoint[ENTRY]["config"]["data"]["size"])
+
+
+def usual_resolution(checkpoint: Mapping[str, Any]) -> int:
+    """The network sees pictures at about `resolution * resolution` pixels, unless a user asks for another resolution:
+    the one that an export chose, otherwise the side of the training crops.
+    """
+    return int(checkpoint[ENTRY].get("resolution", trained_size(checkpoint)))
 
 
 def without_download(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -24,6 +24,8 @@ def run(composed: DictConfig) -> None:
     if output.exists() and not config["overwrite"]:
         raise ConfigError(f"output={output} exists: give another name, or overwrite=true to replace it")
     with console.status(f"Exporting {source}"):
-        difference = export(source, output, config["format"], config["half"], config["trust"])
+        difference = export(
+            source, output, config["format"], config["half"], config["trust"], resolution=config["resolution"]
+        )
     console.print(f"{output} ({output.stat().st_size / 2**20:.1f} MB)")
     console.print(f"largest difference to {source}: {difference:.2g} Lab units")

@@ -135,6 +135,7 @@ class ExportConfig:
     trust: list[str] = field(default_factory=list)
     format: str = "safetensors"
     half: bool = False
+    resolution: int | None = None
     output: str | None = None
     overwrite: bool = False
     paths: _Node = _group()

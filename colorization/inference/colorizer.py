@@ -73,7 +73,8 @@ class Colorizer:
         Args:
             path: a checkpoint.
             device: `auto` (a GPU if there is one), `cpu`, `cuda` or `mps`.
-            resolution: see the class; None means the size that the network was trained at.
+            resolution: see the class; None means the file's own: the size that the network was trained at, unless its
+                export chose another.
             saturation: see the class.
             temperature: replaces the objective's, if it has one.
             vividness: from 0 (safe) to 1 (vivid); replaces the objective's, if it has one.
@@ -153,7 +154,7 @@ class Colorizer:
         Raises:
             ConfigError: the colorizer was not loaded from a file, so that its configuration is unknown.
         """
-        hub.save(self.model, self._description(), Path(folder), card)
+        hub.save(self.model, self._description(), self.resolution, Path(folder), card)
 
     def push_to_hub(self, name: str, card: str | None = None, private: bool = False, token: str | None = None) -> str:
         """Uploads what `save_pretrained` writes to the Hugging Face Hub (extra `hub`). Returns its URL.
@@ -167,7 +168,7 @@ class Colorizer:
         Raises:
             ConfigError: the extra is not installed, or the Hub refuses.
         """
-        return hub.push(self.model, self._description(), name, card, private=private, token=token)
+        return hub.push(self.model, self._description(), self.resolution, name, card, private=private, token=token)
 
     def _description(self) -> Mapping[str, Any]:
         if self.config is None:

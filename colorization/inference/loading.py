@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from colorization.checkpoints.network import ENTRY, read_checkpoint, rebuild, trained_size
+from colorization.checkpoints.network import ENTRY, read_checkpoint, rebuild, trained_size, usual_resolution
 from colorization.errors import CheckpointError, ConfigError
 from colorization.inference.adapters import Adapter, find_adapter
 from colorization.inference.catalogue import locate_graph, read_entry
@@ -50,7 +50,7 @@ def load_model(
 
     Args:
         path: a checkpoint, a `.safetensors` file, an `.onnx` file, or a `.yaml` file like those of conf/catalogue.
-        resolution: the network sees about `resolution * resolution` pixels; None for its own size.
+        resolution: the network sees about `resolution * resolution` pixels; None for its own.
         trusted: further packages whose networks a checkpoint may name.
         adapter: of an ONNX file, see `find_adapter`; None for one of `colorize-export`.
         device: where the first pictures will be.
@@ -75,8 +75,8 @@ def load_model(
     else:
         checkpoint = read_checkpoint(path)
         model = TrainedNetwork(*rebuild(checkpoint, path, trusted))
-        size = trained_size(checkpoint)
-        return Loaded(model, resolution or size, size, checkpoint[ENTRY]["config"])
+        wanted = resolution or usual_resolution(checkpoint)
+        return Loaded(model, wanted, trained_size(checkpoint), checkpoint[ENTRY]["config"])
     network.check_resolution(resolution)
     return Loaded(network, resolution or network.size, network.size, None)
 

@@ -214,10 +214,10 @@ def fitting(session: Any) -> list[str]:
 
 
 def _description(session: Any) -> int | None:
-    """The training size that `colorize-export` wrote into a file; None for other files."""
+    """The resolution that `colorize-export` wrote into a file; None for other files."""
     try:
         said = json.loads(session.get_modelmeta().custom_metadata_map[ENTRY])
-        size = int(said["config"]["data"]["size"])
+        size = int(said.get("resolution", said["config"]["data"]["size"]))
     except (KeyError, ValueError, TypeError, RecursionError):
         return None
     return size if 16 <= size <= 4096 else None

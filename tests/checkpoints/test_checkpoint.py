@@ -111,6 +111,7 @@ def damaged(trained: Path, path: Path, damage: Callable[[dict[str, Any]], object
         (lambda c: c[ENTRY]["config"].pop("data"), "is incomplete"),
         (lambda c: c.update(state_dict=[1]), "is incomplete"),
         (lambda c: c[ENTRY]["config"].pop("backbone"), "backbone is missing"),
+        (lambda c: c[ENTRY].update(resolution=10**6), r"its resolution is not within 16\.\.4096"),
         (lambda c: c[ENTRY]["config"]["decoder"].update(width=64), "can't be rebuilt: .*size mismatch"),
         (lambda c: c["state_dict"].popitem(), "can't be rebuilt: .*Missing key"),
         (lambda c: c.pop("state_dict"), "is incomplete"),

@@ -15,6 +15,7 @@ from colorization import Colorizer
 from colorization.checkpoints.export import export, largest_difference, write_onnx
 from colorization.checkpoints.network import ENTRY, build_network, describe, read_checkpoint, rebuild, shareable
 from colorization.errors import CheckpointError, ConfigError
+from colorization.inference.loading import load_model
 from colorization.network import TrainedNetwork
 from colorization.runtime.installation import install_hint
 from tests.helpers.photos import make_photo
@@ -68,7 +69,7 @@ def test_onnx_file(tmp_path: Path, run_script: RunScript, capsys: pytest.Capture
     import onnxruntime
 
     source = write_tiny(tmp_path / "tiny.ckpt", "test_efficientnet", "unet")
-    run_script("colorization.checkpoints.export", f"checkpoint={source}", "format=onnx")
+    run_script("colorization.checkpoints.export", f"checkpoint={source}", "format=onnx", "resolution=48")
     printed = capsys.readouterr().out
     assert "largest difference" in printed
     session = onnxruntime.InferenceSession(tmp_path / "tiny.onnx", providers=["CPUExecutionProvider"])
@@ -78,6 +79,8 @@ def test_onnx_file(tmp_path: Path, run_script: RunScript, capsys: pytest.Capture
     assert [(node.name, node.shape) for node in session.get_outputs()] == [("ab", ["batch", 2, "height", "width"])]
     said = json.loads(session.get_modelmeta().custom_metadata_map[ENTRY])
     assert said["config"]["data"] == {"size": 32}
+    assert said["resolution"] == 48
+    assert load_model(tmp_path / "tiny.onnx").resolution == 48
     assert said["config"]["decoder"] == tiny_config(decoder="unet")["decoder"]
     model = TrainedNetwork(*rebuild(read_checkpoint(source), source))
     check_sizes(model, lambda x: torch.from_numpy(session.run(None, {"lightness": x.numpy()})[0]), within=1e-2)
@@ -122,6 +125,15 @@ def test_graphs_hold_what_the_objective_makes_of_the_map(tmp_path: Path, decoder
     check_sizes(model, write_onnx(model, "{}", tmp_path / "bins.onnx"), within=1e-2)
 
 
+def test_a_file_has_its_own_resolution(tiny: Path, tmp_path: Path, run_script: RunScript) -> None:
+    first, second = tmp_path / "first.safetensors", tmp_path / "second.safetensors"
+    run_script("colorization.checkpoints.export", f"checkpoint={tiny}", f"output={first}", "resolution=48")
+    export(first, second, "safetensors")
+    assert [load_model(path).resolution for path in (tiny, first, second)] == [32, 48, 48]
+    assert [load_model(path).trained_size for path in (tiny, first, second)] == [32, 32, 32]
+    assert load_model(first, resolution=64).resolution == 64
+
+
 def test_the_largest_difference_is_found() -> None:
     network, objective = build_network(tiny_config())
     model = TrainedNetwork(network.eval(), objective)
@@ -145,6 +157,7 @@ def test_an_export_with_other_colors_is_removed(tiny: Path, monkeypatch: pytest.
 
 def test_mistakes_end_in_one_sentence(tiny: Path, fails: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
     run = ["colorization.checkpoints.export", f"checkpoint={tiny}"]
+    assert "resolution=8 is out of range: give 16 to 4096" in fails(*run, "resolution=8")
     assert "did you mean safetensors?" in fails(*run, "format=safetensor")
     assert "has to end in .pt2" in fails(*run, "format=torch_export", "output=other.pth")
     tiny.with_suffix(".safetensors").write_text("mine")

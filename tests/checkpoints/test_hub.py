@@ -54,6 +54,9 @@ def test_a_saved_model_colours_alike_and_has_a_card(colorizer: Colorizer, tmp_pa
     assert sorted(path.name for path in (tmp_path / "mine").iterdir()) == ["README.md", "model.safetensors"]
     again = Colorizer.from_pretrained(tmp_path / "mine", device="cpu")
     assert np.array_equal(again(PHOTO), colorizer(PHOTO))
+    colorizer.resolution = 48
+    colorizer.save_pretrained(tmp_path / "finer")
+    assert Colorizer.from_pretrained(tmp_path / "finer", device="cpu").resolution == 48
     card = (tmp_path / "mine" / "README.md").read_text()
     assert "AutoencoderDecoder" in card
     assert str(tmp_path) not in card
