@@ -36,8 +36,8 @@ float16), and is what `colorize photo.jpg` and `Colorizer.default()` use.
 
 EfficientNet-Lite2 from its ImageNet weights (Apache-2.0, see NOTICE), later stages fine-tuned; a light decoder to a
 quarter of the resolution; for each pixel a safe and a vivid colour, between which `vividness` chooses (0 to 1). It sees
-a photo at about 192 x 192 pixels, which is more than the cuts it was trained on and [better](recipes.md#resolution); colours
-are then upsampled along the edges of the lightness, which stays that of the photo at full resolution.
+a photo at about 192 x 192 pixels, more than the cuts it was trained on, which is [better](recipes.md#resolution);
+colours are then upsampled along the edges of the lightness, which stays that of the photo at full resolution.
 
 ## How it was trained
 
