@@ -80,9 +80,19 @@ class Scores:
         """Value, and the 95 % interval of the difference to gray."""
         if key not in self.metrics:
             return "not measured"
-        low_high = "{:+.2f} .. {:+.2f}" if key != _LPIPS else "{:+.4f} .. {:+.4f}"
-        shown = f"{self.metrics[key]:.4f}" if key in (_LPIPS, "ssim") else f"{self.metrics[key]:.2f}"
-        return f"{shown} ({low_high.format(*self.intervals[key])})" if key in self.intervals else shown
+        digits, shown = _digits(key), _shown(key, self.metrics[key])
+        if key not in self.intervals:
+            return shown
+        low, high = self.intervals[key]
+        return f"{shown} ({low:+.{digits}f} .. {high:+.{digits}f})"
+
+
+def _digits(key: str) -> int:
+    return 4 if key in (_LPIPS, "ssim") else 2
+
+
+def _shown(key: str, value: float) -> str:
+    return f"{value:.{_digits(key)}f}"
 
 
 def evaluate(photos: str, *options: str) -> Scores:
@@ -171,8 +181,7 @@ def _table(keys: list[str], columns: dict[str, Scores]) -> list[str]:
         gray = first.metrics.get(f"gray_{key}")
         if gray is None:
             continue
-        shown = f"{gray:.4f}" if key in (_LPIPS, "ssim") else f"{gray:.2f}"
-        lines.append(f"| {key} | {shown} | {' | '.join(scores.row(key) for scores in columns.values())} |")
+        lines.append(f"| {key} | {_shown(key, gray)} | {' | '.join(scores.row(key) for scores in columns.values())} |")
     return lines
 
 

@@ -132,7 +132,7 @@ class Benchmark:
 def _read_list(path: Path) -> dict[str, str | None]:
     try:
         with open_regular(path) as file:
-            lines = file.read().decode("utf-8").splitlines()
+            lines = file.read().decode("utf-8-sig").splitlines()  # Excel writes a mark at the beginning
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"benchmark.list={path} can't be read as text: give a list of names") from error
     found: dict[str, str | None] = {}

@@ -53,6 +53,7 @@ class Fitted(NamedTuple):
 def pair(photos: Sequence[str], pictures: Iterable[str], best_of: int = 1) -> Pairing:
     """Pairs photos with pictures by their paths within the folders, without the ending; photos that find nothing, by
     their bare names, if those are unique. With `best_of`, by `NAME_1.png`, `NAME-2.png` or `NAME/anything.png`, too.
+    Photos that differ in the ending only have partners of exactly their names, so that no picture counts twice.
 
     Args:
         photos: their names, relative and with `/`.
@@ -64,16 +65,16 @@ def pair(photos: Sequence[str], pictures: Iterable[str], best_of: int = 1) -> Pa
     """
     pictures = list(pictures)
     by_path, by_name = _index(pictures, best_of), _index(map(_bare, pictures), best_of, pictures)
-    shared = _repeated([_bare(_stem(name)) for name in photos])
+    stems = [_stem(name) for name in photos]
+    shared, twins = _repeated(map(_bare, stems)), _repeated(stems)
     partners: dict[int, list[str]] = {}
     alone = []
-    for index, photo in enumerate(photos):
-        stem = _stem(photo)
+    for index, (photo, stem) in enumerate(zip(photos, stems, strict=True)):
         found = by_path.get(stem, [])
         if not found and _bare(stem) not in shared:
             found = by_name.get(_bare(stem), [])
-        # Of a.jpg and a.png beside each other, each is the partner of its namesake.
-        found = [name for name in found if name == photo] or found if best_of == 1 else found
+        if stem in twins or (best_of == 1 and photo in found):
+            found = [name for name in found if name == photo]
         if len(found) > best_of:
             raise ConfigError(
                 f"{photo} has {len(found)} pictures, {found[0]} and {found[1]} among them: leave {best_of} in the "

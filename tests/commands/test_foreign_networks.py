@@ -120,6 +120,9 @@ def test_scored_as_its_own_pictures_are(tmp_path: Path, run_script: RunScript) -
         found.append(json.loads((tmp_path / folder / "metrics.json").read_text()))
     network, pictures = found
     assert network["metrics"] == pictures["metrics"]
+    note = "an exported model does not name its training photos"
+    assert note in (tmp_path / "network" / "report.md").read_text()
+    assert note not in (tmp_path / "pictures" / "report.md").read_text()
 
 
 def test_mistakes(tmp_path: Path, photos: Path, fails: Fails) -> None:

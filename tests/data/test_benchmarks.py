@@ -50,6 +50,9 @@ def test_what_one_evaluation_writes_the_next_one_checks(folder: FolderPhotos, tm
     second = again.find(folder)
     assert second.checked
     assert second.digest == first.digest
+    text = (tmp_path / "photos.csv").read_text()
+    (tmp_path / "photos.csv").write_text(text, encoding="utf-8-sig")  # as Excel writes it
+    assert again.find(folder).checked
     make_photo(seed=99).save(folder.root / "p2.png")
     with pytest.raises(DataError, match=r"1 of its 3 photos are other files than those of the list, p2.png: get them"):
         again.find(folder)
