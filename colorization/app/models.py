@@ -39,7 +39,7 @@ class Models:
         trusted: see `Colorizer.from_checkpoint`.
 
     Attributes:
-        knobs: the resolution that each model was trained at, and its vividness, if it has one.
+        knobs: the own resolution of each model, and its vividness, if it has one.
 
     Raises:
         CheckpointError: a checkpoint can't be used.

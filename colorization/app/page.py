@@ -114,7 +114,7 @@ class Handlers:
         ]
 
     def choose(self, model: str) -> list[Any]:
-        """Sets the sliders to what a model was trained for."""
+        """Sets the sliders to a model's own values."""
         knobs = self.models.knobs[model]
         return [
             gr.update(value=knobs.vividness, visible=knobs.vividness is not None),

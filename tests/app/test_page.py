@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from colorization import Colorizer
 from colorization.app.models import Models, Wishes, find_models
 from colorization.app.page import Handlers, report
 from colorization.app.sessions import Sessions
@@ -169,7 +170,7 @@ def test_choosing_a_model_sets_the_sliders(handlers: Handlers) -> None:
     assert resolution["value"] == 32
     vividness, resolution = handlers.choose("default")
     assert vividness["visible"]
-    assert (vividness["value"], resolution["value"]) == (0.5, 128)
+    assert (vividness["value"], resolution["value"]) == (0.5, Colorizer.default("cpu").resolution)
 
 
 def test_names_and_reasons_are_no_html() -> None:
