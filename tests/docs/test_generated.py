@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
+from benchmarks.model_card import ABOUT, ROOT
 from docs.generate import messages, options
 from docs.generate.pages import CONFIGURATION, PAGES, TROUBLESHOOTING, generated, words_of
 from docs.generate.yaml_comments import read_options
@@ -27,6 +28,12 @@ def keys(node: Any, path: str = "") -> Iterator[str]:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_page_is_up_to_date(page: Path) -> None:
     assert generated(page) == page.read_text(encoding="utf-8"), "run: python -m docs.generate"
+
+
+def test_the_model_card_says_what_its_program_writes() -> None:
+    assert ABOUT in (ROOT / "docs" / "model_card.md").read_text(encoding="utf-8"), (
+        "run: python -m benchmarks.model_card"
+    )
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(CONF)))
