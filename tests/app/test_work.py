@@ -11,10 +11,10 @@ from PIL import Image
 from colorization import Colorizer
 from colorization.app.work import Job, Limits, Outcome
 from colorization.errors import ColorizationError
-from colorization.film import color_film
+from colorization.film import color_film, film_provenance
 from colorization.imagefiles import save_picture
 from colorization.inference.provenance import Maker
-from tests.helpers.films import make_film
+from tests.helpers.films import frames_of, make_film, sound_of
 from tests.helpers.photos import make_photo
 from tests.helpers.pictures import painter
 from tests.helpers.tiny import write_tiny
@@ -103,13 +103,25 @@ def test_failures_are_told_in_words_and_do_not_end_the_others(
     assert not any(str(tmp_path) in text for text in said.values())
 
 
+def assert_same_film(path: Path, expected: Path) -> None:
+    """Timing, sound and comment are the same, and the frames but for what x264 chooses: on CPUs with AVX-512, its
+    macroblock tree reads memory that it has not written. Without that tree, a frame differs by up to 0.64 levels.
+    """
+    frames, expected_frames = frames_of(path), frames_of(expected)
+    assert [time for time, _ in frames] == [time for time, _ in expected_frames]
+    for (_, frame), (_, expected_frame) in zip(frames, expected_frames, strict=True):
+        assert np.abs(frame.astype(int) - expected_frame).mean() < 0.75
+    assert sound_of(path) == sound_of(expected)
+    assert film_provenance(path) == film_provenance(expected)
+
+
 def test_a_film(colorizer: Colorizer, folder: Path, tmp_path: Path) -> None:
     film = make_film(tmp_path / "clip.mp4")
     seen: list[tuple[float, int, str]] = []
     [result] = Job(colorizer, folder, LIMITS, progress=lambda *now: seen.append(now)).run([film]).colored
     line = str(Maker(colorizer).provenance(film))
     color_film(colorizer, film, tmp_path / "expected.mp4", provenance=line)
-    assert result.path.read_bytes() == (tmp_path / "expected.mp4").read_bytes()
+    assert_same_film(result.path, tmp_path / "expected.mp4")
     assert seen[0] == (0, 1, "Colouring clip.mp4")
     assert "frame 8 of 19" in seen[1][2]
     assert seen[-1][:2] == (1, 1)

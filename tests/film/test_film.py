@@ -4,7 +4,6 @@ import os
 import re
 import sys
 from collections.abc import Callable
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -21,25 +20,12 @@ from colorization.film import color_film
 from colorization.film.stabilize import CUT, KEEP, Flicker, Stabilizer, flicker
 from colorization.imagefiles import is_film
 from colorization.runtime.installation import install_hint
-from tests.helpers.films import UNEVEN, make_film
+from tests.helpers.films import UNEVEN, frames_of, make_film, sound_of
 from tests.helpers.photos import make_photo
 from tests.helpers.runs import RunScript
 from tests.helpers.tiny import write_tiny
 
 MakeFilm = Callable[..., Path]
-
-
-def frames_of(path: Path) -> list[tuple[float, np.ndarray[Any, Any]]]:
-    """Time in seconds and RGB of every frame."""
-    with av.open(path) as reader:
-        return [(frame.time, frame.to_ndarray(format="rgb24")) for frame in reader.decode(video=0)]
-
-
-def sound_of(path: Path) -> list[tuple[Fraction, bytes]]:
-    """Time and bytes of every packet of sound."""
-    with av.open(path) as reader:
-        packets = [packet for packet in reader.demux(audio=0) if packet.dts is not None]
-        return [(Fraction(packet.pts or 0) * packet.time_base, bytes(packet)) for packet in packets]
 
 
 def lightness_of(rgb: np.ndarray[Any, Any]) -> Tensor:

@@ -48,3 +48,16 @@ def make_film(
             writer.mux(tone.encode())
         writer.mux(video.encode())
     return path
+
+
+def frames_of(path: Path) -> list[tuple[float, np.ndarray[Any, Any]]]:
+    """Time in seconds and RGB of every frame."""
+    with av.open(path) as reader:
+        return [(frame.time, frame.to_ndarray(format="rgb24")) for frame in reader.decode(video=0)]
+
+
+def sound_of(path: Path) -> list[tuple[Fraction, bytes]]:
+    """Time and bytes of every packet of sound."""
+    with av.open(path) as reader:
+        packets = [packet for packet in reader.demux(audio=0) if packet.dts is not None]
+        return [(Fraction(packet.pts or 0) * packet.time_base, bytes(packet)) for packet in packets]
