@@ -5,7 +5,7 @@ INSTALLED := .venv/installed
 DEMO := outputs/demo
 SOURCES := $(shell find colorization conf hydra_plugins -name '*.py' -o -name '*.yaml') train.py evaluate.py predict.py
 
-.PHONY: help demo install test test-slow test-long test-all bench bench-compare docs lint typecheck format clean
+.PHONY: help demo install test test-slow test-long test-gate test-all bench bench-compare docs lint typecheck format clean
 .DELETE_ON_ERROR:
 
 help:  ## list the targets
@@ -31,7 +31,10 @@ test-slow: $(INSTALLED)  ## run the slow tests: signals and kills, several proce
 test-long: $(INSTALLED)  ## run the longest tests, which the gate leaves out
 	$(BIN)/python -m pytest -m long
 
-test-all: test test-slow test-long  ## run all tests
+test-gate: $(INSTALLED)  ## run all tests but the longest, as the gate does
+	$(BIN)/python -m pytest -m "not long"
+
+test-all: test-gate test-long  ## run all tests
 
 bench: $(INSTALLED)  ## measure the speed of colours, loader and predicting beside others', into outputs/bench.json
 	$(BIN)/python -m benchmarks.speed

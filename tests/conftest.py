@@ -19,6 +19,11 @@ from tests.helpers.photos import make_folder
 from tests.helpers.runs import CONF, Compose, RunScript, train_in
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Slow tests begin first, or one process would wait for another's last one."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
 @pytest.fixture(scope="session")
 def vgg_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Random weights of VGG19's first layers, up to relu3_4, as a file of torchvision's form."""
