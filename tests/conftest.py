@@ -16,7 +16,7 @@ from colorization.commands.main import COMMANDS
 from colorization.config.instantiate import resolve
 from colorization.config.resolvers import register
 from tests.helpers.photos import make_folder
-from tests.helpers.runs import CONF, Compose, RunScript, train_in
+from tests.helpers.runs import CONF, TINY, Compose, RunScript, train_in
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -103,5 +103,5 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a small run: two epochs on eight photos, which lie beside it in `photos`."""
     folder = tmp_path_factory.mktemp("trained")
     make_folder(folder / "photos", 8)
-    train_in(folder / "run", folder / "photos", "trainer.max_epochs=2")
+    train_in(folder / "run", folder / "photos", *TINY, "trainer.max_epochs=2")
     return folder / "run"

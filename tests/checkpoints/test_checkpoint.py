@@ -16,6 +16,7 @@ from colorization.errors import CheckpointError
 from colorization.network import TrainedNetwork
 from tests.helpers.photos import make_photo
 from tests.helpers.runs import SMALL, Compose
+from tests.helpers.tiny import tiny_checkpoint, tiny_config
 
 Fails = Callable[..., str]
 
@@ -61,10 +62,9 @@ def test_checkpoint_colors_bit_for_bit_as_the_network_that_wrote_it(
     assert np.array_equal(in_memory(photo), from_file(photo))
 
 
-def test_checkpoint_needs_neither_config_folder_nor_download(
-    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    checkpoint = torch.load(trained / "checkpoints" / "best.ckpt", weights_only=True)
+def test_checkpoint_needs_neither_config_folder_nor_download(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    resnet = {"_target_": "colorization.backbones.TorchvisionBackbone", "name": "resnet18", "pretrained": False}
+    checkpoint = tiny_checkpoint({**tiny_config(), "backbone": resnet})
     checkpoint[ENTRY]["config"]["backbone"] |= {"pretrained": True, "weights": "/nowhere/weights.pth"}
     torch.save(checkpoint, tmp_path / "moved.ckpt")
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "empty"))

@@ -22,7 +22,7 @@ from colorization.evaluation.choices import choose_split
 from colorization.evaluation.scoring import choose_extremes, distinct_labels
 from colorization.metrics.scores import METRICS
 from tests.helpers.photos import make_photo
-from tests.helpers.runs import RunScript, train_in
+from tests.helpers.runs import TINY, RunScript, train_in
 
 Fails = Callable[..., str]
 
@@ -38,7 +38,7 @@ def read(folder: Path) -> tuple[dict[str, Any], list[dict[str, str]]]:
 def rival(trained: Path) -> Path:
     """The folder of a second small run, of another size and loss, on the same photos as `trained`."""
     folder = trained.parent / "rival"
-    train_in(folder, trained.parent / "photos", "data.size=48", "objective.loss=l1", "decoder.width=32")
+    train_in(folder, trained.parent / "photos", *TINY, "data.size=48", "objective.loss=l1", "decoder.width=32")
     return folder
 
 
@@ -368,7 +368,7 @@ def test_a_temperature_is_for_objectives_that_have_one(
     trained: Path, tmp_path: Path, photos: Path, run_script: RunScript, fails: Fails
 ) -> None:
     """Another temperature is another result of a classifier; a regression has none."""
-    train_in(tmp_path / "run", photos, "objective=classification", f"paths.output_dir={tmp_path}/out")
+    train_in(tmp_path / "run", photos, *TINY, "objective=classification", f"paths.output_dir={tmp_path}/out")
     scored = ["data=folder", f"data.root={photos}", "split=all", "trainer=cpu", "data.num_workers=0"]
     scored += ["metrics=[colorfulness]"]
     found = {}

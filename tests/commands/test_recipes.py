@@ -10,7 +10,7 @@ import torch
 from colorization.checkpoints.network import read_checkpoint, rebuild
 from colorization.commands.main import COMMANDS
 from colorization.objectives.regression import Regression
-from tests.helpers.runs import SMALL, Compose, options, train_in
+from tests.helpers.runs import SMALL, TINY, Compose, options, train_in
 
 Fails = Callable[..., str]
 
@@ -42,7 +42,7 @@ def test_every_experiment_trains(
 def test_the_prior_is_measured_once_and_is_in_the_checkpoint(
     tmp_path: Path, photos: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    common = ["objective=classification", f"paths.output_dir={tmp_path}/out"]
+    common = [*TINY, "objective=classification", f"paths.output_dir={tmp_path}/out"]
     train_in(tmp_path / "run", photos, *common)
     assert "Measuring the colours" in capsys.readouterr().out
     assert len(list((tmp_path / "out" / "priors").iterdir())) == 1
@@ -66,8 +66,9 @@ def test_a_gradient_that_is_not_finite_stops_the_run(
     """The square root of 0 has a loss, but no gradient."""
     monkeypatch.setattr(Regression, "pixel_loss", lambda self, prediction, ab: (prediction * 0).sqrt().mean())
     message = fails(
-        "train", *SMALL, "data=folder", f"data.root={photos}", "data.val_share=0.4", f"hydra.run.dir={tmp_path}/r"
-    )
+        "train", *SMALL, *TINY, "data=folder", f"data.root={photos}", "data.val_share=0.4",
+        f"hydra.run.dir={tmp_path}/r",
+    )  # fmt: skip
     assert "the gradient's norm is nan" in message
     assert not (tmp_path / "r" / "checkpoints" / "last.ckpt").exists()
 
@@ -86,7 +87,7 @@ def test_a_loss_that_is_not_finite_stops_the_run(
     monkeypatch.setattr(Regression, "pixel_loss", spoiled)
     names = {path.name for path in photos.rglob("*.png")}
     message = fails(
-        "train", *SMALL, "data=folder", f"data.root={photos}", "data.val_share=0.4", "trainer.max_epochs=9",
+        "train", *SMALL, *TINY, "data=folder", f"data.root={photos}", "data.val_share=0.4", "trainer.max_epochs=9",
         f"hydra.run.dir={tmp_path}/r",
     )  # fmt: skip
     last = tmp_path / "r" / "checkpoints" / "last.ckpt"

@@ -16,12 +16,12 @@ from colorization.training import building
 from colorization.training.adversary import Adversary
 from colorization.training.module import ColorizationModule
 from tests.helpers.photos import make_folder
-from tests.helpers.runs import CONF, rows, train_in
+from tests.helpers.runs import CONF, TINY, rows, train_in
 
 REPOSITORY = CONF.parent
 
 Fails = Callable[..., str]
-GAN = ("objective=adversarial", "objective.terms.adversarial.begin=0", "objective.terms.adversarial.width=8")
+GAN = (*TINY, "objective=adversarial", "objective.terms.adversarial.begin=0", "objective.terms.adversarial.width=8")
 
 
 def read(run: Path, name: str = "last") -> dict[str, Any]:
@@ -164,6 +164,6 @@ def test_half_of_a_batch_counts_half() -> None:
 
 
 def test_what_does_not_go_together_with_a_discriminator(fails: Fails, tmp_path: Path, eight: Path) -> None:
-    options = ["backbone=resnet18", "backbone.pretrained=false", "logger=none", *GAN, f"hydra.run.dir={tmp_path}/r"]
+    options = ["logger=none", *GAN, f"hydra.run.dir={tmp_path}/r"]
     second = "+objective/term@objective.terms.second=adversarial"
     assert "several adversarial terms" in fails("train", *options, second, "trainer=cpu", "data.num_workers=0")

@@ -22,7 +22,7 @@ Fails = Callable[..., str]
 
 def test_a_run_s_folder_holds_everything(trained: Path) -> None:
     config = yaml.safe_load((trained / "config.yaml").read_text())
-    assert config["backbone"]["name"] == "resnet18"
+    assert config["backbone"]["name"] == "test_efficientnet"
     assert "${" not in (trained / "config.yaml").read_text()
     assert sorted(path.name for path in (trained / "checkpoints").iterdir()) == ["best.ckpt", "last.ckpt"]
     assert len(list((trained / "panels").glob("*.png"))) == 2
@@ -34,7 +34,7 @@ def test_a_run_s_folder_holds_everything(trained: Path) -> None:
 def test_the_closing_table_shows_gray_and_the_next_command(
     tmp_path: Path, photos: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    train_in(tmp_path / "run", photos)
+    train_in(tmp_path / "run", photos, *TINY)
     printed = capsys.readouterr().out
     for part in (
         "psnr (dB)",
@@ -65,7 +65,7 @@ def test_resuming_continues_epochs_schedule_and_loss(tmp_path: Path, photos: Pat
     """Four epochs in one go, and the same four with a stop after two: the same steps, learning rates and losses (but
     for the photos' random cuts).
     """
-    common = ["scheduler=cosine", "trainer.max_epochs=4", "callbacks.checkpoint.save_top_k=-1"]
+    common = [*TINY, "scheduler=cosine", "trainer.max_epochs=4", "callbacks.checkpoint.save_top_k=-1"]
     common += ["callbacks.checkpoint.filename='epoch-{epoch}'"]
     train_in(tmp_path / "whole", photos, *common)
     train_in(tmp_path / "resumed", photos, *common, f"ckpt_path={tmp_path}/whole/checkpoints/epoch-1.ckpt")
@@ -85,7 +85,8 @@ def test_resuming_continues_epochs_schedule_and_loss(tmp_path: Path, photos: Pat
 
 def test_last_is_the_newest_checkpoint_also_when_it_is_not_the_best(tmp_path: Path, photos: Path) -> None:
     """A metric that more training makes worse: the first epoch stays the best one."""
-    train_in(tmp_path / "run", photos, "trainer.max_epochs=3", "monitor=val/colorfulness_truth", "monitor_mode=min")
+    worse = ["monitor=val/colorfulness_truth", "monitor_mode=min"]
+    train_in(tmp_path / "run", photos, *TINY, "trainer.max_epochs=3", *worse)
     epochs = {
         name: read_checkpoint(tmp_path / "run" / "checkpoints" / f"{name}.ckpt")["epoch"] for name in ("best", "last")
     }
@@ -93,9 +94,9 @@ def test_last_is_the_newest_checkpoint_also_when_it_is_not_the_best(tmp_path: Pa
 
 
 def test_last_resumes_in_the_same_folder(tmp_path: Path, photos: Path) -> None:
-    train_in(tmp_path / "out" / "one", photos, "trainer.max_epochs=1")
+    train_in(tmp_path / "out" / "one", photos, *TINY, "trainer.max_epochs=1")
     before = rows(tmp_path / "out" / "one")
-    train_in(tmp_path / "out" / "one", photos, "trainer.max_epochs=2", "ckpt_path=last")
+    train_in(tmp_path / "out" / "one", photos, *TINY, "trainer.max_epochs=2", "ckpt_path=last")
     after = rows(tmp_path / "out" / "one")
     assert [row["step"] for row in after[: len(before)]] == [row["step"] for row in before]
     assert max(int(row["epoch"]) for row in after if row["epoch"]) == 1
@@ -103,22 +104,24 @@ def test_last_resumes_in_the_same_folder(tmp_path: Path, photos: Path) -> None:
     assert checkpoint["epoch"] == 1
     # Without a folder of its own, the newest run's.
     train_in(
-        tmp_path / "out" / "two", photos, "trainer.max_epochs=3", "ckpt_path=last", f"paths.output_dir={tmp_path}/out"
-    )
+        tmp_path / "out" / "two", photos, *TINY, "trainer.max_epochs=3", "ckpt_path=last",
+        f"paths.output_dir={tmp_path}/out",
+    )  # fmt: skip
     assert read_checkpoint(tmp_path / "out" / "two" / "checkpoints" / "last.ckpt")["epoch"] == 2
 
 
 def test_a_longer_run_resumes_on_a_one_cycle_schedule(tmp_path: Path, photos: Path) -> None:
-    train_in(tmp_path / "run", photos, "scheduler=one_cycle", "trainer.max_epochs=1")
-    train_in(tmp_path / "run", photos, "scheduler=one_cycle", "trainer.max_epochs=3", "ckpt_path=last")
+    train_in(tmp_path / "run", photos, *TINY, "scheduler=one_cycle", "trainer.max_epochs=1")
+    train_in(tmp_path / "run", photos, *TINY, "scheduler=one_cycle", "trainer.max_epochs=3", "ckpt_path=last")
     assert read_checkpoint(tmp_path / "run" / "checkpoints" / "last.ckpt")["epoch"] == 2
 
 
 def test_resuming_with_another_network_is_refused(trained: Path, fails: Fails, photos: Path, tmp_path: Path) -> None:
     message = fails(
-        "train", *SMALL, "decoder.width=64", f"ckpt_path={trained}/checkpoints/last.ckpt", f"hydra.run.dir={tmp_path}/r"
-    )
-    assert "decoder.width=256, but this run has 64" in message
+        "train", *SMALL, *TINY, "decoder.width=64", f"ckpt_path={trained}/checkpoints/last.ckpt",
+        f"hydra.run.dir={tmp_path}/r",
+    )  # fmt: skip
+    assert "decoder.width=16, but this run has 64" in message
 
 
 @pytest.mark.parametrize(
@@ -134,7 +137,7 @@ def test_what_a_resumed_run_can_t_change_is_named(
 ) -> None:
     photos = ["data=folder", f"data.root={trained.parent}/photos", "data.val_share=0.4"]
     options = [f"ckpt_path={trained}/checkpoints/last.ckpt", f"hydra.run.dir={tmp_path}/r", override]
-    assert part in fails("train", *SMALL, *photos, *options)
+    assert part in fails("train", *SMALL, *TINY, *photos, *options)
 
 
 def test_a_resumed_run_may_find_its_weights_elsewhere(trained: Path) -> None:
@@ -190,13 +193,14 @@ def test_it_learns_photos_by_heart(tmp_path: Path) -> None:
 @pytest.mark.parametrize("scheduler", options("scheduler"))
 @pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
 def test_optimizers_and_schedules_train(tmp_path: Path, photos: Path, optimizer: str, scheduler: str) -> None:
-    train_in(tmp_path / "run", photos, f"optimizer={optimizer}", f"scheduler={scheduler}")
+    train_in(tmp_path / "run", photos, *TINY, f"optimizer={optimizer}", f"scheduler={scheduler}")
 
 
 def test_ema_early_stopping_accumulation_and_tensorboard(tmp_path: Path, photos: Path) -> None:
     train_in(
         tmp_path / "run",
         photos,
+        *TINY,
         "callbacks=[default,ema,early_stopping]",
         "trainer.accumulate_grad_batches=2",
         "logger=tensorboard",
@@ -212,7 +216,7 @@ def test_bfloat16_scores_are_those_of_float32(tmp_path: Path, photos: Path) -> N
     """The gray baseline does not depend on the network, so reduced precision must not change it."""
     scores = {}
     for precision in ("bf16-mixed", "32-true"):
-        train_in(tmp_path / precision, photos, f"trainer.precision={precision}")
+        train_in(tmp_path / precision, photos, *TINY, f"trainer.precision={precision}")
         row = next(row for row in rows(tmp_path / precision) if row["val/gray_ssim"])
         scores[precision] = [float(row[f"val/gray_{key}"]) for key in ("psnr", "ssim", "colorfulness")]
     assert scores["bf16-mixed"] == pytest.approx(scores["32-true"])
@@ -246,7 +250,7 @@ def test_metrics_csv_continues_in_the_same_folder(tmp_path: Path) -> None:
 
 def test_multirun_and_its_return_value(tmp_path: Path, photos: Path, run_script: RunScript) -> None:
     run_script(
-        "train", "-m", *SMALL, "data=folder", f"data.root={photos}", "objective.loss=mse,l1",
+        "train", "-m", *SMALL, *TINY, "data=folder", f"data.root={photos}", "objective.loss=mse,l1",
         f"hydra.sweep.dir={tmp_path}/sweep",
     )  # fmt: skip
     for job, loss in enumerate(("mse", "l1")):
