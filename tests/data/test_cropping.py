@@ -59,6 +59,7 @@ def test_crops_of_reduced_photos_show_the_same(folder: Path, size: int) -> None:
 
         def read_colors(self, index, shrink=None):  # type: ignore[no-untyped-def]
             pixels = super().read_colors(index, shrink)
+            assert pixels is not None
             sizes.add(pixels.shape[1::-1])
             return pixels
 
