@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from colorization.metrics.scores import METRICS
+from colorization.metrics.names import METRICS
 from colorization.runtime.console import markdown_table
 
 ROOT = Path(__file__).parent.parent

@@ -30,7 +30,7 @@ from rich.table import Table
 from benchmarks.loading import Runs, cv2, large_photos, loader, sample_photos, shards
 from colorization.backbones import TorchvisionBackbone
 from colorization.color import lab_to_rgb, rgb_to_lab
-from colorization.commands.predict import color_pictures
+from colorization.commands.coloring import color_pictures
 from colorization.decoders.unet import UNetDecoder
 from colorization.imagefiles import from_pil
 from colorization.inference.colorizer import Colorizer

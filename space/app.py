@@ -1,7 +1,8 @@
 """A Hugging Face Space: the page of `colorize-app`, open to all, with tighter limits."""
 
 from colorization.app.models import Models
-from colorization.app.server import Serving, serve
+from colorization.app.server import serve
+from colorization.app.serving import Serving
 from colorization.app.work import Limits
 from colorization.checkpoints.shipped import DEFAULT_MODEL
 

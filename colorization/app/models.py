@@ -8,7 +8,7 @@ from pathlib import Path
 
 from colorization.errors import CheckpointError, ConfigError
 from colorization.inference.colorizer import Colorizer, set_knob
-from colorization.inference.loading import check_resolution
+from colorization.inference.options import check_resolution
 
 _ENDINGS = (".ckpt", ".safetensors")
 

@@ -19,9 +19,6 @@ from colorization.data.prior import count_bins, sample_ab
 from colorization.errors import PictureError
 from colorization.imagefiles import is_gray_mode, to_rgb
 
-# All findings of an audit. The last two compare photos.
-FINDINGS = ("unreadable", "tiny", "gray", "sepia", "low_color", "duplicate", "near_duplicate")
-
 # Sepia: hues from red-brown to olive, in degrees of the ab plane; minimum mean chroma, and minimum chroma of 90 % of
 # the mid-tones, in Lab units. Below, a warm picture is more likely a photo with little colour.
 _WARM = (20.0, 110.0)

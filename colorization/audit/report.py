@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from colorization.audit.audit import Audit
-from colorization.audit.findings import FINDINGS
+from colorization.audit.names import FINDINGS
 from colorization.color import ab_bins
 from colorization.errors import shown
 from colorization.figures.abchart import draw_prior

@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from colorization.checkpoints.formats import FORMATS
 from colorization.checkpoints.network import MOST_SIZE, describe, read_checkpoint, rebuild, shareable, trained_size
 from colorization.compat.torch import sizes_of_one_are_general
 from colorization.errors import CheckpointError, ConfigError
@@ -26,12 +27,6 @@ from colorization.runtime.files import StrPath, atomic_file
 from colorization.runtime.installation import install_hint
 from colorization.weights.safe_load import ENTRY, save_safetensors
 
-# Each format with its ending and required packages.
-FORMATS: dict[str, tuple[str, tuple[str, ...]]] = {
-    "safetensors": (".safetensors", ("safetensors",)),
-    "onnx": (".onnx", ("onnx", "onnxscript", "onnxruntime")),
-    "torch_export": (".pt2", ()),
-}
 # Maximum difference in Lab units, for the rounding of other kernels; an 8-bit level is about a third of a unit.
 TOLERANCE = 0.05
 # The same for float16 weights, on noise, which is harder than photos: less than an 8-bit level.

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from colorization.backbones import Backbone
 from colorization.checkpoints.memory_budget import Budget
+from colorization.checkpoints.newest import check_exists
 from colorization.checkpoints.renamed import renamed
 from colorization.checkpoints.stored_config import NO_BEGINNING, buildable, packages_of
 from colorization.config.instantiate import Packages, instantiate, locate, packages_named, parameters
@@ -70,9 +71,7 @@ def read_checkpoint(path: StrPath) -> dict[str, Any]:
         CheckpointError: it is missing, corrupt, not a checkpoint of this project, or of a newer format.
     """
     path = Path(path).expanduser()
-    if not path.is_file():
-        what = "is a folder" if path.is_dir() else "does not exist"
-        raise CheckpointError(f"checkpoint {path} {what}: give the path of a .ckpt that train.py wrote")
+    check_exists(path)
     try:
         checkpoint = safe_load.load(path)
         entry = checkpoint.get(ENTRY) if isinstance(checkpoint, dict) else None

@@ -1,4 +1,4 @@
-"""Finding the newest checkpoints of runs."""
+"""Finding the files of checkpoints."""
 
 from pathlib import Path
 
@@ -30,6 +30,44 @@ def best_of_newest_run(output_dir: Path) -> Path:
         raise CheckpointError(f"checkpoint=last: there is no checkpoint in {output_dir}: give the path of one")
     best = found[0].with_name(BEST)
     return best if best in found else found[0]
+
+
+def to_resume(ckpt_path: str, run: Path, output_dir: Path) -> list[Path]:
+    """The checkpoints that `ckpt_path` means, newest first; none if `auto` means a new run.
+
+    Args:
+        ckpt_path: a path; `last`: those of this run's folder or, without one, of the newest run; or `auto`: those of
+            this run's folder.
+        run: this run's folder.
+        output_dir: the folder of all runs.
+
+    Raises:
+        CheckpointError: there is none.
+    """
+    if ckpt_path not in ("last", "auto"):
+        path = Path(ckpt_path).expanduser()
+        check_exists(path)
+        return [path]
+    found = newest_first(run / CHECKPOINTS)
+    if not found and ckpt_path == "last":
+        found = of_newest_run(output_dir)
+        if not found:
+            raise CheckpointError(
+                f"ckpt_path=last: there is no checkpoint in {output_dir}: give the path of one, or start from scratch "
+                "without ckpt_path"
+            )
+    return found
+
+
+def check_exists(path: Path) -> None:
+    """Checks that there is a file of weights.
+
+    Raises:
+        CheckpointError: there is none.
+    """
+    if not path.is_file():
+        what = "is a folder" if path.is_dir() else "does not exist"
+        raise CheckpointError(f"checkpoint {path} {what}: give the path of a .ckpt, .safetensors or .onnx file")
 
 
 def _date(path: Path) -> int:

@@ -1,24 +1,32 @@
-"""Serves a page for colouring pictures in a browser: `colorize-app`. `--help` lists the options."""
+"""Serves a page for colouring pictures in a browser: `colorize-app`. `--help` lists the options.
+
+This module does not import PyTorch: a refused command does not wait for it.
+"""
 
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig
 
-from colorization.app.models import Models, find_models
-from colorization.app.server import Serving, is_local, serve
-from colorization.app.work import Limits
+from colorization.app.serving import Serving, is_local
+from colorization.checkpoints.newest import check_exists
 from colorization.checkpoints.shipped import DEFAULT, located
-from colorization.config.instantiate import resolve
+from colorization.config.instantiate import resolve_early
 from colorization.errors import ConfigError
 from colorization.runtime.console import console
+from colorization.runtime.stopping import stopping_at_once
 
 
 def run(composed: DictConfig) -> None:
     """Loads the checkpoints, and serves the page until Ctrl-C."""
-    config = resolve(composed)
+    config = resolve_early(composed)
     serving = check(config)
     first = located(config["checkpoint"], config["paths"]["output_dir"])
+    check_exists(first)
+    with stopping_at_once():
+        from colorization.app.models import Models, find_models
+        from colorization.app.server import serve
+        from colorization.app.work import Limits
     folder = config["checkpoints"] and Path(config["checkpoints"]).expanduser()
     name = "default" if config["checkpoint"] == DEFAULT else first.name
     models = Models(find_models(first, name, folder), config["device"], config["trust"])

@@ -1,27 +1,35 @@
-"""Audits a dataset before training: `colorize-audit data=folder data.root=photos`. `--help` lists the options."""
+"""Audits a dataset before training: `colorize-audit data=folder data.root=photos`. `--help` lists the options.
+
+This module does not import PyTorch: a refused command does not wait for it.
+"""
 
 import shlex
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from colorization.audit.audit import audit_photos
-from colorization.audit.findings import FINDINGS
-from colorization.audit.report import EXCLUDE, print_findings, write_report
-from colorization.config.instantiate import instantiate, resolve
+from colorization.audit.names import FINDINGS
+from colorization.config.instantiate import instantiate, resolve, resolve_early
 from colorization.config.schemas import AuditThresholds
-from colorization.data.datamodule import PhotoDataModule, Split
+from colorization.data.roots import check_photos
+from colorization.data.splits import checked_split
 from colorization.errors import ConfigError, DataError, did_you_mean
 from colorization.runtime.console import console
 from colorization.runtime.installation import command_line
+from colorization.runtime.stopping import stopping_at_once
 
 
 def run(composed: DictConfig) -> None:
     """Reports photos that teach a network nothing or the wrong thing, and lists them for `data.exclude`."""
+    check(resolve_early(composed))
+    with stopping_at_once():
+        from colorization.audit.audit import audit_photos
+        from colorization.audit.report import EXCLUDE, print_findings, write_report
+        from colorization.data.datamodule import PhotoDataModule
     config = resolve(composed)
-    split = check(config)
+    split = checked_split(config["split"])
     thresholds = AuditThresholds(**config["thresholds"])
     data: PhotoDataModule = instantiate(config["data"], "data")
     data.prepare_data()
@@ -49,11 +57,11 @@ def data_overrides(exclude: Path) -> list[str]:
     return [*kept, f"data.exclude={path}" if is_plain else f'data.exclude="{path}"']
 
 
-def check(config: dict[str, Any]) -> Split:
-    """The split that is audited.
+def check(config: dict[str, Any]) -> None:
+    """Checks the options.
 
     Raises:
-        ConfigError: it does not exist, or another value is out of range.
+        ColorizationError: a value is out of range, or there are no photos.
     """
     for kind in config["exclude"]:
         if kind not in FINDINGS:
@@ -63,8 +71,5 @@ def check(config: dict[str, Any]) -> Split:
         if not 0 <= value <= most.get(key, float("inf")):
             upper = f", at most {most[key]}" if key in most else ""
             raise ConfigError(f"thresholds.{key}={value:g} is out of range: give 0 or more{upper}")
-    splits: tuple[Split, ...] = get_args(Split)
-    for split in splits:
-        if split == config["split"]:
-            return split
-    raise ConfigError(f"split={config['split']} does not exist{did_you_mean(config['split'], splits)}")
+    checked_split(config["split"])
+    check_photos(config["data"])

@@ -1,4 +1,7 @@
-"""Packs a folder of photos into shards: `colorize-prepare SRC DST size=256`. `--help` lists the options."""
+"""Packs a folder of photos into shards: `colorize-prepare SRC DST size=256`. `--help` lists the options.
+
+This module does not import PyTorch: a refused command does not wait for it.
+"""
 
 import re
 import shlex
@@ -8,26 +11,30 @@ from typing import Any
 from omegaconf import DictConfig
 
 from colorization.commands.arguments import quoted
-from colorization.config.instantiate import resolve
-from colorization.data.folder import FolderPhotos
+from colorization.config.instantiate import resolve_early
+from colorization.data.roots import check_folder
 from colorization.data.tars.index import MANIFEST, UNFINISHED
-from colorization.data.tars.preparing import LEFT_OUT, prepare, prepared
-from colorization.data.tars.writing import Plan, Recipe
-from colorization.errors import ConfigError, DataError
+from colorization.errors import ConfigError
 from colorization.imagefiles import walk_pictures
 from colorization.runtime.console import console
 from colorization.runtime.installation import command_line
+from colorization.runtime.stopping import stopping_at_once
 
 _PLACES = ("source", "target")
 
 
 def run(composed: DictConfig) -> None:
     """Writes shards, their manifest, and a list of the photos that were left out."""
-    config = resolve(composed)
-    recipe = check(config)
+    config = resolve_early(composed)
+    check(config)
     source, target = (Path(config[key]).expanduser() for key in _PLACES)
     check_places(source, target)
-    plan = Plan(listed(source), recipe)
+    with stopping_at_once():
+        from colorization.data.folder import FolderPhotos
+        from colorization.data.tars.preparing import LEFT_OUT, prepare, prepared
+        from colorization.data.tars.writing import Plan, Recipe
+    recipe = Recipe(config["size"], config["quality"], config["photos_per_shard"], config["val_share"])
+    plan = Plan(FolderPhotos(source, walk_pictures(source)), recipe)
     if manifest := prepared(plan, target):
         console.print("The shards are complete.")
     else:
@@ -38,7 +45,7 @@ def run(composed: DictConfig) -> None:
     console.print(f"  {command_line('train')} data=shards {shlex.quote(f'data.root={root}')}", markup=False)
 
 
-def check(config: dict[str, Any]) -> Recipe:
+def check(config: dict[str, Any]) -> None:
     """Checks the options.
 
     Raises:
@@ -52,18 +59,15 @@ def check(config: dict[str, Any]) -> Recipe:
         raise ConfigError(f"quality={config['quality']} is too large: give at most 100")
     if not 0 < config["val_share"] < 1:
         raise ConfigError(f"val_share={config['val_share']:g} is not a share: give a number between 0 and 1, as 0.1")
-    return Recipe(config["size"], config["quality"], config["photos_per_shard"], config["val_share"])
 
 
 def check_places(source: Path, target: Path) -> None:
     """Checks the source and target folders.
 
     Raises:
-        ConfigError: a folder can't be used.
+        ColorizationError: a folder can't be used.
     """
-    if not source.is_dir():
-        what = "is a file" if source.exists() else "does not exist"
-        raise ConfigError(f"source={source} {what}: give a folder of photos")
+    check_folder(source, "source")
     here, there = source.resolve(), target.resolve()
     if here == there or here in there.parents or there in here.parents:
         raise ConfigError(
@@ -76,20 +80,3 @@ def check_places(source: Path, target: Path) -> None:
     known = any((target / name).exists() for name in (MANIFEST, UNFINISHED))
     if target.is_dir() and not known and any(target.iterdir()):
         raise ConfigError(f"target={target} holds other files: give an empty or a new folder")
-
-
-def listed(source: Path) -> FolderPhotos:
-    """The photos in a folder and its sub-folders.
-
-    Raises:
-        DataError: there are none, or the folder can't be listed.
-    """
-    try:
-        photos = FolderPhotos(source, walk_pictures(source))
-    except OSError as error:
-        raise DataError(
-            f"source={source} can't be listed: {error.filename}: {error.strerror}; make it readable, or move it away"
-        ) from error
-    if len(photos) == 0:
-        raise DataError(f"source={source} holds no pictures (.jpg, .png, .webp, ...): give a folder of photos")
-    return photos

@@ -1,43 +1,21 @@
-"""Trains a network: `colorize-train backbone=vgg19 data=folder data.root=photos`. `--help` lists the options."""
+"""Trains a network: `colorize-train backbone=vgg19 data=folder data.root=photos`. `--help` lists the options.
+
+This module does not import PyTorch: a refused command does not wait for it.
+"""
 
 import time
-from pathlib import Path
 
-import torch
 from omegaconf import DictConfig
-from pytorch_lightning import seed_everything
 
-from colorization.config.instantiate import resolve
-from colorization.training.building import build, check, with_absolute_roots
-from colorization.training.ending import ending
-from colorization.training.lock import locked
-from colorization.training.rate_search import find_learning_rate
-from colorization.training.reporting import report, write_result
-from colorization.training.resume import begin, find_finished, find_start, restoring
-from colorization.training.saving import seconds_before
+from colorization.config.instantiate import resolve, resolve_early
+from colorization.runtime.stopping import stopping_at_once
+from colorization.training.checks import check
 
 
 def run(composed: DictConfig) -> float | None:
     """Trains as configured. Returns the best checkpoint's value of `monitor`, for sweeps to optimize."""
     started = time.perf_counter()
-    config = with_absolute_roots(resolve(composed))
-    check(config)
-    folder = Path(config["paths"]["run"])
-    if config["lr_find"]:
-        seed_everything(config["seed"], workers=True, verbose=False)
-        return find_learning_rate(config, folder)
-    with locked(folder):
-        if result := find_finished(folder, config):
-            return result.scores.get(config["monitor"])
-        start = find_start(folder, config)
-        seed_everything(config["seed"], workers=True, verbose=False)
-        torch.set_float32_matmul_precision("high")
-        trainer, module, data = build(config, start)
-        with ending(trainer, folder):
-            begin(trainer, folder, config, start)
-            with restoring(module, start.path):
-                trainer.fit(module, data, ckpt_path=start.path)
-            started -= seconds_before(trainer)
-            scores = report(trainer, module, data, folder)
-            write_result(trainer, data, config, folder, scores, time.perf_counter() - started)
-            return scores.get(config["monitor"])
+    check(resolve_early(composed))
+    with stopping_at_once():
+        from colorization.commands.training import train
+    return train(resolve(composed), started)

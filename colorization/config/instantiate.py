@@ -11,6 +11,7 @@ import pydoc
 import sys
 import typing
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,9 @@ from typing import Any
 import pydantic
 from omegaconf import DictConfig, OmegaConf
 
+from colorization.config.declared import Signature, declared
 from colorization.config.mistakes import what_was_meant
+from colorization.config.resolvers import without_pytorch
 from colorization.errors import ColorizationError, ConfigError, first_line
 
 # Allowed prefixes of a `_target_`. Your own YAML may name anything importable (None); for checkpoints, see
@@ -35,10 +38,31 @@ def resolve(config: DictConfig) -> dict[str, Any]:
         ConfigError: a key is unknown, or a value has the wrong type.
         omegaconf.errors.OmegaConfBaseException: a value is missing, or an interpolation can't be resolved.
     """
+    return _checked(config, _imported)
+
+
+def resolve_early(config: DictConfig) -> dict[str, Any]:
+    """As `resolve`, but imports neither PyTorch nor what a `_target_` names. Values that only PyTorch knows are None,
+    and nodes whose signature can't be read from a source file are not validated.
+    """
+
+    def look(name: Any, path: str, packages: Packages) -> Signature | None:
+        found = declared(name) if isinstance(name, str) else None
+        if found is None:
+            return None
+        # Or None: what the command fills in later.
+        accepted = {key: typing.Optional[kind] for key, kind in found.accepted.items()}  # noqa: UP045  `kind` is a value
+        return replace(found, accepted=accepted)
+
+    with without_pytorch():
+        return _checked(config, look)
+
+
+def _checked(config: DictConfig, look: "_Look") -> dict[str, Any]:
     plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     assert isinstance(plain, dict)
     _refuse_empty(plain, "")
-    return {str(key): _check(value, str(key), None) for key, value in plain.items()}
+    return {str(key): _check(value, str(key), None, look) for key, value in plain.items()}
 
 
 def _refuse_empty(value: Any, path: str) -> None:
@@ -66,7 +90,7 @@ def instantiate(node: Mapping[str, Any], path: str, packages: Packages = None, *
     """
     if "_target_" not in node:
         raise ConfigError(f"{path} has no _target_: choose another option, or give it a _target_")
-    return _build(_check(node, path, packages), path, packages, arguments)
+    return _build(_check(node, path, packages, _imported), path, packages, arguments)
 
 
 def _build(value: Any, path: str, packages: Packages, arguments: Mapping[str, Any] | None = None) -> Any:
@@ -88,27 +112,36 @@ def _build(value: Any, path: str, packages: Packages, arguments: Mapping[str, An
         raise ConfigError(f"{path} can't be built as configured: {first_line(error)}") from error
 
 
-def _check(value: Any, path: str, packages: Packages) -> Any:
+def _check(value: Any, path: str, packages: Packages, look: "_Look") -> Any:
     """Validates every node in `value` against the signature of its `_target_`, and converts it to its types."""
     if isinstance(value, list):
-        return [_check(item, f"{path}.{index}", packages) for index, item in enumerate(value)]
+        return [_check(item, f"{path}.{index}", packages, look) for index, item in enumerate(value)]
     if not isinstance(value, Mapping):
         return value
-    checked = {str(key): _check(item, f"{path}.{key}", packages) for key, item in value.items()}
-    if "_target_" not in checked:
+    checked = {str(key): _check(item, f"{path}.{key}", packages, look) for key, item in value.items()}
+    signature = look(checked["_target_"], f"{path}._target_", packages) if "_target_" in checked else None
+    if signature is None:
         return checked
-    target = locate(checked["_target_"], f"{path}._target_", packages)
-    accepted = parameters(target)
     for key in checked:
-        if key in _OWN_KEYS or (key not in accepted and takes_anything(target)):
+        if key in _OWN_KEYS or (key not in signature.accepted and signature.takes_anything):
             continue
-        if key not in accepted:
+        if key not in signature.accepted:
             raise ConfigError(
-                f"{path}.{key} is not an option of {target.__name__}{what_was_meant(key, accepted, accepted)}"
+                f"{path}.{key} is not an option of {signature.name}"
+                f"{what_was_meant(key, signature.accepted, signature.accepted)}"
             )
         if not isinstance(checked[key], Mapping):
-            checked[key] = _converted(checked[key], accepted[key], f"{path}.{key}")
+            checked[key] = _converted(checked[key], signature.accepted[key], f"{path}.{key}")
     return checked
+
+
+# From a `_target_`, its key and the allowed packages to its signature; None if it is not known yet.
+_Look = Callable[[Any, str, Packages], Signature | None]
+
+
+def _imported(name: Any, path: str, packages: Packages) -> Signature:
+    target = locate(name, path, packages)
+    return Signature(target.__name__, parameters(target), takes_anything(target))
 
 
 def locate(name: Any, path: str, packages: Packages = None) -> Callable[..., Any]:

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
@@ -13,6 +14,7 @@ from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
 
 from colorization.compat.omegaconf import root_of
+from colorization.config.declared import declared
 from colorization.errors import ColorizationError, ConfigError, did_you_mean, shown
 from colorization.runtime.installation import install_hint
 
@@ -98,11 +100,13 @@ def explain(error: BaseException) -> str:
         return f"{error.missing_cfg_file} needs a plugin of Hydra: {install_hint(extra)}"
     if isinstance(error, MissingConfigException) and error.options and error.missing_cfg_file:
         group, _, name = error.missing_cfg_file.partition("/")
+        if group == "data" and Path(name).expanduser().is_dir():
+            return f"data={name} is a folder: give data=folder data.root={name}"
         return f"{group}={name} does not exist{did_you_mean(name, error.options)}"
     if isinstance(error, OverrideParseException):
         key, equals, value = error.override.partition("=")
         if not equals:
-            return f"{error.override} is not KEY=VALUE: give for example data.root=FOLDER or input=PICTURE"
+            return f"{error.override} is not KEY=VALUE: give for example data=folder data.root=FOLDER, or input=PICTURE"
         return f"""{error.override} can't be read: write '{key}="{value}"', with both kinds of quotes"""
     for cause in (error, error.__cause__, error.__context__):
         if isinstance(cause, ConfigKeyError | ConfigAttributeError) and cause.full_key:
@@ -136,11 +140,15 @@ def explain(error: BaseException) -> str:
 
 
 def _is_accepted(key: str, node: DictConfig) -> bool:
-    try:
-        from colorization.config.instantiate import locate, parameters
+    target = node.get("_target_")
+    if target is None:
+        return False
+    if signature := declared(target):
+        return key in signature.accepted
+    from colorization.config.instantiate import locate, parameters
 
-        target = node.get("_target_")
-        return target is not None and key in parameters(locate(target, "_target_"))
+    try:
+        return key in parameters(locate(target, "_target_"))
     except ConfigError:  # Hydra's own parts
         return False
 

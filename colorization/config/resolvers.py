@@ -1,6 +1,8 @@
 """Resolvers for YAML files, and their registration with Hydra. Imports PyTorch only when one is called."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from hydra.core.config_store import ConfigStore
 from hydra.core.plugins import Plugins
@@ -23,6 +25,19 @@ def register() -> None:
         store.store(name=f"{name}_schema", node=schema)
     for resolver in (fastest_precision, usable_cores, better, optuna_direction, gpu_of_job, command_line):
         OmegaConf.register_new_resolver(resolver.__name__, resolver, replace=True)
+
+
+@contextmanager
+def without_pytorch() -> Iterator[None]:
+    """In this context, resolvers that ask PyTorch give None."""
+    asking = (fastest_precision, gpu_of_job)
+    for resolver in asking:
+        OmegaConf.register_new_resolver(resolver.__name__, lambda _: None, replace=True)
+    try:
+        yield
+    finally:
+        for resolver in asking:
+            OmegaConf.register_new_resolver(resolver.__name__, resolver, replace=True)
 
 
 def fastest_precision(accelerator: str) -> str:

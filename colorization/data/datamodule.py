@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,12 +23,11 @@ from colorization.data.order import EpochOrder, Position, TrainingSampler
 from colorization.data.photos import Photos, SelectedPhotos
 from colorization.data.predictions import PairedDataset, Predictions
 from colorization.data.protocols import Protocol
+from colorization.data.splits import Split
 from colorization.data.tars.remote import is_address, is_command
 from colorization.errors import ConfigError, DataError, PictureError
 from colorization.runtime.files import append_csv
 from colorization.runtime.processes import STOP_SIGNALS
-
-Split = Literal["train", "val", "test", "all"]
 
 
 class PhotoDataModule(LightningDataModule, ABC):

@@ -7,11 +7,11 @@ from typing import Any
 
 from PIL import Image
 
-from colorization.data.datamodule import PhotoDataModule, Split
+from colorization.data.datamodule import PhotoDataModule
 from colorization.data.names import Names
 from colorization.data.photos import Photos, SelectedPhotos
-from colorization.data.splits import Splits, checked_share
-from colorization.errors import DataError
+from colorization.data.roots import check_folder
+from colorization.data.splits import Split, Splits, checked_share
 from colorization.imagefiles import Shrink, open_picture, read_colors, walk_pictures
 from colorization.imagefiles.picture import Pixels
 
@@ -81,15 +81,8 @@ class FolderDataModule(PhotoDataModule):
 
     @cached_property
     def _listed(self) -> FolderPhotos:
-        if not self.root.is_dir():
-            what = "is a file" if self.root.exists() else "does not exist"
-            raise DataError(f"data.root={self.root} {what}: give a folder of photos")
-        photos = FolderPhotos(self.root, walk_pictures(self.root))
-        if len(photos) == 0:
-            raise DataError(
-                f"data.root={self.root} holds no pictures (.jpg, .png, .webp, .tif, ...): give a folder of photos"
-            )
-        return photos
+        check_folder(self.root, "data.root")
+        return FolderPhotos(self.root, walk_pictures(self.root))
 
     def __str__(self) -> str:
         return f"data.root={self.root}"

@@ -16,6 +16,7 @@ from colorization.data.colored import to_tensor
 from colorization.data.dataset import PhotoDataset
 from colorization.data.photos import Photos
 from colorization.data.protocols import Protocol
+from colorization.data.roots import check_folder
 from colorization.errors import ConfigError, PictureError
 from colorization.imagefiles import find_pictures, open_picture, to_rgb
 
@@ -126,18 +127,14 @@ class Predictions:
         best_of: how many pictures each photo has; the one with the highest PSNR to the scored photo counts.
 
     Raises:
-        ConfigError: the folder does not exist, or holds no picture.
+        DataError: the folder does not exist, or holds no picture.
     """
 
     def __init__(self, folder: Path, best_of: int = 1) -> None:
-        if not folder.is_dir():
-            what = "is a file" if folder.exists() else "does not exist"
-            raise ConfigError(f"predictions: {folder} {what}: give a folder of coloured pictures")
+        check_folder(folder, "predictions", "coloured pictures")
         self.folder = folder
         self.best_of = best_of
         self.names = find_pictures(folder)
-        if not self.names:
-            raise ConfigError(f"predictions: {folder} holds no pictures (.png, .jpg, ...): give a folder of some")
         self._of_photo: list[list[str]] = []
 
     def pair(self, photos: Sequence[str]) -> Pairing:

@@ -9,8 +9,9 @@ from typing import Any
 import skimage
 from PIL import Image
 
-from colorization.data.datamodule import PhotoDataModule, Split
+from colorization.data.datamodule import PhotoDataModule
 from colorization.data.photos import Photos
+from colorization.data.splits import Split
 from colorization.errors import ConfigError
 from colorization.imagefiles import open_picture, write_picture
 

@@ -3,15 +3,30 @@
 import hashlib
 import unicodedata
 from collections.abc import Sequence
+from typing import Literal, get_args
 
 import numpy as np
 
-from colorization.data.datamodule import Split
-from colorization.errors import ConfigError, DataError
+from colorization.errors import ConfigError, DataError, did_you_mean
+
+Split = Literal["train", "val", "test", "all"]
 
 # Top-level folders, and their codes.
 _NUMBERS: dict[str, int] = {"train": 0, "val": 1, "test": 2}
 _ELSEWHERE = 3
+
+
+def checked_split(name: str) -> Split:
+    """The split of that name.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    splits: tuple[Split, ...] = get_args(Split)
+    for split in splits:
+        if split == name:
+            return split
+    raise ConfigError(f"split={name} does not exist{did_you_mean(name, splits)}")
 
 
 class Splits:

@@ -7,8 +7,9 @@ import torchvision
 from PIL import Image
 from torch.utils.data import Dataset
 
-from colorization.data.datamodule import PhotoDataModule, Split
+from colorization.data.datamodule import PhotoDataModule
 from colorization.data.photos import JoinedPhotos, Photos
+from colorization.data.splits import Split
 from colorization.errors import DataError, PictureError
 
 # Arguments of each torchvision class for the splits train, val and, if there is a third one, test.

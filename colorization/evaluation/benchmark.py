@@ -6,7 +6,8 @@ from typing import Any
 
 from colorization.config.instantiate import instantiate
 from colorization.data.benchmarks import Benchmark, BenchmarkPhotos
-from colorization.data.datamodule import PhotoDataModule, Split
+from colorization.data.datamodule import PhotoDataModule
+from colorization.data.splits import Split
 from colorization.errors import ConfigError
 
 

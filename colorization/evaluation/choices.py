@@ -4,47 +4,22 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from torch import nn
 
-from colorization.data.datamodule import PhotoDataModule, Split, absolute_root
+from colorization.data.datamodule import PhotoDataModule, absolute_root
 from colorization.data.protocols import SMALLEST, Protocol
+from colorization.data.splits import Split, checked_split
 from colorization.data.tars.listing import expand
-from colorization.errors import ConfigError, did_you_mean
-from colorization.metrics.fid import BACKENDS, Fid
+from colorization.errors import ConfigError
+from colorization.metrics.fid import Fid
+from colorization.metrics.names import METRICS
 from colorization.metrics.perceptual import Iqa, Lpips
 from colorization.metrics.pretrained import UnavailableError
-from colorization.metrics.scores import METRICS
 
 _OF_PYIQA = ("dists", "msswd")
 _OF_VGG_OR_ALEXNET = ("lpips", "lpips_vgg", "dists")
-_WITH_WEIGHTS = ("lpips", "lpips_vgg", *_OF_PYIQA, "fid")
-
-
-def check_metrics(config: Mapping[str, Any]) -> None:
-    """Checks the names of metrics, and the network of FID.
-
-    Raises:
-        ConfigError: a metric does not exist, or a file is given for a metric that is not requested.
-    """
-    wanted = config["metrics"]
-    if config["fid_backend"] not in BACKENDS:
-        raise ConfigError(
-            f"fid_backend={config['fid_backend']} does not exist{did_you_mean(config['fid_backend'], BACKENDS)}"
-        )
-    if wanted is None:
-        return
-    if not wanted:
-        raise ConfigError("metrics=[] is empty: give some, or metrics=null for all")
-    for name in wanted:
-        if name not in METRICS:
-            raise ConfigError(f"metrics: {name} does not exist{did_you_mean(name, METRICS)}")
-    for name in _WITH_WEIGHTS:
-        if config[f"{name}_weights"] and name not in wanted:
-            raise ConfigError(f"{name}_weights has no effect: add {name} to metrics, or drop it")
-    if config["fid_statistics"] and "fid" not in wanted:
-        raise ConfigError("fid_statistics has no effect: add fid to metrics, or drop it")
 
 
 @dataclass(frozen=True)
@@ -127,12 +102,8 @@ def choose_split(
     Raises:
         ConfigError: the split does not exist, or the photos overlap with the training photos.
     """
-    splits: tuple[Split, ...] = get_args(Split)
-    for split in splits:
-        if split == wanted:
-            return split
     if wanted is not None:
-        raise ConfigError(f"split={wanted} does not exist{did_you_mean(wanted, splits)}")
+        return checked_split(wanted)
     chosen = [_held_out(data, config, each) for each in trained]
     return next((split for split in chosen if split != "all"), "all")
 

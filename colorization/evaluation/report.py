@@ -10,7 +10,7 @@ from colorization.evaluation.bootstrap import GRAY, TRUTH, difference_intervals,
 from colorization.evaluation.scoring import Evaluation, ShownPicture
 from colorization.figures.panels import make_titled_grid
 from colorization.imagefiles import write_picture
-from colorization.metrics.scores import METRICS
+from colorization.metrics.names import METRICS
 from colorization.metrics.tables import paired_table, score_table
 from colorization.runtime.console import Cells, console, markdown_table, print_table
 from colorization.runtime.files import write_csv, write_text

@@ -35,6 +35,18 @@ def walk_pictures(folder: StrPath) -> Iterator[str]:
     return _walk(os.fspath(folder), "")
 
 
+def holds_pictures(folder: StrPath) -> bool:
+    """Whether there is a picture in a folder or a sub-folder; stops at the first one."""
+    below = []
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                below.append(entry.path)
+            elif is_picture(entry.name):
+                return True
+    return any(map(holds_pictures, below))
+
+
 def _walk(folder: str, prefix: str) -> Iterator[str]:
     with os.scandir(folder) as entries:
         names = [

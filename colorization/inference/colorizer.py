@@ -18,8 +18,9 @@ from colorization.checkpoints.shipped import DEFAULT_MODEL, in_catalogue
 from colorization.errors import ConfigError, PictureError
 from colorization.imagefiles.arrays import as_picture, like
 from colorization.imagefiles.picture import Picture
-from colorization.inference.loading import AdapterLike, check_adapter, load_model
+from colorization.inference.loading import AdapterLike, load_model
 from colorization.inference.onnx_network import OnnxNetwork, check_device
+from colorization.inference.options import check_adapter, check_device_name
 from colorization.inference.tiles import colors_at, guide_colors, paint, shrink_lightness
 from colorization.network import LightnessToAb
 from colorization.runtime.files import StrPath
@@ -336,6 +337,7 @@ def find_device(name: str) -> torch.device:
     Raises:
         ConfigError: it is not available.
     """
+    check_device_name(name)
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     try:

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from colorization.checkpoints.network import ENTRY, read_checkpoint, rebuild, trained_size, usual_resolution
-from colorization.errors import CheckpointError, ConfigError
+from colorization.errors import CheckpointError
 from colorization.inference.adapters import Adapter, find_adapter
 from colorization.inference.catalogue import locate_graph, read_entry
 from colorization.inference.onnx_network import OnnxNetwork
+from colorization.inference.options import check_resolution, takes_adapter
 from colorization.network import LightnessToAb, TrainedNetwork
 from colorization.runtime.files import StrPath
 
@@ -32,11 +33,6 @@ class Loaded:
     resolution: int
     trained_size: int
     config: Mapping[str, Any] | None
-
-
-def takes_adapter(path: StrPath) -> bool:
-    """Whether a file is used with an adapter that is given beside it."""
-    return Path(path).suffix.lower() == ".onnx"
 
 
 def load_model(
@@ -79,24 +75,3 @@ def load_model(
         return Loaded(model, wanted, trained_size(checkpoint), checkpoint[ENTRY]["config"])
     network.check_resolution(resolution)
     return Loaded(network, resolution or network.size, network.size, None)
-
-
-def check_resolution(wanted: int | None) -> None:
-    """Checks a resolution.
-
-    Raises:
-        ConfigError: it is too small.
-    """
-    if wanted is not None and wanted < 16:
-        raise ConfigError(f"resolution={wanted} is too small: give 16 or more")
-
-
-def check_adapter(paths: Sequence[StrPath], adapter: AdapterLike) -> None:
-    """Checks that an adapter has an ONNX file.
-
-    Raises:
-        ConfigError: it has none.
-    """
-    if adapter and not any(takes_adapter(path) for path in paths):
-        named = ", ".join(map(str, paths))
-        raise ConfigError(f"adapter has no effect on {named}: it is for files that end in .onnx, leave it out")

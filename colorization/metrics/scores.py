@@ -24,29 +24,8 @@ from colorization.color import (
     to_float,
     to_uint8,
 )
+from colorization.metrics.names import CHEAP, LOGGED
 
-# Names as in options, logs, files and tables, in the order of tables. Colourfulness is best near the truth's.
-METRICS = (
-    "psnr",
-    "ssim",
-    "ciede2000",
-    "lpips",
-    "lpips_vgg",
-    "dists",
-    "msswd",
-    "fid",
-    "auc",
-    "auc_rebalanced",
-    "colorfulness",
-    "colorfulness_difference",
-    "colorfulness_mean_difference",
-    "colorfulness_abs",
-    "colorfulness_abs_difference",
-    "colorfulness_abs_mean_difference",
-    "clipped",
-)
-# Computed at validation during training: together they take less time than a small network.
-CHEAP = ("psnr", "ssim", "ciede2000", "colorfulness", "colorfulness_difference")
 # Metrics that are defined for a single picture, hence also for the truth.
 # Each has two differences to the truth's: of each picture, and of the means.
 OF_TRUTH = {"colorfulness": colorfulness, "colorfulness_abs": colorfulness_abs}
@@ -187,13 +166,12 @@ def render(lightness: Tensor, ab: Tensor) -> Tensor:
 class Scores(nn.Module):
     """Scores of the model and of the all-gray baseline, as means over all pictures.
 
-    The names are those of `CHEAP`, the same with `gray_` before them for the baseline, and `colorfulness_truth`.
+    The names are `LOGGED`.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        names = [name for key in CHEAP for name in (key, f"gray_{key}")]
-        self._means = {name: MeanMetric() for name in (*names, "colorfulness_truth")}
+        self._means = {name: MeanMetric() for name in LOGGED}
         self.means = nn.ModuleDict(self._means)  # registered, so that Lightning moves them to the device
 
     def update(self, lightness: Tensor, predicted: Tensor, truth: Tensor) -> dict[str, Tensor]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from colorization.metrics.scores import METRICS
+from colorization.metrics.names import METRICS
 from colorization.runtime.console import Cells
 
 Intervals = Mapping[str, tuple[float, float]]

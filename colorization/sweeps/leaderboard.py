@@ -9,7 +9,7 @@ from colorization.checkpoints.network import PARTS, packages_needed
 from colorization.config.instantiate import packages_named
 from colorization.config.resolvers import better
 from colorization.imagefiles import write_picture
-from colorization.metrics.scores import CHEAP
+from colorization.metrics.names import CHEAP
 from colorization.metrics.tables import heading
 from colorization.runtime.console import Cells, console, markdown_table, print_table
 from colorization.runtime.files import write_csv, write_text

@@ -1,6 +1,5 @@
 """From a resolved configuration to trainer, module and photos. Errors that can be found early are found here."""
 
-import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -19,7 +18,6 @@ from colorization.compat.lightning import relaunches_script
 from colorization.config.instantiate import instantiate
 from colorization.data.datamodule import PhotoDataModule, absolute_root
 from colorization.errors import ConfigError, did_you_mean, first_line
-from colorization.metrics.scores import Scores
 from colorization.runtime.processes import this_process
 from colorization.training.module import ColorizationModule
 from colorization.training.resume import Start
@@ -39,41 +37,6 @@ def with_absolute_roots(config: dict[str, Any]) -> dict[str, Any]:
         if paths := data.get(key):
             data[key] = absolute_root(paths) if isinstance(paths, str) else [*map(absolute_root, paths)]
     return {**config, "data": data}
-
-
-def check(config: dict[str, Any]) -> None:
-    """Checks values that would otherwise fail after an epoch, or with a library's message.
-
-    Raises:
-        ConfigError: a value is out of range.
-    """
-    monitored = {f"val/{name}" for name in ("loss", *Scores().means)}
-    for key, value in (("monitor", config["monitor"]), ("scheduler.monitor", config["scheduler"].get("monitor"))):
-        if value is not None and value not in monitored:
-            raise ConfigError(f"{key}={value} is not logged{did_you_mean(value, monitored)}")
-    if config["monitor_mode"] not in ("min", "max"):
-        raise ConfigError(f"monitor_mode={config['monitor_mode']} is neither min nor max: give one of them")
-    trainer = config["trainer"]
-    for path, value, least, most in (
-        ("seed", config["seed"], 0, 2**32 - 1),
-        ("trainer.max_epochs", trainer.get("max_epochs", 1), 1, math.inf),
-        ("trainer.accumulate_grad_batches", trainer.get("accumulate_grad_batches", 1), 1, math.inf),
-        ("trainer.gradient_clip_val", trainer.get("gradient_clip_val") or 0, 0, math.inf),
-    ):
-        if not least <= value <= most:
-            upper = "" if most == math.inf else f", at most {most}"
-            raise ConfigError(f"{path}={value} is out of range: give {least} or more{upper}")
-    precision = str(trainer.get("precision", "32-true"))
-    if precision == "64" or (precision.endswith("-true") and precision != "32-true"):
-        raise ConfigError(
-            f"trainer.precision={precision} is not supported, because colours are computed in float32: give 32-true, "
-            "bf16-mixed or 16-mixed"
-        )
-    if "checkpoint" not in config["callbacks"]:
-        raise ConfigError(
-            "callbacks has no checkpoint, so that nothing would be saved: give 'callbacks=[default,...]' with the "
-            "callbacks to add"
-        )
 
 
 def build(config: dict[str, Any], start: Start) -> tuple[Trainer, ColorizationModule, PhotoDataModule]:

@@ -12,7 +12,7 @@ from pytorch_lightning import Trainer
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from colorization.checkpoints.network import ENTRY, read_checkpoint
-from colorization.checkpoints.newest import CHECKPOINTS, newest_first, of_newest_run
+from colorization.checkpoints.newest import CHECKPOINTS, to_resume
 from colorization.config.instantiate import save
 from colorization.errors import CheckpointError, ColorizationError, ConfigError, first_line
 from colorization.runtime.console import console, warn
@@ -139,19 +139,11 @@ def find_resume(ckpt_path: str, run: Path, output_dir: Path) -> tuple[Path, dict
     Raises:
         CheckpointError: there is none, or all are corrupt.
     """
-    if ckpt_path not in ("last", "auto"):
-        path = Path(ckpt_path).expanduser()
-        return path, _read(path)
-    found = newest_first(run / CHECKPOINTS)
-    if not found and ckpt_path == "auto":
+    found = to_resume(ckpt_path, run, output_dir)
+    if not found:
         return None
-    if not found:
-        found = of_newest_run(output_dir)
-    if not found:
-        raise CheckpointError(
-            f"ckpt_path=last: there is no checkpoint in {output_dir}: give the path of one, or start from scratch "
-            "without ckpt_path"
-        )
+    if ckpt_path not in ("last", "auto"):
+        return found[0], _read(found[0])
     best: tuple[Path, dict[str, Any]] | None = None
     corrupt = []
     for path in found:

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from colorization.errors import ConfigError
 from colorization.weights.downloads import cached, download
+from colorization.weights.files import existing
 from colorization.weights.safe_load import UnreadableError, load_state_dict
 
 
@@ -50,10 +51,8 @@ def read_state_dict(weights: str | Path, name: str, option: str) -> dict[str, Te
     Raises:
         ConfigError: the file is missing, or is not a state dict.
     """
-    path = Path(weights).expanduser()
+    path = existing(weights, option)
     what = f"{option}={path}, the weights of {name}"
-    if not path.is_file():
-        raise ConfigError(f"{what}: the file does not exist; give the path of a state dict")
     try:
         return load_state_dict(path)
     except UnreadableError as error:

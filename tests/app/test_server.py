@@ -10,7 +10,8 @@ from starlette.testclient import TestClient
 from colorization.app import server
 from colorization.app.guard import Guard
 from colorization.app.models import Models
-from colorization.app.server import Serving, in_url, is_local
+from colorization.app.server import in_url
+from colorization.app.serving import Serving, is_local
 from colorization.app.sessions import Sessions
 from colorization.app.work import Limits
 from colorization.checkpoints.shipped import DEFAULT_MODEL

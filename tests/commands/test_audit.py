@@ -12,12 +12,13 @@ import pytest
 from PIL import Image, ImageDraw, ImageEnhance, ImageOps
 
 from colorization.audit.audit import Audit, audit_photos
-from colorization.audit.findings import FINDINGS, judge_color
+from colorization.audit.findings import judge_color
+from colorization.audit.names import FINDINGS
 from colorization.color import ab_bins
 from colorization.config.schemas import AuditThresholds
-from colorization.data.datamodule import Split
 from colorization.data.folder import FolderPhotos
 from colorization.data.sample import SampleDataModule
+from colorization.data.splits import Split
 from colorization.figures.abchart import CELL, CELLS, REACH, cells_of, draw_prior
 from colorization.imagefiles import find_pictures
 from tests.helpers.photos import compressed, make_folder, make_photo

@@ -20,7 +20,7 @@ from colorization.checkpoints.shipped import located
 from colorization.errors import ConfigError
 from colorization.evaluation.choices import choose_split
 from colorization.evaluation.scoring import choose_extremes, distinct_labels
-from colorization.metrics.scores import METRICS
+from colorization.metrics.names import METRICS
 from tests.helpers.photos import make_photo
 from tests.helpers.runs import TINY, RunScript, train_in
 

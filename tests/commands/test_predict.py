@@ -19,7 +19,7 @@ import yaml
 from PIL import Image
 
 from colorization import Colorizer
-from colorization.commands import predict
+from colorization.commands import coloring
 from colorization.config.schemas import PredictConfig
 from colorization.errors import ColorizationError, PictureError, shown
 from colorization.inference.jobs import Job
@@ -324,10 +324,10 @@ def test_nothing_more_is_tried_once_the_disk_is_full(
 
     def full(picture: object, target: Path, **options: object) -> list[str]:
         tried.append(target)
-        monkeypatch.setattr(predict.tempfile, "TemporaryFile", full_disk)
+        monkeypatch.setattr(coloring.tempfile, "TemporaryFile", full_disk)
         raise PictureError(f"{target} can't be written: No space left on device")
 
-    monkeypatch.setattr(predict, "save_picture", full)
+    monkeypatch.setattr(coloring, "save_picture", full)
     colors(str(photos), "batch_size=2", code="Error: output=colorized can't be written: No space left on device")
     assert len(tried) == 2
 
@@ -337,7 +337,7 @@ def test_room_is_looked_for_before_anything_is_coloured(tmp_path: Path) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))  # as good as a full disk
     try:
         with pytest.raises(ColorizationError, match="out can't be written: File too large"):
-            predict.make_writable(tmp_path / "out")
+            coloring.make_writable(tmp_path / "out")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert files(tmp_path) == set()
@@ -391,13 +391,13 @@ def test_two_processes_shard_the_pictures(checkpoint: str, photos: Path, tmp_pat
 
 
 def test_batches_are_bounded_in_number_and_pixels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(predict, "_BATCH_PIXELS", 1000)
+    monkeypatch.setattr(coloring, "_BATCH_PIXELS", 1000)
     sizes = [100, 500, 400, 100, 2000, 300, 300, 300, 300, 1]
     for index, size in enumerate(sizes):
         Image.new("L", (size, 1)).save(tmp_path / f"{index}.png")
     (tmp_path / "10.png").touch()
     jobs = [Job(tmp_path / f"{index}.png", Path()) for index in range(11)]
-    found = [[int(job.source.stem) for job in batch] for batch in predict.batches(jobs, 3)]
+    found = [[int(job.source.stem) for job in batch] for batch in coloring.batches(jobs, 3)]
     assert found == [[0, 1, 2], [3], [4], [5, 6, 7], [8, 9], [10]]
 
 

@@ -1,7 +1,6 @@
 """Configuration: every file composes, every mistake is named, and nothing foreign is built."""
 
 import re
-import subprocess
 import sys
 from collections.abc import Callable
 from fractions import Fraction
@@ -169,6 +168,12 @@ def test_a_mistake_in_yaml_gets_one_sentence(fails: Fails, tmp_path: Path, text:
         assert part in message
 
 
+def test_a_folder_in_the_place_of_a_source(fails: Fails, tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    assert "data=photos is a folder: give data=folder data.root=photos" in fails("train", "data=photos")
+    assert "give for example data=folder data.root=FOLDER" in fails("train", "photos")
+
+
 @pytest.mark.parametrize("command", ["evaluate", "predict", "export", "audit", "prepare", "app"])
 def test_options_have_no_dashes_on_any_command(fails: Fails, command: str) -> None:
     assert "write foo='a b'" in fails(command, "--foo", "a b")
@@ -180,39 +185,6 @@ def test_the_other_commands_know_options_by_other_names(fails: Fails) -> None:
     assert "data.batch_size belongs to a source of photos" in fails("evaluate", "data.batch_size=3")
     assert "write data.num_workers=3" in fails("audit", "--workers", "3")
     assert "did you mean data.num_workers?" in fails("audit", "workers=3")
-
-
-@pytest.mark.parametrize(
-    ("script", "words"),
-    [
-        ("train", ["--help"]),
-        ("train", ["--version"]),
-        ("train", ["sed=5"]),
-        ("train", ["trainer.max_epoch=5"]),
-        ("train", ["--epochs", "5"]),
-        ("train", ["data=folder"]),
-        ("evaluate", ["--help"]),
-        ("evaluate", ["batch_size=5"]),
-        ("predict", ["--overwrite", "photo.jpg"]),
-        ("predict", ["bs=3", "photo.jpg"]),
-        ("app", ["--help"]),
-        ("app", ["prot=80"]),
-    ],
-)
-def test_help_and_typos_do_not_wait_for_pytorch(script: str, words: list[str]) -> None:
-    program = f"""
-import sys
-from colorization.commands.main import COMMANDS
-sys.argv = {[script, *words]}
-try:
-    COMMANDS["{script}"]()
-except SystemExit as stop:
-    print(stop.code, file=sys.stderr)
-heavy = [name for name in ("torch", "torchvision", "pytorch_lightning", "wandb", "gradio") if name in sys.modules]
-sys.exit(f"imported {{heavy}}" if heavy else 0)
-"""
-    done = subprocess.run([sys.executable, "-c", program], cwd=CONF.parent, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
 
 
 def test_full_error_shows_the_traceback(run_script: RunScript, monkeypatch: pytest.MonkeyPatch) -> None:

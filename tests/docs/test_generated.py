@@ -69,10 +69,12 @@ def test_every_module_with_messages_belongs_to_a_section() -> None:
 
 def test_messages_of_every_kind_are_found() -> None:
     found = [text for texts in messages.all_messages().values() for text in texts]
-    assert "data.root=ROOT holds no pictures (.jpg, .png, .webp, .tif, ...): give a folder of photos" in found  # raised
+    assert (
+        "OPTION=FOLDER holds no pictures (.jpg, .png, .webp, .tif, ...): give a folder of PICTURES" in found
+    )  # raised
     assert "resumed with KEY=NEW, the run was begun with OLD" in found  # a warning
     assert "CHOSEN has no transparency: transparent parts are white" in found  # a remark about a picture
     assert "only the first of its FRAMES frames or pages was taken" in found  # another
-    assert "data.root=ROOT is a file / does not exist: give a folder of photos" in found  # with a part that varies
+    assert "OPTION=FOLDER is a file / does not exist: give a folder of PICTURES" in found  # with a part that varies
     assert "FULL_KEY is missing: give FULL_KEY=VALUE on the command line" in found  # returned as a sentence
     assert "PATH is missing or corrupt: remove the folder TARGET and repeat the command" in found  # by a function

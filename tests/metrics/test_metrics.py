@@ -9,9 +9,8 @@ from torch import Tensor
 from colorization.color import ciede2000, gray_ab, rgb_to_lab, to_float
 from colorization.config.resolvers import better
 from colorization.evaluation.bootstrap import PictureScores, means
+from colorization.metrics.names import CHEAP, METRICS
 from colorization.metrics.scores import (
-    CHEAP,
-    METRICS,
     Scores,
     pixel_auc,
     render,

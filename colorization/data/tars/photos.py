@@ -11,9 +11,9 @@ from typing import Any, BinaryIO
 import numpy as np
 from PIL import Image
 
-from colorization.data.datamodule import PhotoDataModule, Split
+from colorization.data.datamodule import PhotoDataModule
 from colorization.data.photos import Photos, SelectedPhotos
-from colorization.data.splits import Splits, checked_share
+from colorization.data.splits import Split, Splits, checked_share
 from colorization.data.tars.cache import FetchingAhead, RemoteShard, ShardCache
 from colorization.data.tars.index import ShardIndex, photo_hash
 from colorization.data.tars.listing import Shard, list_shards

@@ -5,8 +5,9 @@ from typing import Any
 
 from PIL import Image
 
-from colorization.data.datamodule import PhotoDataModule, Split
+from colorization.data.datamodule import PhotoDataModule
 from colorization.data.photos import Photos
+from colorization.data.splits import Split
 from colorization.errors import DataError
 from colorization.imagefiles import open_picture
 
