@@ -80,7 +80,7 @@ def test_predict(run: Path, tmp_path: Path, run_script: RunScript, fails: Fails)
     words = [f"{run}/checkpoints/best.ckpt", f"{tmp_path}/old.jpg", f"output={tmp_path}/new"]
     message = fails("predict", *words)
     assert "backbone._target_=mylab.pyramid.Pyramid is refused" in message
-    assert message.endswith("if you trust the package mylab and this file, give trust=[mylab]")
+    assert message.endswith("give trust=[mylab], in Python trusted=['mylab']")
     run_script("predict", *words, "trust=[mylab]")
     assert (tmp_path / "new" / "old.jpg").is_file()
 

@@ -185,7 +185,11 @@ def _refusal(name: Any, path: str, packages: Packages) -> ConfigError:
         return ConfigError(f"{path}={name} is not a name: give PACKAGE.MODULE.NAME")
     package = str(name).partition(".")[0]
     is_others = package.isidentifier() and package not in {*sys.stdlib_module_names, __name__.partition(".")[0]}
-    trust = f"; if you trust the package {package} and this file, give trust=[{package}]" if is_others else ""
+    trust = (
+        f"; if you trust the package {package} and this file, give trust=[{package}], in Python trusted=['{package}']"
+        if is_others
+        else ""
+    )
     return ConfigError(f"{path}={name} is refused: only {', '.join(packages)} may be named here{trust}")
 
 

@@ -221,7 +221,10 @@ def test_one_s_own_yaml_may_name_any_package() -> None:
         ("os.system", ""),
         ("subprocess.Popen", ""),
         ("colorization.config.instantiate.sys.exit", ""),
-        ("skimage.io.imread", "; if you trust the package skimage and this file, give trust=[skimage]"),
+        (
+            "skimage.io.imread",
+            "; if you trust the package skimage and this file, give trust=[skimage], in Python trusted=['skimage']",
+        ),
         (5, ""),
     ],
 )
