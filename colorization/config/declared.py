@@ -2,7 +2,7 @@
 
 Importing PyTorch, Lightning and torchvision takes seconds; reading a signature takes milliseconds. Only plain code is
 understood: a class or function at a module's top level or imported there by name, and annotations of built-in types,
-`typing` and aliases of these. For anything else there is no signature here, and the import decides.
+`typing` and aliases of these in the same module. For anything else there is no signature here, and the import decides.
 """
 
 import ast
@@ -207,8 +207,8 @@ def _type(node: ast.expr, module: _Module) -> Any:
             return ...
         case ast.Name(id=name) if name in _TYPES:
             return _TYPES[name]
-        case ast.Name():
-            statement, home = _lookup(node, module)
-            if isinstance(statement, ast.Assign | ast.AnnAssign) and statement.value is not None:
-                return _type(statement.value, home)
+        case ast.Name(id=name):  # to follow imports for a type would take longer than all the rest
+            for statement in module.body:
+                if isinstance(statement, ast.Assign) and _bound(statement) == [(name, None)]:
+                    return _type(statement.value, module)
     raise _UnknownError
