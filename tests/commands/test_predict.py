@@ -344,7 +344,7 @@ def test_room_is_looked_for_before_anything_is_coloured(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_standard_input_to_standard_output(checkpoint: str, tmp_path: Path) -> None:
+def test_standard_input_to_standard_output(tmp_path: Path) -> None:
     """Nothing but a picture comes out, and neither Lightning nor wandb is loaded for it."""
     data = io.BytesIO()
     make_photo(31, 17).convert("L").save(data, "JPEG")
@@ -355,7 +355,7 @@ def test_standard_input_to_standard_output(checkpoint: str, tmp_path: Path) -> N
         "file=sys.stderr)"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code, checkpoint, "-"], input=data.getvalue(), capture_output=True, check=True
+        [sys.executable, "-c", code, "checkpoint=default", "-"], input=data.getvalue(), capture_output=True, check=True
     )
     with Image.open(io.BytesIO(done.stdout)) as image:
         assert (image.format, image.size, image.mode) == ("PNG", (31, 17), "RGB")

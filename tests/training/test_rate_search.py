@@ -33,7 +33,8 @@ def test_the_finder_suggests_a_rate_with_plot_and_command(
 
 
 def test_the_finder_is_for_new_runs(tmp_path: Path, fails: Fails) -> None:
-    assert "leave out ckpt_path" in fails("train", *SMALL, *TINY, "lr_find=true", "ckpt_path=last")
+    (tmp_path / "last.ckpt").touch()
+    assert "leave out ckpt_path" in fails("train", *SMALL, *TINY, "lr_find=true", f"ckpt_path={tmp_path / 'last.ckpt'}")
 
 
 @pytest.mark.parametrize("option", ["overfit", "limit", "profiler"])
