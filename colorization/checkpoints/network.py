@@ -15,8 +15,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from colorization.backbones import Backbone
+from colorization.checkpoints.finding import check_exists
 from colorization.checkpoints.memory_budget import Budget
-from colorization.checkpoints.newest import check_exists
 from colorization.checkpoints.renamed import renamed
 from colorization.checkpoints.stored_config import NO_BEGINNING, buildable, packages_of
 from colorization.config.instantiate import Packages, instantiate, locate, packages_named, parameters

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from colorization.checkpoints.newest import best_of_newest_run
+from colorization.checkpoints.finding import best_of_newest_run
 from colorization.config.folder import CONF
 from colorization.runtime.files import StrPath
 

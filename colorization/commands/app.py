@@ -9,7 +9,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from colorization.app.serving import Serving, is_local
-from colorization.checkpoints.newest import check_exists
+from colorization.checkpoints.finding import check_exists
 from colorization.checkpoints.shipped import DEFAULT, located
 from colorization.config.instantiate import resolve_early
 from colorization.errors import ConfigError

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
+from colorization.checkpoints.finding import check_exists
 from colorization.checkpoints.formats import FORMATS
-from colorization.checkpoints.newest import check_exists
 from colorization.checkpoints.shipped import located
 from colorization.config.instantiate import resolve_early
 from colorization.errors import ConfigError, did_you_mean

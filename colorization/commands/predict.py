@@ -9,7 +9,7 @@ from typing import Any
 from omegaconf import DictConfig
 from PIL import Image
 
-from colorization.checkpoints.newest import check_exists
+from colorization.checkpoints.finding import check_exists
 from colorization.checkpoints.shipped import located
 from colorization.config.instantiate import resolve, resolve_early
 from colorization.config.schemas import PredictConfig

@@ -27,6 +27,8 @@ from colorization.errors import ColorizationError, ConfigError, first_line
 # Allowed prefixes of a `_target_`. Your own YAML may name anything importable (None); for checkpoints, see
 # `colorization.checkpoints.stored_config`.
 Packages = tuple[str, ...] | None
+# From a `_target_`, its key and the allowed packages to its signature; None if it is not known yet.
+_Look = Callable[[Any, str, Packages], Signature | None]
 
 _OWN_KEYS = {"_target_", "_partial_"}
 
@@ -58,7 +60,7 @@ def resolve_early(config: DictConfig) -> dict[str, Any]:
         return _checked(config, look)
 
 
-def _checked(config: DictConfig, look: "_Look") -> dict[str, Any]:
+def _checked(config: DictConfig, look: _Look) -> dict[str, Any]:
     plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     assert isinstance(plain, dict)
     _refuse_empty(plain, "")
@@ -112,7 +114,7 @@ def _build(value: Any, path: str, packages: Packages, arguments: Mapping[str, An
         raise ConfigError(f"{path} can't be built as configured: {first_line(error)}") from error
 
 
-def _check(value: Any, path: str, packages: Packages, look: "_Look") -> Any:
+def _check(value: Any, path: str, packages: Packages, look: _Look) -> Any:
     """Validates every node in `value` against the signature of its `_target_`, and converts it to its types."""
     if isinstance(value, list):
         return [_check(item, f"{path}.{index}", packages, look) for index, item in enumerate(value)]
@@ -133,10 +135,6 @@ def _check(value: Any, path: str, packages: Packages, look: "_Look") -> Any:
         if not isinstance(checked[key], Mapping):
             checked[key] = _converted(checked[key], signature.accepted[key], f"{path}.{key}")
     return checked
-
-
-# From a `_target_`, its key and the allowed packages to its signature; None if it is not known yet.
-_Look = Callable[[Any, str, Packages], Signature | None]
 
 
 def _imported(name: Any, path: str, packages: Packages) -> Signature:

@@ -25,24 +25,6 @@ _PLUGINS = {
     "hydra/launcher/submitit_local": "submitit",
 }
 SWEEPS = frozenset(f"sweep={preset}" for preset in ("optuna", "joblib", "submitit"))
-# Keys that a choice brings, the words of a command line that make it, and what to say without them.
-_OF_A_CHOICE = (
-    (
-        "sweep",
-        frozenset[str](),
-        "takes optuna, joblib or submitit and has no keys; for a sweep of W&B, type wandb sweep conf/sweep/wandb.yaml",
-    ),
-    (
-        "data.root",
-        frozenset[str](),
-        "belongs to data=folder, data=shards and data=torchvision: choose one of them, too",
-    ),
-    (
-        r"hydra\.(launcher|sweeper)\..+",
-        SWEEPS,
-        "belongs to a sweep: give sweep=joblib, submitit or optuna, too",
-    ),
-)
 # Names of options in other projects, by their names here.
 _ELSEWHERE = {
     "batch_size": ("batch", "batchsize", "bs"),
@@ -112,9 +94,8 @@ def explain(error: BaseException) -> str:
         if isinstance(cause, ConfigKeyError | ConfigAttributeError) and cause.full_key:
             parent = cause.parent_node
             valid = [str(key) for key in parent] if isinstance(parent, DictConfig) else []
-            for keys, is_chosen, sentence in _OF_A_CHOICE:
-                if re.fullmatch(keys, cause.full_key) and not is_chosen & set(sys.argv):
-                    return f"{cause.full_key} {sentence}"
+            if sentence := _of_a_choice(cause.full_key):
+                return sentence
             if cause.full_key.startswith("data.") and isinstance(parent, DictConfig) and "_target_" not in parent:
                 return f"{cause.full_key} belongs to a source of photos: give one, such as data=folder data.root=PHOTOS"
             everywhere = options_of(root_of(parent)) if isinstance(parent, DictConfig) else {}
@@ -137,6 +118,20 @@ def explain(error: BaseException) -> str:
             "'callbacks=[default,ema]', or add -m for one run each"
         )
     return " ".join(line.strip() for line in str(error).splitlines() if line.strip())
+
+
+def _of_a_choice(key: str) -> str | None:
+    """What has to be chosen before there is such a key; None if the key belongs to no choice."""
+    if key == "sweep":
+        return (
+            f"{key} takes optuna, joblib or submitit and has no keys; for a sweep of W&B, type wandb sweep "
+            "conf/sweep/wandb.yaml"
+        )
+    if key == "data.root":
+        return f"{key} belongs to data=folder, data=shards and data=torchvision: choose one of them, too"
+    if re.fullmatch(r"hydra\.(launcher|sweeper)\..+", key) and not SWEEPS & set(sys.argv):
+        return f"{key} belongs to a sweep: give sweep=joblib, submitit or optuna, too"
+    return None
 
 
 def _is_accepted(key: str, node: DictConfig) -> bool:

@@ -1,19 +1,14 @@
 """Random training crops, of photos that are decoded no larger than their crop needs."""
 
-import math
-
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 from torch.nn.functional import interpolate
+from torchvision.transforms import v2
 
 from colorization.data.colored import to_tensor
 from colorization.imagefiles.picture import Pixels
-
-# Width over height of a crop, before it becomes a square: torchvision's range.
-_RATIO = (3 / 4, 4 / 3)
-_LOG_RATIO = torch.log(torch.tensor(_RATIO)).tolist()
 
 
 class RandomCrop:
@@ -27,7 +22,7 @@ class RandomCrop:
 
     def __init__(self, size: int, scale: tuple[float, float]) -> None:
         self.size = size
-        self.scale = scale
+        self._drawing = v2.RandomResizedCrop(size, scale=scale)
 
     def begin(self) -> "DrawnCrop":
         """The crop of one photo."""
@@ -36,18 +31,9 @@ class RandomCrop:
     def draw(self, size: tuple[int, int]) -> tuple[int, int, int, int]:
         """Left, top, right and bottom of a crop of a photo of `size` (W, H), in px."""
         width, height = size
-        drawn = torch.empty(1)
-        for _ in range(10):
-            area = width * height * drawn.uniform_(*self.scale).item()
-            ratio = drawn.uniform_(*_LOG_RATIO).exp_().item()
-            across, down = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
-            if 0 < across <= width and 0 < down <= height:
-                top, left = (int(torch.randint(room + 1, (1,))) for room in (height - down, width - across))
-                return left, top, left + across, top + down
-        # None fits: as much of the middle as the range of ratios allows.
-        across, down = min(width, round(height * _RATIO[1])), min(height, round(width / _RATIO[0]))
-        left, top = (width - across) // 2, (height - down) // 2
-        return left, top, left + across, top + down
+        drawn = self._drawing.make_params([torch.empty(1).expand(1, height, width)])
+        left, top = drawn["left"], drawn["top"]
+        return left, top, left + drawn["width"], top + drawn["height"]
 
 
 class DrawnCrop:

@@ -3,7 +3,7 @@
 import os
 import signal
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -11,22 +11,21 @@ from typing import Any
 import numpy as np
 import torch
 from pytorch_lightning import LightningDataModule
-from pytorch_lightning.utilities.rank_zero import rank_zero_only
 from torch.utils.data import DataLoader, Sampler
 
 from colorization.color import rgb_to_lab, rgb_to_lightness
 from colorization.data.colored import open_colored, open_upright
-from colorization.data.dataset import EachOnceSampler, PhotoDataset, Skipped, collate
+from colorization.data.dataset import EachOnceSampler, PhotoDataset, collate
 from colorization.data.degrade import STRENGTHS
 from colorization.data.exclusion import Exclusion
 from colorization.data.order import EpochOrder, Position, TrainingSampler
 from colorization.data.photos import Photos, SelectedPhotos
 from colorization.data.predictions import PairedDataset, Predictions
 from colorization.data.protocols import Protocol
+from colorization.data.skipped import SkippedPhotos
 from colorization.data.splits import Split
 from colorization.data.tars.remote import is_address, is_command
 from colorization.errors import ConfigError, DataError, PictureError
-from colorization.runtime.files import append_csv
 from colorization.runtime.processes import STOP_SIGNALS
 
 
@@ -300,66 +299,3 @@ def _ignore_stop_signals(_: int) -> None:
 def absolute_root(root: str) -> str:
     """An absolute path or pattern; URLs stay the same."""
     return root if is_address(root) or is_command(root) else str(Path(root).expanduser().resolve())
-
-
-class SkippedPhotos:
-    """Counts and lists skipped photos, without repetition.
-
-    Args:
-        max_unreadable: share of a split's photos that may be unreadable.
-        path: a CSV file, created with the first skipped photo; None for none. Rank 0 writes it.
-    """
-
-    def __init__(self, max_unreadable: float, path: Path | None) -> None:
-        self.max_unreadable = max_unreadable
-        self.path = path
-        self.found: dict[str, Skipped] = {}
-
-    @property
-    def unreadable(self) -> set[str]:
-        return {name for name, skip in self.found.items() if skip.unreadable}
-
-    @property
-    def colorless(self) -> set[str]:
-        return {name for name, skip in self.found.items() if not skip.unreadable}
-
-    def add(self, skipped: Iterable[Skipped], photos: int) -> None:
-        """Adds skipped photos, of a total of `photos`.
-
-        Raises:
-            DataError: too many are unreadable.
-        """
-        fresh = {skip.name: skip for skip in skipped if skip.name not in self.found}
-        self.found |= fresh
-        self._list(list(fresh.values()))
-        unreadable = self.unreadable
-        if len(unreadable) > self.max_unreadable * photos:
-            where = f", listed in {self.path}" if self.path else f", for example {next(iter(unreadable))}"
-            raise DataError(
-                f"{len(unreadable)} of {photos} pictures can't be read{where}: repair or remove them, or raise "
-                f"data.max_unreadable={self.max_unreadable:g}"
-            )
-
-    @rank_zero_only
-    def _list(self, skipped: Collection[Skipped]) -> None:
-        if not skipped or self.path is None:
-            return
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        append_csv(self.path, ("name", "why"), ((skip.name, skip.reason) for skip in skipped))
-
-    def gather(self) -> None:
-        """Gathers the skipped photos of all ranks. All ranks have to call it."""
-        if not torch.distributed.is_available() or not torch.distributed.is_initialized():
-            return
-        gathered: list[Any] = [None] * torch.distributed.get_world_size()
-        torch.distributed.all_gather_object(gathered, self.found)
-        everything = {name: skip for found in gathered for name, skip in found.items()}
-        self._list([skip for name, skip in everything.items() if name not in self.found])
-        self.found = everything
-
-    def summary(self) -> str | None:
-        """One line for the end of a run; None if no photo was skipped."""
-        if not self.found:
-            return None
-        where = f"; listed in {self.path}" if self.path else ""
-        return f"{len(self.unreadable)} unreadable and {len(self.colorless)} colourless pictures left out{where}"

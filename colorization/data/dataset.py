@@ -14,15 +14,8 @@ from colorization.data.cropping import RandomCrop
 from colorization.data.degrade import CLEAN_SHARE, degrade
 from colorization.data.photos import Photos
 from colorization.data.protocols import Protocol
+from colorization.data.skipped import Skipped
 from colorization.errors import PictureError
-
-
-class Skipped(NamedTuple):
-    """A skipped photo."""
-
-    name: str
-    reason: str
-    unreadable: bool
 
 
 class Draw(NamedTuple):

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from colorization.checkpoints.newest import check_exists
+from colorization.checkpoints.finding import check_exists
 from colorization.checkpoints.shipped import located
 from colorization.data.roots import check_folder, check_photos
 from colorization.data.splits import checked_split

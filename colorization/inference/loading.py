@@ -74,4 +74,4 @@ def load_model(
         wanted = resolution or usual_resolution(checkpoint)
         return Loaded(model, wanted, trained_size(checkpoint), checkpoint[ENTRY]["config"])
     network.check_resolution(resolution)
-    return Loaded(network, resolution or network.size, network.size, None)
+    return Loaded(network, resolution or network.size, network.trained_size, None)

@@ -40,6 +40,7 @@ class OnnxNetwork(LightnessToAb):
     Attributes:
         sha256: of the file and of those that it names.
         size: the graph's own size: it sees about `size * size` pixels.
+        trained_size: side of the pictures that it was trained with; the own size if the file does not say.
 
     Raises:
         CheckpointError: the file is missing, refused or corrupt, or the adapter does not fit the graph.
@@ -78,7 +79,9 @@ class OnnxNetwork(LightnessToAb):
         self._output = next(_outputs(session, adapter)).name
         self._at_once, self._height, self._width = _fixed(main.shape, adapter.layout)
         sides = [side for side in (self._height, self._width) if side is not None]
-        self.size = max(sides, default=adapter.size or description or _USUAL_SIZE)
+        own, trained = description or (None, None)
+        self.size = max(sides, default=adapter.size or own or _USUAL_SIZE)
+        self.trained_size = trained or self.size
         # So that pictures say which network made them.
         identity = hashlib.sha256(f"{self.sha256} {adapter.identity}".encode()).digest()
         self.identity: Tensor
@@ -213,14 +216,15 @@ def fitting(session: Any) -> list[str]:
     return [name for name in shipped_adapters() if _fits(session, find_adapter(name))]
 
 
-def _description(session: Any) -> int | None:
-    """The resolution that `colorize-export` wrote into a file; None for other files."""
+def _description(session: Any) -> tuple[int, int] | None:
+    """The resolution and the training size that `colorize-export` wrote into a file; None for other files."""
     try:
         said = json.loads(session.get_modelmeta().custom_metadata_map[ENTRY])
-        size = int(said.get("resolution", said["config"]["data"]["size"]))
-    except (KeyError, ValueError, TypeError, RecursionError):
+        trained = int(said["config"]["data"]["size"])
+        own = int(said.get("resolution", trained))
+    except (AttributeError, KeyError, ValueError, TypeError, RecursionError):
         return None
-    return size if 16 <= size <= 4096 else None
+    return (own, trained) if all(16 <= size <= 4096 for size in (own, trained)) else None
 
 
 def _fixed(shape: list[Any], layout: str) -> tuple[int | None, int | None, int | None]:

@@ -4,7 +4,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from colorization.checkpoints.newest import check_exists, to_resume
+from colorization.checkpoints.finding import check_exists, to_resume
 from colorization.checkpoints.shipped import located
 from colorization.data.roots import check_photos
 from colorization.errors import ConfigError, did_you_mean

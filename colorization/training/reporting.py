@@ -7,8 +7,8 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 from pytorch_lightning import Trainer
 
+from colorization.checkpoints.finding import CHECKPOINTS, LAST
 from colorization.checkpoints.network import packages_needed
-from colorization.checkpoints.newest import CHECKPOINTS, LAST
 from colorization.data.datamodule import PhotoDataModule
 from colorization.metrics.tables import score_table
 from colorization.runtime.console import console, print_table

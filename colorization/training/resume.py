@@ -11,8 +11,8 @@ from omegaconf import OmegaConf
 from pytorch_lightning import Trainer
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
+from colorization.checkpoints.finding import CHECKPOINTS, to_resume
 from colorization.checkpoints.network import ENTRY, read_checkpoint
-from colorization.checkpoints.newest import CHECKPOINTS, to_resume
 from colorization.config.instantiate import save
 from colorization.errors import CheckpointError, ColorizationError, ConfigError, first_line
 from colorization.runtime.console import console, warn

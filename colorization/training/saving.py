@@ -15,8 +15,8 @@ from pytorch_lightning.callbacks import Checkpoint, ModelCheckpoint
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 from torch import Tensor
 
+from colorization.checkpoints.finding import LAST
 from colorization.checkpoints.network import read_checkpoint
-from colorization.checkpoints.newest import LAST
 from colorization.compat.lightning import request_stop
 from colorization.errors import ConfigError, TrainingError
 from colorization.runtime.console import warn

@@ -20,8 +20,8 @@ from pytorch_lightning.loggers import WandbLogger
 from pytorch_lightning.loggers.logger import rank_zero_experiment
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
+from colorization.checkpoints.finding import CHECKPOINTS, LAST
 from colorization.checkpoints.network import ENTRY, read_checkpoint
-from colorization.checkpoints.newest import CHECKPOINTS, LAST
 from colorization.compat.lightning import continue_wandb_run, has_begun, is_spawned, wandb_options
 from colorization.errors import ConfigError, first_line
 from colorization.runtime.installation import command_line

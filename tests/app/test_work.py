@@ -104,8 +104,8 @@ def test_failures_are_told_in_words_and_do_not_end_the_others(
 
 
 def assert_same_film(path: Path, expected: Path) -> None:
-    """Timing, sound and comment are the same, and the frames but for what x264 chooses: on CPUs with AVX-512, its
-    macroblock tree reads memory that it has not written. Without that tree, a frame differs by up to 0.64 levels.
+    """Timing, sound and comment are the same, and the frames but for what x264 chooses: once, equal frames were given
+    other quantizers in three macroblocks. Without its macroblock tree, a frame differs by up to 0.64 levels.
     """
     frames, expected_frames = frames_of(path), frames_of(expected)
     assert [time for time, _ in frames] == [time for time, _ in expected_frames]

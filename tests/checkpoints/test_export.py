@@ -80,7 +80,8 @@ def test_onnx_file(tmp_path: Path, run_script: RunScript, capsys: pytest.Capture
     said = json.loads(session.get_modelmeta().custom_metadata_map[ENTRY])
     assert said["config"]["data"] == {"size": 32}
     assert said["resolution"] == 48
-    assert load_model(tmp_path / "tiny.onnx").resolution == 48
+    exported = load_model(tmp_path / "tiny.onnx")
+    assert (exported.resolution, exported.trained_size) == (48, 32)
     assert said["config"]["decoder"] == tiny_config(decoder="unet")["decoder"]
     model = TrainedNetwork(*rebuild(read_checkpoint(source), source))
     check_sizes(model, lambda x: torch.from_numpy(session.run(None, {"lightness": x.numpy()})[0]), within=1e-2)

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 import yaml
 
-from benchmarks.model_card import ABOUT, ROOT
 from docs.generate import messages, options
 from docs.generate.pages import CONFIGURATION, PAGES, TROUBLESHOOTING, generated, words_of
 from docs.generate.yaml_comments import read_options
@@ -28,12 +27,6 @@ def keys(node: Any, path: str = "") -> Iterator[str]:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_page_is_up_to_date(page: Path) -> None:
     assert generated(page) == page.read_text(encoding="utf-8"), "run: python -m docs.generate"
-
-
-def test_the_model_card_says_what_its_program_writes() -> None:
-    assert ABOUT in (ROOT / "docs" / "model_card.md").read_text(encoding="utf-8"), (
-        "run: python -m benchmarks.model_card"
-    )
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(CONF)))
@@ -69,9 +62,7 @@ def test_every_module_with_messages_belongs_to_a_section() -> None:
 
 def test_messages_of_every_kind_are_found() -> None:
     found = [text for texts in messages.all_messages().values() for text in texts]
-    assert (
-        "OPTION=FOLDER holds no pictures (.jpg, .png, .webp, .tif, ...): give a folder of PICTURES" in found
-    )  # raised
+    assert "OPTION=PATH does not exist: give the path of a state dict" in found  # raised
     assert "resumed with KEY=NEW, the run was begun with OLD" in found  # a warning
     assert "CHOSEN has no transparency: transparent parts are white" in found  # a remark about a picture
     assert "only the first of its FRAMES frames or pages was taken" in found  # another

@@ -1,6 +1,11 @@
 """What benchmarks/model_card.py writes into docs/model_card.md."""
 
-from benchmarks.model_card import Scores
+from benchmarks.model_card import ABOUT, ROOT, Scores
+
+
+def test_the_page_has_the_text_of_its_program() -> None:
+    page = (ROOT / "docs" / "model_card.md").read_text(encoding="utf-8")
+    assert ABOUT in page, "run: python -m benchmarks.model_card"
 
 
 def test_intervals_have_the_digits_of_their_values() -> None:

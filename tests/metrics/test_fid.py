@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from colorization.metrics import fid as fid_module
 from colorization.metrics.fid import BACKENDS, Fid
+from colorization.metrics.names import FID_BACKENDS
 from colorization.metrics.pretrained import UnavailableError
 from colorization.runtime.installation import install_hint
 
@@ -130,6 +131,10 @@ def few(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str], Fid]
         return Fid(["one", "other"], str(tmp_path / "weights.pth"), backend=backend)
 
     return build
+
+
+def test_all_backends_may_be_chosen() -> None:
+    assert tuple(BACKENDS) == FID_BACKENDS
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

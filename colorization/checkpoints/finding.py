@@ -1,4 +1,4 @@
-"""Finding the files of checkpoints."""
+"""Finding the files of checkpoints, without PyTorch."""
 
 from pathlib import Path
 
@@ -67,7 +67,7 @@ def check_exists(path: Path) -> None:
     """
     if not path.is_file():
         what = "is a folder" if path.is_dir() else "does not exist"
-        raise CheckpointError(f"checkpoint {path} {what}: give the path of a .ckpt, .safetensors or .onnx file")
+        raise CheckpointError(f"checkpoint {path} {what}: give the path of a checkpoint or of an exported network")
 
 
 def _date(path: Path) -> int:

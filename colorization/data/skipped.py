@@ -1,0 +1,82 @@
+"""Photos that are left out, because they can't be read or have no colour."""
+
+from collections.abc import Collection, Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from pytorch_lightning.utilities.rank_zero import rank_zero_only
+
+from colorization.errors import DataError
+from colorization.runtime.files import append_csv
+
+
+class Skipped(NamedTuple):
+    """A skipped photo."""
+
+    name: str
+    reason: str
+    unreadable: bool
+
+
+class SkippedPhotos:
+    """Counts and lists skipped photos, without repetition.
+
+    Args:
+        max_unreadable: share of a split's photos that may be unreadable.
+        path: a CSV file, created with the first skipped photo; None for none. Rank 0 writes it.
+    """
+
+    def __init__(self, max_unreadable: float, path: Path | None) -> None:
+        self.max_unreadable = max_unreadable
+        self.path = path
+        self.found: dict[str, Skipped] = {}
+
+    @property
+    def unreadable(self) -> set[str]:
+        return {name for name, skip in self.found.items() if skip.unreadable}
+
+    @property
+    def colorless(self) -> set[str]:
+        return {name for name, skip in self.found.items() if not skip.unreadable}
+
+    def add(self, skipped: Iterable[Skipped], photos: int) -> None:
+        """Adds skipped photos, of a total of `photos`.
+
+        Raises:
+            DataError: too many are unreadable.
+        """
+        fresh = {skip.name: skip for skip in skipped if skip.name not in self.found}
+        self.found |= fresh
+        self._list(list(fresh.values()))
+        unreadable = self.unreadable
+        if len(unreadable) > self.max_unreadable * photos:
+            where = f", listed in {self.path}" if self.path else f", for example {next(iter(unreadable))}"
+            raise DataError(
+                f"{len(unreadable)} of {photos} pictures can't be read{where}: repair or remove them, or raise "
+                f"data.max_unreadable={self.max_unreadable:g}"
+            )
+
+    @rank_zero_only
+    def _list(self, skipped: Collection[Skipped]) -> None:
+        if not skipped or self.path is None:
+            return
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        append_csv(self.path, ("name", "why"), ((skip.name, skip.reason) for skip in skipped))
+
+    def gather(self) -> None:
+        """Gathers the skipped photos of all ranks. All ranks have to call it."""
+        if not torch.distributed.is_available() or not torch.distributed.is_initialized():
+            return
+        gathered: list[Any] = [None] * torch.distributed.get_world_size()
+        torch.distributed.all_gather_object(gathered, self.found)
+        everything = {name: skip for found in gathered for name, skip in found.items()}
+        self._list([skip for name, skip in everything.items() if name not in self.found])
+        self.found = everything
+
+    def summary(self) -> str | None:
+        """One line for the end of a run; None if no photo was skipped."""
+        if not self.found:
+            return None
+        where = f"; listed in {self.path}" if self.path else ""
+        return f"{len(self.unreadable)} unreadable and {len(self.colorless)} colourless pictures left out{where}"
