@@ -81,7 +81,8 @@ class Visitor:
 
     def waits_for(self, words: str) -> None:
         """Looks at every picture that the browser draws: progress may be shown for less than a second."""
-        self.page.wait_for_function("words => document.getElementById('report')?.textContent.includes(words)", arg=words)
+        shown = "words => document.getElementById('report')?.textContent.includes(words)"
+        self.page.wait_for_function(shown, arg=words)
 
     def downloads(self, button: str, folder: Path) -> Path:
         with self.page.expect_download() as download:
