@@ -25,13 +25,13 @@ install: $(INSTALLED)  ## make the virtual environment .venv and install everyth
 test: $(INSTALLED)  ## run the tests, but for the slow ones
 	$(BIN)/python -m pytest -m "not slow and not long"
 
-test-slow: $(INSTALLED)  ## run the slow tests: signals and kills, several processes, fuzzing, ONNX, the wheel
-	$(BIN)/python -m pytest -m slow
+test-slow: $(INSTALLED)  ## run the slow tests: signals and kills, processes, browsers, ONNX, the wheel
+	$(BIN)/python -m pytest -m "slow and not long"
 
-test-long: $(INSTALLED)  ## run the longest tests, which the gate leaves out
+test-long: $(INSTALLED)  ## run the long tests, which the gate leaves out
 	$(BIN)/python -m pytest -m long
 
-test-gate: $(INSTALLED)  ## run all tests but the longest, as the gate does
+test-gate: $(INSTALLED)  ## run all tests but the long ones, as the gate does
 	$(BIN)/python -m pytest -m "not long"
 
 test-all: test-gate test-long  ## run all tests

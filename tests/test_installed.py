@@ -107,18 +107,21 @@ def test_predict(installed: Environment, trained: Path) -> None:
     assert (installed.folder / "newer" / "old photo.jpg").is_file()
 
 
+@pytest.mark.long
 def test_evaluate(installed: Environment, trained: Path) -> None:
     options = ["data=folder", "data.root=photos", "data.val_share=0.4", "data.num_workers=0", "metrics=[psnr]"]
     installed.run("colorize-evaluate", trained, *options, "trainer=cpu", "hydra.run.dir=scores")
     assert (installed.folder / "scores" / "metrics.json").is_file()
 
 
+@pytest.mark.long
 def test_export(installed: Environment, trained: Path) -> None:
     pytest.importorskip("safetensors")
     installed.run("colorize-export", trained, "small.safetensors")
     assert (installed.folder / "small.safetensors").is_file()
 
 
+@pytest.mark.long
 def test_audit(installed: Environment) -> None:
     make_folder(installed.folder / "audited")
     printed = installed.run(
@@ -128,6 +131,7 @@ def test_audit(installed: Environment) -> None:
     assert "  colorize-train data=folder data.root=audited" in printed
 
 
+@pytest.mark.long
 def test_prepare(installed: Environment) -> None:
     make_folder(installed.folder / "packed")
     installed.run("colorize-prepare", "packed", "shards", "size=32", "num_workers=0")
@@ -172,6 +176,7 @@ def test_hints_name_where_the_wheel_came_from(installed: Environment) -> None:
     assert hint.replace('"', "'") == f"pip install 'colorization-lightning[film] @ {wheel.as_uri()}'"
 
 
+@pytest.mark.long
 @pytest.mark.skipif(sys.platform == "win32", reason="Lightning can't start an installed command again there")
 @pytest.mark.parametrize("words", [["colorize-train"], ["python", "-m", "colorization", "train"]])
 def test_lightning_starts_the_other_processes(installed: Environment, words: list[str]) -> None:

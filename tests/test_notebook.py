@@ -89,7 +89,7 @@ def test_its_links_lead_somewhere() -> None:
         assert (NOTEBOOK.parent / address).exists(), address
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_it_runs_from_top_to_bottom_without_a_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))  # the notebook runs elsewhere
     for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):

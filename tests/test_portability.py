@@ -10,7 +10,7 @@ import pytest
 from tests.helpers.photos import make_folder, make_photo
 from tests.helpers.runs import CONF, SMALL, TINY
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 
 def run(*words: object) -> str:

@@ -87,7 +87,7 @@ def test_onnx_file(tmp_path: Path, run_script: RunScript, capsys: pytest.Capture
     check_sizes(model, lambda x: torch.from_numpy(session.run(None, {"lightness": x.numpy()})[0]), within=1e-2)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_torch_export_file(tmp_path: Path) -> None:
     source = write_tiny(tmp_path / "tiny.ckpt", "test_efficientnet", "unet")
     assert export(source, tmp_path / "tiny.pt2", "torch_export") < 1e-2
@@ -108,7 +108,7 @@ def check_sizes(model: TrainedNetwork, run: Callable[[Tensor], Tensor], within: 
         torch.testing.assert_close(found, expected, atol=within, rtol=0)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.skipif(
     tuple(map(int, torch.__version__.split(".")[:2])) < (2, 15), reason="PyTorch 2.11 can't export a classifier's head"
 )

@@ -70,7 +70,7 @@ def test_a_film(chosen: tuple[str, str], tmp_path: Path, run_script: RunScript) 
     assert np.abs(after[..., 1:]).mean() > np.abs(before[..., 1:]).mean() + 3
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_twenty_megapixels(chosen: tuple[str, str], tmp_path: Path, run_script: RunScript) -> None:
     levels = np.linspace(30, 220, 5000).astype(np.uint8)
     Image.fromarray(np.broadcast_to(levels, (4000, 5000)).copy()).save(tmp_path / "large.tif")

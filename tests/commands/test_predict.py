@@ -371,7 +371,7 @@ def test_a_bad_picture_on_standard_input(
     assert capfd.readouterr().out == ""
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_two_processes_shard_the_pictures(checkpoint: str, photos: Path, tmp_path: Path) -> None:
     started = [
         subprocess.Popen(

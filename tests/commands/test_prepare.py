@@ -162,7 +162,7 @@ def stop_after_two_shards(how: str, *arguments: str) -> "subprocess.CompletedPro
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("how", ["SIGINT", "SIGKILL"])
+@pytest.mark.parametrize("how", ["SIGINT", pytest.param("SIGKILL", marks=pytest.mark.long)])
 def test_a_stopped_run_resumes(many: Path, tmp_path: Path, run_script: RunScript, how: str) -> None:
     run_script(PREPARE, str(many), "whole", "photos_per_shard=5", "num_workers=0")
     stopped = stop_after_two_shards(how, str(many), str(tmp_path / "out"), "photos_per_shard=5", "num_workers=2")
@@ -213,7 +213,7 @@ prepare()
 """
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_full_disk_leaves_nothing_half_written(many: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-c", FULL, str(many), str(tmp_path / "out"), "num_workers=0"]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}

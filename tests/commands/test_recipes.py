@@ -13,9 +13,14 @@ from colorization.objectives.regression import Regression
 from tests.helpers.runs import SMALL, TINY, Compose, options, train_in
 
 Fails = Callable[..., str]
+# Experiments with the largest networks.
+LARGE = {"ddcolor_tiny", "deoldify_artistic", "deoldify_stable"}
 
 
-@pytest.mark.parametrize("experiment", options("experiment"))
+@pytest.mark.parametrize(
+    "experiment",
+    [pytest.param(name, marks=pytest.mark.long if name in LARGE else ()) for name in options("experiment")],
+)
 def test_every_experiment_trains(
     tmp_path: Path, vgg_file: Path, vgg16_bn_file: Path, compose_config: Compose, experiment: str
 ) -> None:

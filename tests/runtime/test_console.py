@@ -60,7 +60,7 @@ def test_characters_that_a_terminal_lacks_are_escaped(encoding: str) -> None:
     assert "last line" in done.stdout
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("where", ["/dev/full", "closed pipe"])
 def test_a_prediction_that_nobody_listens_to_succeeds(where: str, tmp_path: Path) -> None:
     write_tiny(tmp_path / "tiny.ckpt")
@@ -78,8 +78,13 @@ def test_a_prediction_that_nobody_listens_to_succeeds(where: str, tmp_path: Path
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("delay", [0.05, 0.15, 0.3, 0.6, 1.0, 1.5, 2.5])
+@pytest.mark.parametrize(
+    "delay",
+    [
+        pytest.param(delay, marks=pytest.mark.slow if delay in {0.15, 0.6, 1.5} else pytest.mark.long)
+        for delay in (0.05, 0.15, 0.3, 0.6, 1.0, 1.5, 2.5)
+    ],
+)
 def test_ctrl_c_during_imports_ends_in_words(delay: float, tmp_path: Path) -> None:
     make_photo(30, 20).save(tmp_path / "x.png")
     write_tiny(tmp_path / "tiny.ckpt")

@@ -23,7 +23,7 @@ COMMANDS["train"]()
 """
 
 
-@pytest.mark.parametrize("whole", [False, True])
+@pytest.mark.parametrize("whole", [False, pytest.param(True, marks=pytest.mark.long)])
 def test_a_bug_in_a_users_code_is_easy_to_see(tmp_path: Path, whole: bool) -> None:
     (tmp_path / "mine.py").write_text(PROGRAM)
     options = [*SMALL, *TINY, "decoder=unet", "data=sample", f"hydra.run.dir={tmp_path}/run"]

@@ -62,7 +62,7 @@ def start(folder: Path, *options: str, seconds: float) -> subprocess.Popen[bytes
     )
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_study_that_is_killed_goes_on_with_the_same_command(tmp_path: Path) -> None:
     """Twenty trials in all: none is lost, none is there twice, and they are those of a study that nobody killed."""
     sweep = tmp_path / "sweep"
@@ -90,7 +90,7 @@ def test_a_study_that_is_killed_goes_on_with_the_same_command(tmp_path: Path) ->
     assert len({trial["optimizer.lr"] for trial in found}) == 20
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_joblib_runs_trials_of_a_study_side_by_side() -> None:
     words = ["hydra/launcher=joblib", "hydra.sweeper.n_jobs=2", "hydra.launcher.n_jobs=2", "hydra.sweeper.n_trials=3"]
     assert sweep_toy("sweep=optuna", *words) == 0
@@ -112,6 +112,7 @@ def test_processes_share_a_study_and_take_over_from_one_that_is_killed(tmp_path:
     assert len({trial.params["optimizer.lr"] for trial in trials(sweep)}) == 8
 
 
+@pytest.mark.long
 def test_a_study_is_extended_by_more_trials() -> None:
     assert sweep_toy("sweep=optuna", "hydra.sweeper.n_trials=2") == 0
     first = [trial.params for trial in trials(Path("sweep"))]

@@ -72,7 +72,7 @@ def test_a_search_in_which_all_fails_still_has_a_leaderboard() -> None:
     assert len(leaderboard(Path("sweep"))) == 2
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_joblib_runs_jobs_side_by_side_each_on_a_gpu_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5,7")
     message = sweep_toy("sweep=joblib", f"seed=1,2,{toy_sweep.MISTAKE}")
@@ -86,7 +86,7 @@ def test_joblib_runs_jobs_side_by_side_each_on_a_gpu_of_its_own(monkeypatch: pyt
     }
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_submitit_starts_jobs_of_its_own_and_one_that_is_killed_is_in_the_leaderboard(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -140,7 +140,7 @@ def test_the_wandb_sweep_file_is_not_an_option(fails: Fails) -> None:
     assert "wandb sweep conf/sweep/wandb.yaml" in fails("train", *SMALL, "sweep=wandb")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_run_that_an_agent_of_w_and_b_starts(
     tmp_path: Path, compose_config: Compose, monkeypatch: pytest.MonkeyPatch, run_script: RunScript
 ) -> None:

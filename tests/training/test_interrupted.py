@@ -175,7 +175,7 @@ def test_orders_are_read_from_what_checkpoints_hold() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("accumulate", [1, 2])
+@pytest.mark.parametrize("accumulate", [1, pytest.param(2, marks=pytest.mark.long)])
 def test_a_killed_loader_process_ends_the_run_with_a_checkpoint_and_a_sentence(
     tmp_path: Path, fails: Fails, accumulate: int
 ) -> None:

@@ -31,6 +31,24 @@ OPTIONS = (
 
 # The same whatever the number of loader processes.
 LITTLE = ("scheduler=cosine",)
+ALL_THERE_IS = (
+    "data.num_workers=2",
+    "callbacks=[default,ema]",
+    "trainer.accumulate_grad_batches=2",
+    "scheduler=plateau",
+    "scheduler.patience=0",
+    "objective=classification",
+    "+objective/term@objective.terms.adversarial=adversarial",
+    "objective.terms.adversarial.begin=0.2",
+)
+# Hooks and at which call of each a run breaks off.
+MOMENTS = (
+    ("training_step", 4),  # in the middle of the first epoch
+    ("training_step", 5),  # at the first epoch's end
+    ("training_step", 11),
+    ("validation_step", 2),  # in the middle of a validation
+    ("on_train_epoch_end", 2),  # behind a validation, so that best.ckpt is the newest
+)
 
 
 class _PowerCutError(Exception):
@@ -90,34 +108,12 @@ def break_off(run: Path, photos: Path, hook: str, calls: int, *options: str) -> 
 
 
 @pytest.mark.parametrize(
-    ("hook", "calls"),
+    ("options", "hook", "calls"),
     [
-        ("training_step", 4),  # in the middle of the first epoch
-        ("training_step", 5),  # at the first epoch's end
-        ("training_step", 11),
-        ("validation_step", 2),  # in the middle of a validation
-        ("on_train_epoch_end", 2),  # behind a validation, so that best.ckpt is the newest
+        *((LITTLE, *moment) for moment in MOMENTS),
+        pytest.param(ALL_THERE_IS, *MOMENTS[0], marks=pytest.mark.slow),
+        *(pytest.param(ALL_THERE_IS, *moment, marks=pytest.mark.long) for moment in MOMENTS[1:]),
     ],
-)
-@pytest.mark.parametrize(
-    "options",
-    [
-        LITTLE,
-        pytest.param(
-            (
-                "data.num_workers=2",
-                "callbacks=[default,ema]",
-                "trainer.accumulate_grad_batches=2",
-                "scheduler=plateau",
-                "scheduler.patience=0",
-                "objective=classification",
-                "+objective/term@objective.terms.adversarial=adversarial",
-                "objective.terms.adversarial.begin=0.2",
-            ),
-            marks=pytest.mark.slow,
-        ),
-    ],
-    ids=["little", "all there is"],
 )
 def test_a_resumed_run_ends_bit_for_bit_where_it_would_have(
     tmp_path: Path, ten_photos: Path, whole: Callable[..., Path], options: tuple[str, ...], hook: str, calls: int
@@ -179,7 +175,14 @@ def test_kill_9_at_three_moments(tmp_path: Path, ten_photos: Path, whole: Callab
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGUSR1, 143)])
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [
+        (signal.SIGTERM, 143),
+        pytest.param(signal.SIGINT, 130, marks=pytest.mark.long),
+        pytest.param(signal.SIGUSR1, 143, marks=pytest.mark.long),
+    ],
+)
 def test_a_stop_request_saves_and_says_how_to_resume(
     tmp_path: Path, ten_photos: Path, whole: Callable[..., Path], number: int, code: int
 ) -> None:

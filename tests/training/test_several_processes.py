@@ -34,7 +34,7 @@ def run(script: str, *options: str) -> None:
     [
         (("objective=regression",), 1e-6),
         # A smooth loss: at the kinks of the hinge, rounding decides which gradient there is.
-        ((*ADVERSARIAL, "objective.terms.adversarial.loss=vanilla"), 1e-4),
+        pytest.param((*ADVERSARIAL, "objective.terms.adversarial.loss=vanilla"), 1e-4, marks=pytest.mark.long),
     ],
     ids=["regression", "adversarial"],
 )
@@ -56,7 +56,7 @@ def test_two_processes_train_as_one(tmp_path: Path, objective: tuple[str, ...], 
         assert len(values[0]) >= 2
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_two_processes_stop_together_and_resume(tmp_path: Path) -> None:
     """Asked to stop, all processes stop behind the same step; the resumed run ends bit for bit as the whole one."""
     photos = make_folder(tmp_path / "photos", 50)
@@ -105,7 +105,7 @@ def test_what_processes_started_from_outside_need(
     assert part in fails("train", *SMALL, *options)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_two_processes_train_and_score_every_photo_exactly_once(tmp_path: Path) -> None:
     """Five photos on two processes: PyTorch's own sampler would count one of them twice."""
     photos = make_folder(tmp_path / "photos", 5)

@@ -204,6 +204,7 @@ def test_a_run_that_fails_is_a_failed_one(tmp_path: Path, photos: Path, fails: C
     assert OfflineRun(tmp_path / "run").exit_code == 1
 
 
+@pytest.mark.long
 def test_a_multirun_makes_a_run_of_every_job(
     tmp_path: Path, photos: Path, run_script: RunScript, monkeypatch: pytest.MonkeyPatch
 ) -> None:
