@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 # Labels scored in addition to the checkpoints. No label of a checkpoint begins with a slash.
 GRAY, TRUTH = "/gray", "/truth"
@@ -21,15 +22,16 @@ class PictureScores:
         names: the pictures' names.
         indices: their indices in the dataset.
         scores: by label (a checkpoint's, `GRAY` or `TRUTH`) and metric, `(N,)`.
-        pixels: number of pixels of each true colour in each picture, `(N, colours)`.
-        accuracies: by label, the sum of those pixels' AuC, `(N, colours)`.
+        pixels: number of pixels of each true colour in each picture, `(N, colours)`; sparse, because a photo has few of
+            the colours.
+        accuracies: by label, the sum of those pixels' AuC, `(N, colours)`, sparse.
     """
 
     names: list[str]
     indices: list[int]
     scores: dict[str, dict[str, Values]]
-    pixels: Values | None
-    accuracies: dict[str, Values]
+    pixels: csr_array | None
+    accuracies: dict[str, csr_array]
 
     def means(self, label: str, counts: Values) -> dict[str, Values]:
         """Every metric of one label, for resamples of these pictures.

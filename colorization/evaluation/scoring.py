@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from pytorch_lightning import LightningModule
+from scipy.sparse import csr_array, vstack
 from torch import Tensor, nn
 
 from colorization.color import clipped_share, gray_ab, merge_lab, rgb_to_lab, to_float
@@ -75,6 +76,7 @@ class Evaluation(LightningModule):
         self._names: list[str] = []
         self._indices: list[int] = []
         self._scores: dict[tuple[str, str], list[Tensor]] = defaultdict(list)
+        self._sums: dict[str, list[csr_array]] = defaultdict(list)
         self.pictures: PictureScores | None = None
         self.fids: dict[str, float] = {}
         self.first: list[ShownPicture] = []
@@ -106,10 +108,10 @@ class Evaluation(LightningModule):
             if self.metrics & {"auc", "auc_rebalanced"}:
                 accuracy = pixel_auc(rgb_to_lab(to_float(picture))[:, 1:], true_ab)
                 scores["auc"] = accuracy.mean(dim=(1, 2))
-                scores["auc_sums"] = sums_by_color(accuracy, true_ab)
+                self._add_sums(label, accuracy, true_ab)
             self._add(label, scores)
         self._add(TRUTH, score_truth(truth, {*self.metrics, "colorfulness"}))
-        self._add(TRUTH, {"pixels": sums_by_color(torch.ones_like(true_ab[:, 0]), true_ab)})
+        self._add_sums(TRUTH, torch.ones_like(true_ab[:, 0]), true_ab)
         for candidate in self.candidates:
             if isinstance(candidate, Folder):
                 self._add(candidate.label, {"resized": batch["resized"][:, candidate.number]})
@@ -126,6 +128,9 @@ class Evaluation(LightningModule):
     def _add(self, label: str, scores: dict[str, Tensor]) -> None:
         for metric, values in scores.items():
             self._scores[label, metric].append(values.double().cpu())
+
+    def _add_sums(self, label: str, values: Tensor, true_ab: Tensor) -> None:
+        self._sums[label].append(csr_array(sums_by_color(values, true_ab).cpu().numpy()))
 
     def on_test_epoch_end(self) -> None:
         self.pictures = self._gather()
@@ -147,7 +152,12 @@ class Evaluation(LightningModule):
         return gains
 
     def _gather(self) -> PictureScores:
-        own = (self._names, self._indices, {key: torch.cat(parts).numpy() for key, parts in self._scores.items()})
+        own = (
+            self._names,
+            self._indices,
+            {key: torch.cat(parts).numpy() for key, parts in self._scores.items()},
+            {label: vstack(parts, "csr") for label, parts in self._sums.items()},
+        )
         gathered: list[Any] = [own]
         if self.trainer.world_size > 1:
             gathered = [None] * self.trainer.world_size
@@ -161,12 +171,9 @@ class Evaluation(LightningModule):
         scores: dict[str, dict[str, np.ndarray]] = defaultdict(dict)
         for label, metric in gathered[0][2]:
             scores[label][metric] = np.concatenate([rank[2][label, metric] for rank in gathered])[order]
-        pixels = scores[TRUTH].pop("pixels")
-        seen = pixels.any(axis=0)
-        accuracies = {label: found.pop("auc_sums")[:, seen] for label, found in scores.items() if "auc_sums" in found}
-        return PictureScores(
-            [names[i] for i in order], [indices[i] for i in order], dict(scores), pixels[:, seen], accuracies
-        )
+        sums = {label: vstack([rank[3][label] for rank in gathered], "csr")[order] for label in gathered[0][3]}
+        pixels = sums.pop(TRUTH)
+        return PictureScores([names[i] for i in order], [indices[i] for i in order], dict(scores), pixels, sums)
 
     def _show(self, index: int) -> ShownPicture:
         assert self.pictures is not None

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_array
 
 from colorization.evaluation.bootstrap import GRAY, TRUTH, PictureScores, difference_intervals, means
 
@@ -17,9 +18,9 @@ def made(pictures: int = 40, seed: int = 0) -> PictureScores:
     }
     scores[TRUTH] = {"colorfulness": 40 + 5 * generator.random(pictures)}
     pixels = generator.integers(0, 4, (pictures, COLORS)) * generator.integers(0, 2, (pictures, COLORS))
-    accuracies = {label: pixels * generator.random((pictures, COLORS)) for label in ("a", "b", GRAY)}
+    accuracies = {label: csr_array(pixels * generator.random((pictures, COLORS))) for label in ("a", "b", GRAY)}
     names = [f"{index}.jpg" for index in range(pictures)]
-    return PictureScores(names, list(range(pictures)), scores, pixels.astype(float), accuracies)
+    return PictureScores(names, list(range(pictures)), scores, csr_array(pixels.astype(float)), accuracies)
 
 
 def test_means_of_a_collection_are_those_of_its_pictures() -> None:
@@ -42,7 +43,8 @@ def test_rebalanced_auc_weighs_pixels_by_one_over_the_share_of_their_color() -> 
     pixels, sums = np.zeros((3, COLORS)), np.zeros((3, COLORS))
     np.add.at(pixels, (picture, colors), 1)
     np.add.at(sums, (picture, colors), values)
-    scores = PictureScores(["1", "2", "3"], [0, 1, 2], {"a": {}, TRUTH: {}}, pixels, {"a": sums})
+    found = {"a": csr_array(sums)}
+    scores = PictureScores(["1", "2", "3"], [0, 1, 2], {"a": {}, TRUTH: {}}, csr_array(pixels), found)
     share = np.bincount(colors, minlength=COLORS) / 300
     weights = 1 / share[colors]
     expected = (weights * values).sum() / weights.sum()
