@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from colorization.color.blocks import in_blocks
-from colorization.color.curves import compress, expand, from_linear, to_linear
+from colorization.color.curves import compress, expand, from_linear, gray_to_lightness, to_linear
 
 # Linear sRGB -> CIE XYZ, IEC 61966-2-1:1999, white point D65 (rounded to six decimals as in scikit-image).
 RGB_TO_XYZ = (
@@ -69,10 +69,18 @@ def rgb_to_lightness(rgb: Tensor) -> Tensor:
     Returns:
         float32 `(..., 1, H, W)`, 0..100.
     """
+    if rgb.is_cpu and not rgb.is_floating_point() and _is_gray(rgb):
+        return gray_to_lightness(rgb[..., :1, :, :])
     linear = to_linear(rgb)
     if rgb.shape[-3] == 3:
         linear = _weighted(RGB_TO_XYZ[1], linear.unbind(-3)).unsqueeze(-3)
     return (116 * compress(linear)).sub_(16)
+
+
+def _is_gray(rgb: Tensor) -> bool:
+    """Whether all channels are equal, as in most files of black-and-white photos."""
+    first, *others = rgb.unbind(-3)
+    return all(torch.equal(first, other) for other in others)
 
 
 @in_float32

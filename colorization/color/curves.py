@@ -47,6 +47,12 @@ def levels_to_linear(levels: Tensor, highest: int) -> Tensor:
     return _level_table(highest).index_select(0, levels.int().reshape(-1)).view(levels.shape)
 
 
+def gray_to_lightness(levels: Tensor) -> Tensor:
+    """Gray levels of a picture file, uint8 or uint16 on a CPU, to L of CIE Lab, float32 in 0..100."""
+    table = _lightness_table(torch.iinfo(levels.dtype).max)
+    return table.index_select(0, levels.int().reshape(-1)).view(levels.shape)
+
+
 def from_linear(linear: Tensor) -> Tensor:
     """Linear sRGB to sRGB, float32, clipped to 0..1."""
     return _follow(_encoded, linear.clamp(_LEAST, 1))
@@ -60,7 +66,7 @@ def compress(y: Tensor) -> Tensor:
             # entries below EPSILON hold that of EPSILON: the step from there is along the tangent, as it is defined.
             near = _root_table().index_select(0, _entries(y)).view(y.shape)
             return (y / near.square()).add_(near, alpha=2 / 27**0.5)
-    return y.clamp(min=EPSILON) ** (1 / 3) + SLOPE * (y.clamp(max=EPSILON) - EPSILON)
+    return _compressed(y)
 
 
 def expand(f: Tensor) -> Tensor:
@@ -78,6 +84,10 @@ def _linear(rgb: Tensor) -> Tensor:
 def _encoded(linear: Tensor) -> Tensor:
     power = 1.055 * linear.clamp(min=LINEAR_KNEE) ** (1 / 2.4) - 0.055
     return power + 12.92 * (linear.clamp(max=LINEAR_KNEE) - LINEAR_KNEE)
+
+
+def _compressed(y: Tensor) -> Tensor:
+    return y.clamp(min=EPSILON) ** (1 / 3) + SLOPE * (y.clamp(max=EPSILON) - EPSILON)
 
 
 def _is_free(values: Tensor) -> bool:
@@ -110,6 +120,12 @@ def _borders(last: float) -> Tensor:
 @cache
 def _level_table(highest: int) -> Tensor:
     return _linear(torch.arange(highest + 1, dtype=torch.float64) / highest).float()
+
+
+@cache
+def _lightness_table(highest: int) -> Tensor:
+    linear = _linear(torch.arange(highest + 1, dtype=torch.float64) / highest)
+    return (116 * _compressed(linear) - 16).float()
 
 
 @cache

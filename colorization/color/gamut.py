@@ -83,14 +83,14 @@ def _mapped(lab: Tensor) -> Tensor:
     linear = lab_to_linear(lab)
     lowest, highest = _range(linear)
     below, above = GAMUT_MARGIN
-    (outside,) = (torch.maximum(highest - (1 + above), -below - lowest).flatten() > 0).nonzero(as_tuple=True)
+    (outside,) = ((highest > 1 + above) | (lowest < -below)).flatten().nonzero(as_tuple=True)
     if len(outside):
-        lightness, *ab = (channel.flatten()[outside] for channel in lab.unbind(-3))
+        lightness, *ab = (channel.flatten().index_select(0, outside) for channel in lab.unbind(-3))
         mapped = lab_to_linear(torch.stack((lightness, *_reduced(lightness, *ab))).unsqueeze(-1)).squeeze(-1)
         pixels = linear.shape[-2] * linear.shape[-1]
         places = outside + outside // pixels * (2 * pixels)  # of red in memory; green and blue are further on
         for channel, values in enumerate(mapped):
-            linear.view(-1)[places + channel * pixels] = values
+            linear.view(-1).scatter_(0, places + channel * pixels, values)  # a quarter of the time of an index
     return linear
 
 
