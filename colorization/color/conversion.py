@@ -69,18 +69,12 @@ def rgb_to_lightness(rgb: Tensor) -> Tensor:
     Returns:
         float32 `(..., 1, H, W)`, 0..100.
     """
-    if rgb.is_cpu and not rgb.is_floating_point() and _is_gray(rgb):
-        return gray_to_lightness(rgb[..., :1, :, :])
+    if rgb.is_cpu and not rgb.is_floating_point() and rgb.shape[-3] == 1:
+        return gray_to_lightness(rgb)
     linear = to_linear(rgb)
     if rgb.shape[-3] == 3:
         linear = _weighted(RGB_TO_XYZ[1], linear.unbind(-3)).unsqueeze(-3)
     return (116 * compress(linear)).sub_(16)
-
-
-def _is_gray(rgb: Tensor) -> bool:
-    """Whether all channels are equal, as in most files of black-and-white photos."""
-    first, *others = rgb.unbind(-3)
-    return all(torch.equal(first, other) for other in others)
 
 
 @in_float32

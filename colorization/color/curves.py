@@ -44,13 +44,12 @@ def levels_to_linear(levels: Tensor, highest: int) -> Tensor:
     """Integers from 0 to `highest`, of any dtype, to linear sRGB, float32 in 0..1."""
     if not levels.is_cpu:
         return _linear(levels / highest)
-    return _level_table(highest).index_select(0, levels.int().reshape(-1)).view(levels.shape)
+    return _look_up(_level_table(highest), levels)
 
 
 def gray_to_lightness(levels: Tensor) -> Tensor:
     """Gray levels of a picture file, uint8 or uint16 on a CPU, to L of CIE Lab, float32 in 0..100."""
-    table = _lightness_table(torch.iinfo(levels.dtype).max)
-    return table.index_select(0, levels.int().reshape(-1)).view(levels.shape)
+    return _look_up(_lightness_table(torch.iinfo(levels.dtype).max), levels)
 
 
 def from_linear(linear: Tensor) -> Tensor:
@@ -117,6 +116,10 @@ def _borders(last: float) -> Tensor:
     return (torch.arange(count, dtype=torch.int32) << _SHIFT).view(torch.float32).double()
 
 
+def _look_up(table: Tensor, levels: Tensor) -> Tensor:
+    return table.index_select(0, levels.int().reshape(-1)).view(levels.shape)
+
+
 @cache
 def _level_table(highest: int) -> Tensor:
     return _linear(torch.arange(highest + 1, dtype=torch.float64) / highest).float()
@@ -124,8 +127,7 @@ def _level_table(highest: int) -> Tensor:
 
 @cache
 def _lightness_table(highest: int) -> Tensor:
-    linear = _linear(torch.arange(highest + 1, dtype=torch.float64) / highest)
-    return (116 * _compressed(linear) - 16).float()
+    return 116 * _compressed(_level_table(highest)) - 16
 
 
 @cache

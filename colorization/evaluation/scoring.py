@@ -98,6 +98,7 @@ class Evaluation(LightningModule):
         lightness, true_ab, truth = batch["lightness"], batch["ab"], batch["rgb"]
         self._names += batch["name"]
         self._indices += batch["index"]
+        by_color = bool(self.metrics & {"auc", "auc_rebalanced"})
         pictures = {}
         for label, (picture, ab) in self.color(batch).items():
             pictures[label] = picture
@@ -105,13 +106,14 @@ class Evaluation(LightningModule):
             scores |= {metric: network(picture, truth) for metric, network in self.perceptual.items()}
             if "clipped" in self.metrics and ab is not None:
                 scores["clipped"] = clipped_share(merge_lab(lightness, ab))
-            if self.metrics & {"auc", "auc_rebalanced"}:
+            if by_color:
                 accuracy = pixel_auc(rgb_to_lab(to_float(picture))[:, 1:], true_ab)
                 scores["auc"] = accuracy.mean(dim=(1, 2))
                 self._add_sums(label, accuracy, true_ab)
             self._add(label, scores)
         self._add(TRUTH, score_truth(truth, {*self.metrics, "colorfulness"}))
-        self._add_sums(TRUTH, torch.ones_like(true_ab[:, 0]), true_ab)
+        if by_color:
+            self._add_sums(TRUTH, torch.ones_like(true_ab[:, 0]), true_ab)
         for candidate in self.candidates:
             if isinstance(candidate, Folder):
                 self._add(candidate.label, {"resized": batch["resized"][:, candidate.number]})
@@ -172,7 +174,7 @@ class Evaluation(LightningModule):
         for label, metric in gathered[0][2]:
             scores[label][metric] = np.concatenate([rank[2][label, metric] for rank in gathered])[order]
         sums = {label: vstack([rank[3][label] for rank in gathered], "csr")[order] for label in gathered[0][3]}
-        pixels = sums.pop(TRUTH)
+        pixels = sums.pop(TRUTH, None)
         return PictureScores([names[i] for i in order], [indices[i] for i in order], dict(scores), pixels, sums)
 
     def _show(self, index: int) -> ShownPicture:
