@@ -9,6 +9,7 @@ import timm
 import torch
 from skimage import data
 from torch.nn import functional as F
+from torch.testing import assert_close
 
 from colorization.backbones import EfficientNetLite
 from colorization.backbones import efficientnet_lite as module
@@ -118,6 +119,16 @@ def test_what_is_frozen_stands_still(frozen: bool | int) -> None:
         assert stages == {"head", *map(str, range(frozen, 7))}
     moved = any(not torch.equal(value, statistics[key]) for key, value in backbone.named_buffers())
     assert moved == (frozen is False)
+
+
+def test_strided_filters_have_float32_gradients() -> None:
+    """Under autocast on a CPU. Without a gradient they are computed in bfloat16 like all others."""
+    layer = module._ConvNorm(8, 8, 3, stride=2, groups=8).eval()
+    x = torch.rand(1, 8, 16, 16)
+    plain = layer(x)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert layer(x).dtype == torch.bfloat16
+        assert_close(layer(x.requires_grad_()), plain, rtol=0, atol=0)
 
 
 def test_the_backbone_has_its_own_share_of_the_learning_rate(compose_config: Compose) -> None:

@@ -6,11 +6,15 @@ from pathlib import Path
 import pytest
 import torch
 import torchvision
+from torch import nn
+from torch.nn import functional as F
+from torch.testing import assert_close
 
 from colorization.backbones import TorchvisionBackbone
 from colorization.checkpoints.network import build_network
 from colorization.config.instantiate import instantiate
 from colorization.decoders.autoencoder import AutoencoderDecoder
+from colorization.decoders.pyramid import PyramidDecoder
 from colorization.decoders.unet import UNetDecoder
 from colorization.errors import ConfigError
 from colorization.network import ColorizationNetwork
@@ -103,6 +107,20 @@ def test_autoencoder_looks_at_the_deepest_map_alone() -> None:
     first, second = (decoder([torch.rand(1, 8, 16, 16), deepest]) for _ in range(2))
     assert torch.equal(first, second)
     assert not torch.equal(first, decoder([torch.rand(1, 8, 16, 16), deepest + 1]))
+
+
+def test_pyramid_convolves_what_it_joined() -> None:
+    """Convolving before upsampling gives what a convolution of the concatenation does."""
+    decoder = PyramidDecoder((8, 16, 24), (4, 8, 16), 2, width=32)
+    maps = [torch.rand(2, count, 48 // r, 80 // r) for count, r in ((8, 4), (16, 8), (24, 16))]
+    x = decoder.steps[0](maps[2])
+    for step, joined in ((decoder.steps[1], maps[1]), (decoder.steps[2], maps[0])):
+        assert isinstance(step, nn.Sequential)
+        weight = step[0].get_parameter("weight")
+        up = F.interpolate(x, size=joined.shape[-2:], mode="bilinear")
+        x = nn.Sequential(*step[1:])(F.conv2d(torch.cat((up, joined), dim=1), weight))
+    wanted = F.interpolate(decoder.output(x), size=(48, 80), mode="bilinear")
+    assert_close(decoder(maps), wanted)
 
 
 def test_unet_joins_every_map() -> None:
