@@ -4,8 +4,8 @@
 
 ResNet18 and U-Net at 128 px with random weights, AdamW, mean absolute error of ab. Each way trains in turn, and its
 fastest step counts, in processor time for one thread. `--steps N` also trains each for N steps on crops of the sample
-photos, from the same weights and from those of another seed, and prints the losses beside each other, as means of tenths of
-the run.
+photos, from the same weights and from those of another seed, and prints the losses beside each other, as means of
+tenths of the run.
 """
 
 import argparse
