@@ -26,7 +26,6 @@ _Result = TypeVar("_Result")
 # Windows of 3 x 3 pixels of the network's input, and the contrast of L in a window, in Lab units, above which colours
 # follow an edge (below, it is grain). Chosen among contrasts of 1 to 8 and windows up to 7 by restoring the colours of
 # 13 photos downsampled 4 times: mean squared error of ab 12.8 (bilinear interpolation 14.9), sharp at edges.
-_SIDE = 3
 _CONTRAST = 4.0
 
 
@@ -124,20 +123,28 @@ def guide_colors(lightness: Tensor, ab: Tensor) -> Tensor:
     Returns:
         A map for `colors_at`, `(B, 9, h, w)`: ab, its slope over L, its lowest and its highest values nearby, and L.
     """
-    ab = ab.float()
+    ab = ab.float().contiguous()  # networks are channels-last
     level = lightness - 50
     mean_level, mean_ab = _window_mean(level), _window_mean(ab)
     variance = (_window_mean(level * level) - mean_level * mean_level).clamp(min=0)
     covariance = _window_mean(level * ab) - mean_level * mean_ab
     # Ratio of means, not mean of ratios: windows without an edge have little weight.
     slope = _window_mean(covariance) / (_window_mean(variance) + _CONTRAST**2)
-    highest = F.max_pool2d(ab, _SIDE, stride=1, padding=_SIDE // 2)
-    lowest = -F.max_pool2d(-ab, _SIDE, stride=1, padding=_SIDE // 2)
+    lowest, highest = (_over_windows(ab, extreme, "replicate") for extreme in (torch.minimum, torch.maximum))
     return torch.cat((ab, slope, lowest, highest, lightness), dim=1)
 
 
 def _window_mean(values: Tensor) -> Tensor:
-    return F.avg_pool2d(values, _SIDE, stride=1, padding=_SIDE // 2, count_include_pad=False)
+    """The mean of the pixels of each window that are inside the picture."""
+    counted = torch.ones_like(values[:1, :1])
+    return _over_windows(values, torch.add, "constant") / _over_windows(counted, torch.add, "constant")
+
+
+def _over_windows(values: Tensor, combine: Callable[[Tensor, Tensor], Tensor], padding: str) -> Tensor:
+    """Combines the values of each window, columns first: on a CPU, 6 to 20 times as fast as PyTorch's pooling."""
+    padded = F.pad(values, (1, 1, 1, 1), mode=padding)
+    across = combine(combine(padded[..., :-2], padded[..., 1:-1]), padded[..., 2:])
+    return combine(combine(across[..., :-2, :], across[..., 1:-1, :]), across[..., 2:, :])
 
 
 def colors_at(
