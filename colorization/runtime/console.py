@@ -6,7 +6,6 @@ import sys
 from collections.abc import Iterable, Iterator
 from typing import IO, Any, TypeVar, cast
 
-from lightning_utilities.core.rank_zero import rank_zero_only
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.measure import Measurement
@@ -102,10 +101,11 @@ def tracked(items: Iterable[_Item], description: str) -> Iterator[_Item]:
         yield from progress.track(items, description=description)
 
 
-@rank_zero_only
 def warn(line: str) -> None:
     """Prints a warning, on rank 0 only."""
-    console.print(f"Warning: {line}", markup=False)
+    from lightning_utilities.core.rank_zero import rank_zero_only  # takes a tenth of a second
+
+    rank_zero_only(console.print)(f"Warning: {line}", markup=False)
 
 
 def print_table(cells: Cells, title: str) -> None:
