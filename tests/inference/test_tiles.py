@@ -58,6 +58,16 @@ def test_colors_that_were_seen_at_full_size_stay_as_they_were_seen() -> None:
     assert torch.allclose(colors_at(guide_colors(lightness, ab), lightness), ab, atol=1e-4)
 
 
+@pytest.mark.parametrize("size", [(20, 30), (1, 7), (1, 1)])
+def test_windows_are_those_of_pooling(size: tuple[int, int]) -> None:
+    values = torch.randn(2, 2, *size).to(memory_format=torch.channels_last)
+    lowest, highest = guide_colors(torch.full((2, 1, *size), 50.0), values)[:, 4:8].split(2, dim=1)
+    assert torch.equal(highest, F.max_pool2d(values, 3, stride=1, padding=1))
+    assert torch.equal(lowest, -F.max_pool2d(-values, 3, stride=1, padding=1))
+    mean = F.avg_pool2d(values, 3, stride=1, padding=1, count_include_pad=False)
+    assert torch.allclose(tiles._window_mean(values), mean, atol=1e-6)
+
+
 def test_flat_lightness_gives_plain_interpolation() -> None:
     ab = torch.randn(1, 2, 10, 12) * 30
     guide = guide_colors(torch.full((1, 1, 10, 12), 50.0), ab)
