@@ -167,7 +167,7 @@ def _instructions(pickled: bytes) -> list[bytes]:
 
 
 def case(number: int) -> bytes:
-    """The file of a number, always the same."""
+    """The file of a number, always the same but for names of storages in the old format, which are memory addresses."""
     chance = random.Random(number)
     kind = chance.choice([_other_program, _other_program, _other_values, _other_values, _other_tensors, _other_records])
     return kind(chance)
@@ -177,7 +177,7 @@ def _archive(records: dict[str, bytes]) -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as written:
         for name, contents in records.items():
-            written.writestr(name, contents)
+            written.writestr(zipfile.ZipInfo(name), contents)  # of 1980, not of now
     return buffer.getvalue()
 
 
