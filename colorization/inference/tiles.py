@@ -125,11 +125,13 @@ def guide_colors(lightness: Tensor, ab: Tensor) -> Tensor:
     """
     ab = ab.float().contiguous()  # networks are channels-last
     level = lightness - 50
-    mean_level, mean_ab = _window_mean(level), _window_mean(ab)
-    variance = (_window_mean(level * level) - mean_level * mean_level).clamp(min=0)
-    covariance = _window_mean(level * ab) - mean_level * mean_ab
+    means = _window_mean(torch.cat((level, ab, level * level, level * ab), dim=1))
+    mean_level, mean_ab, mean_square, mean_product = means.split((1, 2, 1, 2), dim=1)
+    variance = (mean_square - mean_level * mean_level).clamp(min=0)
+    covariance = mean_product - mean_level * mean_ab
     # Ratio of means, not mean of ratios: windows without an edge have little weight.
-    slope = _window_mean(covariance) / (_window_mean(variance) + _CONTRAST**2)
+    mean_variance, mean_covariance = _window_mean(torch.cat((variance, covariance), dim=1)).split((1, 2), dim=1)
+    slope = mean_covariance / (mean_variance + _CONTRAST**2)
     lowest, highest = (_over_windows(ab, extreme, "replicate") for extreme in (torch.minimum, torch.maximum))
     return torch.cat((ab, slope, lowest, highest, lightness), dim=1)
 
