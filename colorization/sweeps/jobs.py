@@ -17,6 +17,7 @@ from omegaconf import DictConfig
 
 from colorization.errors import ColorizationError, ConfigError, first_line, shown
 from colorization.sweeps.results import Job, Result, find_jobs, has_results, read_result
+from colorization.training.checks import check_monitor
 
 log = logging.getLogger(__name__)
 
@@ -83,6 +84,11 @@ class SweepFolder(Callback):
             )
         if config.hydra.sweeper.get("n_trials", 1) < 1:
             sys.exit(f"Error: hydra.sweeper.n_trials={config.hydra.sweeper.n_trials} is too few: give 1 or more")
+        if "monitor" in config:  # a name that is not logged would fail every job
+            try:
+                check_monitor("monitor", config.monitor)
+            except ConfigError as error:
+                sys.exit(f"Error: {error}")
 
 
 @contextmanager

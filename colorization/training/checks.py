@@ -21,10 +21,9 @@ def check(config: dict[str, Any]) -> None:
     Raises:
         ColorizationError: a value is out of range, or a file or folder is missing.
     """
-    monitored = {f"val/{name}" for name in ("loss", *LOGGED)}
-    for key, value in (("monitor", config["monitor"]), ("scheduler.monitor", config["scheduler"].get("monitor"))):
-        if value is not None and value not in monitored:
-            raise ConfigError(f"{key}={value} is not logged{did_you_mean(value, monitored)}")
+    check_monitor("monitor", config["monitor"])
+    if (monitor := config["scheduler"].get("monitor")) is not None:
+        check_monitor("scheduler.monitor", monitor)
     if config["monitor_mode"] not in ("min", "max"):
         raise ConfigError(f"monitor_mode={config['monitor_mode']} is neither min nor max: give one of them")
     trainer = config["trainer"]
@@ -56,3 +55,14 @@ def check(config: dict[str, Any]) -> None:
         check_exists(located(config["init_from"], output_dir))
     elif weights := config["backbone"].get("weights"):
         existing(weights, "backbone.weights")
+
+
+def check_monitor(key: str, name: str) -> None:
+    """Checks the name of the metric to monitor, the value of an option.
+
+    Raises:
+        ConfigError: it is not logged.
+    """
+    logged = {f"val/{metric}" for metric in ("loss", *LOGGED)}
+    if name not in logged:
+        raise ConfigError(f"{key}={name} is not logged{did_you_mean(name, logged)}")

@@ -129,6 +129,8 @@ def test_jobs_get_the_gpus_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
         (["sweep=joblib", "hydra.launcher.njobs=2"], "hydra.launcher.njobs is not an option; did you mean n_jobs"),
         (["sweep=optuna", "hydra.sweeper.ntrials=3"], "hydra.sweeper.ntrials is not an option; did you mean n_trials"),
         (["sweep=optuna", "hydra.sweeper.n_trials=0"], "hydra.sweeper.n_trials=0 is too few"),
+        (["sweep=optuna", "monitor=val/psrn"], "monitor=val/psrn is not logged; did you mean val/psnr"),
+        (["-m", "seed=1,2", "monitor=val/psrn"], "monitor=val/psrn is not logged; did you mean val/psnr"),
         (["sweep=joblib", "seeed=1,2"], "seeed is not an option; did you mean seed"),
     ],
 )
