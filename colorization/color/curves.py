@@ -19,8 +19,8 @@ SLOPE = (29 / 6) ** 2 / 3
 
 # The tables have an entry for each 128th of an octave, indexed by the first 16 bits of a float32.
 _SHIFT = 16
-# Above zero, because of the sign bit of -0.
-_LEAST = 1e-30
+# Above zero, because of the sign bit of -0, and large enough for slopes in double precision.
+_LEAST = 1e-12
 
 
 def to_linear(rgb: Tensor) -> Tensor:
@@ -55,6 +55,17 @@ def gray_to_lightness(levels: Tensor) -> Tensor:
 def from_linear(linear: Tensor) -> Tensor:
     """Linear sRGB to sRGB, float32, clipped to 0..1."""
     return _follow(_encoded, linear.clamp(_LEAST, 1))
+
+
+def from_linear_with_slope(linear: Tensor) -> tuple[Tensor, Tensor]:
+    """As `from_linear`, with the slope of the curve at each value."""
+    linear = linear.clamp(_LEAST, 1)
+    if _is_free(linear):
+        with suppress(IndexError):  # NaN has no entry
+            start, slope = _lines(_encoded, linear)
+            return torch.addcmul(start, slope, linear), slope
+    power = 1.055 / 2.4 * linear ** (1 / 2.4 - 1)
+    return _encoded(linear), torch.where(linear > LINEAR_KNEE, power, 12.92)
 
 
 def compress(y: Tensor) -> Tensor:
@@ -98,11 +109,16 @@ def _follow(curve: Callable[[Tensor], Tensor], values: Tensor) -> Tensor:
     """A curve at values in `_LEAST`..1: interpolated linearly from a table, or by its formula."""
     if _is_free(values):
         with suppress(IndexError):  # NaN has no entry
-            starts, slopes = _line_table(curve)
-            entries = _entries(values)
-            start, slope = (table.index_select(0, entries).view(values.shape) for table in (starts, slopes))
+            start, slope = _lines(curve, values)
             return torch.addcmul(start, slope, values)
     return curve(values)
+
+
+def _lines(curve: Callable[[Tensor], Tensor], values: Tensor) -> tuple[Tensor, Tensor]:
+    """Intercepts and slopes of the table's lines for values in `_LEAST`..1."""
+    entries = _entries(values)
+    start, slope = (table.index_select(0, entries).view(values.shape) for table in _line_table(curve))
+    return start, slope
 
 
 def _entries(values: Tensor) -> Tensor:

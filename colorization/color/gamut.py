@@ -5,7 +5,7 @@ from torch import Tensor
 
 from colorization.color.blocks import in_blocks
 from colorization.color.conversion import RELATIVE_XYZ_TO_RGB, RGB_TO_XYZ, in_float32, lab_to_linear
-from colorization.color.curves import expand, from_linear, levels_to_linear
+from colorization.color.curves import expand, from_linear, from_linear_with_slope, levels_to_linear
 
 # Tolerance of linear RGB below 0 and above 1: the rounding of float32, and that of the matrices, by which white itself
 # is outside.
@@ -61,21 +61,23 @@ def lab_to_mapped_levels(lab: Tensor, *, highest: int) -> Tensor:
     Returns:
         RGB, float32 `(..., 3, H, W)`, integers in 0..highest.
     """
-    red, green, blue = _mapped(lab).unbind(-3)
+    linear = _mapped(lab)
+    levels, slopes = from_linear_with_slope(linear)
+    red, green, blue = levels.mul_(highest).unbind(-3)
+    red_slope, _, blue_slope = slopes.mul_(highest).unbind(-3)
+    red_linear, green_linear, _ = linear.unbind(-3)
     red_weight, green_weight, blue_weight = RGB_TO_XYZ[1]
-    green_level = (from_linear(green) * highest).round_()
-    missing = (green - levels_to_linear(green_level, highest)).mul_(green_weight)
-    red_level = _shifted_level(red, missing / red_weight, highest)
-    missing.add_(red - levels_to_linear(red_level, highest), alpha=red_weight)
-    blue_level = _shifted_level(blue, missing / blue_weight, highest)
-    return torch.stack((red_level, green_level, blue_level), dim=-3)
+    green.round_()
+    missing = (green_linear - levels_to_linear(green, highest)).mul_(green_weight)  # of Y
+    _round_shifted(red, red_slope.mul_(missing).mul_(1 / red_weight), highest)
+    missing.add_(red_linear - levels_to_linear(red, highest), alpha=red_weight)
+    _round_shifted(blue, blue_slope.mul_(missing).mul_(1 / blue_weight), highest)
+    return levels
 
 
-def _shifted_level(linear: Tensor, shift: Tensor, highest: int) -> Tensor:
-    """The level of linear RGB after a shift of at most one level."""
-    own = from_linear(linear).mul_(highest)
-    shifted = from_linear(shift.add_(linear)).mul_(highest)
-    return torch.minimum(torch.maximum(shifted, own - 1), own + 1).round_().clamp_(0, highest)
+def _round_shifted(levels: Tensor, shift: Tensor, highest: int) -> None:
+    """Shifts levels by at most one level and rounds them, in place."""
+    levels.add_(shift.clamp_(-1, 1)).round_().clamp_(0, highest)
 
 
 def _mapped(lab: Tensor) -> Tensor:
@@ -111,10 +113,10 @@ def _reduced(lightness: Tensor, a: Tensor, b: Tensor) -> Tensor:
     below, above = GAMUT_MARGIN
     middle, reach = (1 + above - below) / 2, (1 + above + below) / 2
     rest = of_y * expand(y) - middle
-    share, step = torch.zeros_like(y), 1.0
+    share, step = torch.full_like(y, 0.5), 0.5
     for _ in range(10):
         step /= 2
-        x, z = expand(torch.addcmul(y, slopes, share + step).clamp_(min=0))
-        fits = torch.addcmul(rest, of_x, x).addcmul_(of_z, z).abs_().amax(dim=0) <= reach
-        share.add_(fits, alpha=step)
-    return ab * share
+        x, z = expand(torch.addcmul(y, slopes, share).clamp_(min=0))
+        room = reach - torch.addcmul(rest, of_x, x).addcmul_(of_z, z).abs_().amax(dim=0)
+        share.add_(room.sign_(), alpha=step)  # faster than to compare and add
+    return ab * (share - step)

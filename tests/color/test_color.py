@@ -8,6 +8,7 @@ from torch import Tensor
 
 from colorization import color
 from colorization.color.conversion import RGB_TO_XYZ, WHITE_D65
+from colorization.color.curves import from_linear, from_linear_with_slope
 from tests.helpers.photos import make_photo
 
 # Sharma, Wu and Dalal (2005), table 1: two Lab colours and their CIEDE2000. It holds the cases that go wrong easily.
@@ -98,6 +99,16 @@ def test_tables_are_the_formulas() -> None:
     # Black and white, and the knees of the curves between their entries.
     lab = torch.cat((lab.view(3, 1, -1), color.rgb_to_lab(torch.linspace(0, 1, 20001).expand(3, 1, -1))), dim=-1)
     assert (color.lab_to_rgb(lab) - color.lab_to_rgb(lab.clone().requires_grad_())).abs().max() < 1e-5
+
+
+@pytest.mark.parametrize("needs_gradient", [False, True], ids=["table", "formula"])
+def test_the_slope_of_the_curve(needs_gradient: bool) -> None:
+    linear = torch.cat((torch.zeros(1), torch.logspace(-10, 0, 5001)))
+    rgb, slope = from_linear_with_slope(linear.requires_grad_(needs_gradient))
+    assert torch.equal(rgb, from_linear(linear))
+    near = torch.stack((linear * 0.9999, linear * 1.0001 + 1e-9)).detach().double().numpy()
+    below, above = np.where(near > 0.0031308, 1.055 * near ** (1 / 2.4) - 0.055, 12.92 * near)
+    assert np.allclose(slope.detach().numpy(), (above - below) / (near[1] - near[0]), rtol=0.02)
 
 
 @pytest.mark.parametrize("shape", [(2, 3, 30, 4000), (70, 3, 1, 1641), (3, 1, 140_000), (3, 3, 0, 5), (0, 3, 4, 5)])
