@@ -27,15 +27,21 @@ def constant(optimizer: Optimizer, total_steps: int, warmup_steps: int = 0) -> d
     return {"scheduler": scheduler, "interval": "step"}
 
 
-def one_cycle(optimizer: Optimizer, total_steps: int, warmup: float = 0.3) -> dict[str, Any]:
+def one_cycle(
+    optimizer: Optimizer, total_steps: int, warmup: float = 0.3, cycle_momentum: bool = False
+) -> dict[str, Any]:
     """Rises to the optimizer's learning rate, then falls to almost zero (Smith and Topin, "Super-Convergence", 2018).
 
     Args:
         warmup: share of the run in which the rate rises.
+        cycle_momentum: whether momentum, or Adam's first beta, falls from 0.95 to 0.85 while the rate rises, and rises
+            again, whatever the optimizer's options say.
     """
     _check_warmup(warmup)
     highest = [group["lr"] for group in optimizer.param_groups]
-    scheduler = OneCycleLR(optimizer, max_lr=highest, total_steps=total_steps, pct_start=warmup)
+    scheduler = OneCycleLR(
+        optimizer, max_lr=highest, total_steps=total_steps, pct_start=warmup, cycle_momentum=cycle_momentum
+    )
     return {"scheduler": scheduler, "interval": "step"}
 
 
@@ -86,7 +92,8 @@ def plateau(
     The LightningModule steps it after each validation.
     """
     scheduler = ReduceLROnPlateau(optimizer, mode=mode, factor=factor, patience=patience)
-    return {"scheduler": scheduler, "interval": "epoch", "monitor": monitor}
+    # Not strict: there are epochs without validation.
+    return {"scheduler": scheduler, "interval": "epoch", "monitor": monitor, "strict": False}
 
 
 def _check_warmup(warmup: float) -> None:

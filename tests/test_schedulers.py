@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from colorization.errors import ConfigError
-from colorization.schedulers import multi_step
+from colorization.schedulers import multi_step, one_cycle
 
 
 def optimizer() -> torch.optim.Optimizer:
@@ -26,3 +26,15 @@ def test_multi_step_multiplies_the_rate_at_shares_of_the_run() -> None:
 def test_milestones_are_rising_shares(milestones: list[float]) -> None:
     with pytest.raises(ConfigError, match=r"scheduler\.milestones=.*give shares of the run"):
         multi_step(optimizer(), 10, milestones)
+
+
+def test_one_cycle_leaves_the_betas_alone_unless_asked() -> None:
+    for cycles in (False, True):
+        adam = torch.optim.AdamW([torch.nn.Parameter(torch.zeros(1))], betas=(0.5, 0.99))
+        scheduler = one_cycle(adam, 10, cycle_momentum=cycles)["scheduler"]
+        betas = set()
+        for _ in range(10):
+            betas.add(round(adam.param_groups[0]["betas"][0], 6))
+            adam.step()
+            scheduler.step()
+        assert (betas == {0.5}) != cycles

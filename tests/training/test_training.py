@@ -59,6 +59,7 @@ def test_a_small_dataset_has_a_training_curve(tmp_path: Path, photos: Path, caps
     assert "Epoch 2/2" in printed
     assert "Epoch 0" not in printed
     assert "v_num" not in printed
+    assert "pytorch_lightning" not in printed
 
 
 def test_resuming_continues_epochs_schedule_and_loss(tmp_path: Path, photos: Path) -> None:
@@ -114,6 +115,12 @@ def test_a_longer_run_resumes_on_a_one_cycle_schedule(tmp_path: Path, photos: Pa
     train_in(tmp_path / "run", photos, *TINY, "scheduler=one_cycle", "trainer.max_epochs=1")
     train_in(tmp_path / "run", photos, *TINY, "scheduler=one_cycle", "trainer.max_epochs=3", "ckpt_path=last")
     assert read_checkpoint(tmp_path / "run" / "checkpoints" / "last.ckpt")["epoch"] == 2
+
+
+def test_a_plateau_schedule_needs_no_validation_at_every_epoch(tmp_path: Path, photos: Path) -> None:
+    options = ["scheduler=plateau", "trainer.max_epochs=4", "trainer.check_val_every_n_epoch=2"]
+    train_in(tmp_path / "run", photos, *TINY, *options)
+    assert read_checkpoint(tmp_path / "run" / "checkpoints" / "last.ckpt")["epoch"] == 3
 
 
 def test_resuming_with_another_network_is_refused(trained: Path, fails: Fails, photos: Path, tmp_path: Path) -> None:
