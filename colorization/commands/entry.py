@@ -4,11 +4,9 @@ This module does not import PyTorch.
 """
 
 import functools
-import logging
 import os
 import pkgutil
 import sys
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -28,6 +26,7 @@ from colorization.config.folder import CONF
 from colorization.config.mistakes import SWEEPS, check_composed, one_sentence, options_of, sentence_of_mistake
 from colorization.config.resolvers import register
 from colorization.errors import ColorizationError
+from colorization.runtime.remarks import silence_remarks
 from colorization.runtime.stopping import stopping_at_once
 from colorization.runtime.tracebacks import show_short_tracebacks
 from colorization.sweeps.jobs import attempt, closing
@@ -59,7 +58,7 @@ class Command:
 
     def __call__(self) -> None:
         """Runs the command with `sys.argv`."""
-        _quiet()
+        silence_remarks()
         asked_for_traceback = os.environ.get(_FULL_ERROR, "0") not in ("", "0")
         if not asked_for_traceback:
             show_short_tracebacks(f"Lines of libraries are left out: {_FULL_ERROR}=1 shows them.")
@@ -150,7 +149,7 @@ class _Task:
         self.sweeps = sweeps
 
     def __call__(self, config: DictConfig) -> Any:
-        _quiet()  # also in the processes of a launcher
+        silence_remarks()  # also in the processes of a launcher
         # Restored for the processes that the trainer launches.
         with _environment(_FULL_ERROR, "1" if self.asked_for_traceback else None):
             if self.sweeps and HydraConfig.get().mode is RunMode.MULTIRUN:
@@ -163,7 +162,6 @@ class _Task:
         check_composed(config)
         with stopping_at_once():
             function = pkgutil.resolve_name(self.function)
-        _quiet()  # Lightning sets its level when it is imported
         return function(config)
 
     def _sentence(self, error: Exception) -> str | None:
@@ -182,18 +180,3 @@ def _environment(name: str, value: str | None) -> Iterator[None]:
         os.environ.pop(name, None)
         if before is not None:
             os.environ[name] = before
-
-
-def _quiet() -> None:
-    """Silences remarks of libraries that users can't act on."""
-    for name in ("pytorch_lightning", "alembic"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    warnings.filterwarnings("ignore", message=".*is smaller than the logging interval.*")
-    warnings.filterwarnings("ignore", message=".*You requested to overfit.*")  # by debug=overfit
-    warnings.filterwarnings("ignore", message=".*Using `DistributedSampler` with the dataloaders.*")
-    warnings.filterwarnings("ignore", message=".*your dataloader is not resumable.*")  # its sampler is
-    warnings.filterwarnings("ignore", message=".*The dirpath has changed from.*")
-    warnings.filterwarnings("ignore", message=".*exists and is not empty.*")
-    warnings.filterwarnings("ignore", message=".*module\\(s\\) in eval mode.*")
-    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-    warnings.filterwarnings("ignore", message=".*`isinstance\\(treespec, LeafSpec\\)` is deprecated.*")

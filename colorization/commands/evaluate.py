@@ -12,6 +12,7 @@ from colorization.checkpoints.shipped import NEWEST_RUN, located
 from colorization.config.instantiate import resolve_early
 from colorization.errors import ConfigError
 from colorization.evaluation.checks import check
+from colorization.runtime.remarks import silence_remarks
 from colorization.runtime.stopping import stopping_at_once
 
 
@@ -23,6 +24,7 @@ def run(composed: DictConfig) -> None:
     check(resolve_early(composed), paths, folders)
     with stopping_at_once():
         from colorization.commands.evaluating import evaluate
+    silence_remarks()
     evaluate(composed, paths, folders)
 
 

@@ -8,6 +8,7 @@ import time
 from omegaconf import DictConfig
 
 from colorization.config.instantiate import resolve, resolve_early
+from colorization.runtime.remarks import silence_remarks
 from colorization.runtime.stopping import stopping_at_once
 from colorization.training.checks import check
 
@@ -18,4 +19,5 @@ def run(composed: DictConfig) -> float | None:
     check(resolve_early(composed))
     with stopping_at_once():
         from colorization.commands.training import train
+    silence_remarks()
     return train(resolve(composed), started)
