@@ -79,12 +79,11 @@ class PhotoDataset(Dataset[dict[str, Any]]):
         yield from map(int, torch.randperm(len(self)).numpy())
 
     def __getitem__(self, number: int | Draw) -> dict[str, Any]:
-        """The photo of an index; a `Draw` holds the seed of its random crop, too."""
-        if isinstance(number, int):
-            return self._load(number, seed=number)
+        """The photo of an index; a `Draw` holds the seed of its random crop, too. An index alone always has the same."""
+        photo, seed = (number, number) if isinstance(number, int) else number
         with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(number.seed)
-            return self._load(number.photo, number.seed)
+            torch.default_generator.manual_seed(seed)
+            return self._load(photo, seed)
 
     def _load(self, index: int, seed: int) -> dict[str, Any]:
         skipped: list[Skipped] = []

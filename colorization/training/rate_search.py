@@ -2,9 +2,11 @@
 
 import math
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from hydra.core.hydra_config import HydraConfig
 from pytorch_lightning.tuner.tuning import Tuner
 
@@ -16,11 +18,16 @@ from colorization.training.resume import Start
 
 PLOT = "lr_find.png"
 _STEPS = 100
+_LOWEST = 1e-6
+# Of the smoothed loss: its average begins with few batches.
+_UNSTEADY_STEPS = 10
+# The slope is taken over so many steps, a third of a decade.
+_REACH = 6
 
 
 def find_learning_rate(config: dict[str, Any], run: Path) -> float:
-    """Raises the learning rate from 1e-8 to 1 over 100 steps without validation, and suggests the one at which the loss
-    falls fastest. Prints the command that trains with it, and writes the plot `lr_find.png`; nothing is trained.
+    """Raises the learning rate from 1e-6 to 1 over 100 steps without validation, and suggests the one at which the loss
+    falls fastest over its logarithm. Prints the command that trains with it, and writes the plot `lr_find.png`; nothing is trained.
 
     All parameters have the same rate, also where `backbone.rate` is not 1.
 
@@ -42,13 +49,18 @@ def find_learning_rate(config: dict[str, Any], run: Path) -> float:
     batches = max(data.count("train") // (config["data"]["batch_size"] * trainer.world_size), 1)
     trainer.fit_loop.max_epochs = max(trainer.max_epochs or 1, math.ceil(_STEPS / batches) + 1)
     module.may_diverge = True
-    found = Tuner(trainer).lr_find(module, datamodule=data, num_training=_STEPS, update_attr=False)
-    rate = found.suggestion() if found is not None else None
-    if found is None or rate is None:
-        raise ConfigError("lr_find=true found no learning rate: the loss was not finite for long enough")
+    found = Tuner(trainer).lr_find(
+        module, datamodule=data, min_lr=_LOWEST, num_training=_STEPS, early_stop_threshold=None, update_attr=False
+    )
+    assert found is not None  # only a trainer with fast_dev_run has none
+    rate = steepest(found.results["lr"], found.results["loss"])
+    if rate is None:
+        raise ConfigError("lr_find=true found no learning rate: the loss fell at none")
     if trainer.is_global_zero:
         figure = Figure()
-        found.plot(suggest=True, ax=figure.subplots())
+        axes = figure.subplots()
+        found.plot(ax=axes)
+        axes.axvline(rate, color="red")
         run.mkdir(parents=True, exist_ok=True)
         figure.savefig(run / PLOT)
         console.print(f"optimizer.lr={rate:.2g} is suggested; it was {config['optimizer'].get('lr')}")
@@ -58,3 +70,25 @@ def find_learning_rate(config: dict[str, Any], run: Path) -> float:
         words = [word for word in HydraConfig.get().overrides.task if not word.lstrip("+").startswith(dropped)]
         console.print(f"  {command_line('train')} {shlex.join([*words, f'optimizer.lr={rate:.2g}'])}", markup=False)
     return rate
+
+
+def steepest(rates: Sequence[float], losses: Sequence[float]) -> float | None:
+    """The learning rate at which the loss falls fastest over the logarithm of the rate. (Lightning's own suggestion is
+    over the rate itself, and so among the lowest rates.)
+
+    Args:
+        rates: in equal steps of their logarithm.
+        losses: one each, smoothed; what is not finite, and all that follows, does not count.
+
+    Returns:
+        One of the rates; None if the loss falls nowhere.
+    """
+    finite = np.isfinite(losses)
+    end = len(losses) if finite.all() else int(np.argmin(finite))
+    steady = np.asarray(losses[_UNSTEADY_STEPS:end])
+    if len(steady) <= _REACH:
+        return None
+    slopes = steady[_REACH:] - steady[:-_REACH]
+    if slopes.min() >= 0:
+        return None
+    return rates[_UNSTEADY_STEPS + int(np.argmin(slopes)) + _REACH // 2]
