@@ -18,7 +18,7 @@ from colorization.backbones import Backbone
 from colorization.checkpoints.finding import check_exists
 from colorization.checkpoints.memory_budget import Budget
 from colorization.checkpoints.renamed import renamed
-from colorization.checkpoints.stored_config import NO_BEGINNING, buildable, packages_of
+from colorization.checkpoints.stored_config import NO_BEGINNING, OF_TRAINING, buildable, packages_of
 from colorization.config.instantiate import Packages, instantiate, locate, packages_named, parameters
 from colorization.decoders.base import Decoder
 from colorization.errors import CheckpointError, ConfigError
@@ -173,7 +173,10 @@ def rebuild(
 
 def packages_needed(config: Mapping[str, Any]) -> tuple[str, ...]:
     """Other packages whose networks and objectives a configuration names: loading its checkpoint has to trust them."""
-    return packages_named([config.get(group) for group in PARTS])
+    parts = {group: config.get(group) for group in PARTS}
+    if isinstance(objective := parts["objective"], Mapping):
+        parts["objective"] = {key: value for key, value in objective.items() if key not in OF_TRAINING}
+    return packages_named(parts)
 
 
 def check_rebuilds(network: ColorizationNetwork, objective: Objective, config: Mapping[str, Any]) -> None:

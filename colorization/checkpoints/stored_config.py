@@ -22,7 +22,7 @@ _OWN = ("colorization.backbones", "colorization.decoders", "colorization.objecti
 # Options for initial weights, and the values that turn them off.
 NO_BEGINNING = {"pretrained": False, "weights": None}
 # Options of objectives for training only: further terms, which may need files, and their weights.
-_OF_TRAINING = ("terms", "weight")
+OF_TRAINING = ("terms", "weight")
 
 # Maximum length of a string: libraries search for names similar to an unknown one.
 _LONGEST = 1000
@@ -63,7 +63,7 @@ def buildable(value: Any, expected: Any, path: str, packages: tuple[str, ...]) -
         raise ConfigError(f"{path}._target_={value['_target_']} is not a {names}")
     if issubclass(target, Term):
         raise ConfigError(f"{path}._target_={value['_target_']} is refused: terms of a loss are for training only")
-    left_out = _OF_TRAINING if issubclass(target, Objective) else ()
+    left_out = OF_TRAINING if issubclass(target, Objective) else ()
     accepted = parameters(target)  # type: ignore[arg-type]
     options = {
         key: buildable(item, accepted.get(key), f"{path}.{key}", packages)

@@ -101,6 +101,20 @@ def lab_to_linear(lab: Tensor) -> Tensor:
     return torch.stack([_weighted(row, xyz) for row in RELATIVE_XYZ_TO_RGB], dim=-3)
 
 
+@in_float32
+@in_blocks
+def lightness_to_gray(lightness: Tensor) -> Tensor:
+    """The gray of each L.
+
+    Args:
+        lightness: `(..., 1, H, W)` in 0..100.
+
+    Returns:
+        sRGB, float32 of the same shape, 0..1.
+    """
+    return from_linear(expand((lightness + 16) / 116))
+
+
 def to_float(rgb: Tensor) -> Tensor:
     """uint8 RGB in 0..255 to float32 in 0..1."""
     return rgb.float() / 255

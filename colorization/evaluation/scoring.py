@@ -129,10 +129,10 @@ class Evaluation(LightningModule):
 
     def _add(self, label: str, scores: dict[str, Tensor]) -> None:
         for metric, values in scores.items():
-            self._scores[label, metric].append(values.double().cpu())
+            self._scores[label, metric].append(values.cpu().double())  # Apple's GPUs have no float64
 
     def _add_sums(self, label: str, values: Tensor, true_ab: Tensor) -> None:
-        self._sums[label].append(csr_array(sums_by_color(values, true_ab).cpu().numpy()))
+        self._sums[label].append(csr_array(sums_by_color(values, true_ab).numpy()))
 
     def on_test_epoch_end(self) -> None:
         self.pictures = self._gather()

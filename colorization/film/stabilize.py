@@ -63,7 +63,7 @@ class Flicker:
         if self._last is not None and self._last[0].shape == lightness.shape:
             before, ab_before = (last.to(ab.device) for last in self._last)
             still = (lightness - before).abs()[0] < STILL
-            self._sum += (ab - ab_before).norm(dim=0)[still].sum(dtype=torch.float64).item()
+            self._sum += (ab - ab_before).norm(dim=0)[still].sum().item()
             self._pixels += int(still.sum())
         self._last = (lightness, ab)
 

@@ -9,7 +9,7 @@ import torch
 import yaml
 from torch import Tensor
 
-from colorization.color import ab_bins, gray_ab, lab_to_rgb, merge_lab, rgb_to_lab
+from colorization.color import ab_bins, lightness_to_gray, rgb_to_lab
 from colorization.config.folder import CONF
 from colorization.config.instantiate import instantiate, packages_named
 from colorization.errors import ConfigError, did_you_mean
@@ -137,7 +137,7 @@ class Adapter:
         """
         value = lightness.float()
         if self.takes != "lightness":
-            value = lab_to_rgb(merge_lab(value, gray_ab(value)))[:, : self.channels]
+            value = lightness_to_gray(value).expand(-1, self.channels, -1, -1)
         encoded = (self.scale * value - self._numbers(self.mean, value)) / self._numbers(self.std, value)
         return encoded.permute(0, 2, 3, 1).contiguous() if self.layout == "nhwc" else encoded
 

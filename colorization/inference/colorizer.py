@@ -174,7 +174,9 @@ class Colorizer:
     def _description(self) -> Mapping[str, Any]:
         if self.config is None:
             raise ConfigError("this Colorizer has no configuration, because it was not loaded from a file: load a file")
-        return self.config
+        objective = dict(self.config["objective"])
+        objective |= {knob: getattr(self.model, knob) for knob in ("temperature", "vividness") if knob in objective}
+        return {**self.config, "objective": objective}
 
     def __call__(self, image: Any) -> Any:
         """Colours one picture or several.

@@ -15,7 +15,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from colorization.color import lab_to_mapped_levels, lab_to_mapped_rgb, merge_lab, rgb_to_lightness
+from colorization.color import (
+    lab_to_mapped_levels,
+    lab_to_mapped_rgb,
+    lightness_to_gray,
+    merge_lab,
+    rgb_to_lightness,
+)
 
 # Side of a tile, px: its intermediate results fit into a core's cache. A GPU needs larger tiles (200 MB).
 TILE = 256
@@ -200,15 +206,19 @@ def paint(pixels: NDArray[Any], guide: Tensor, saturation: float) -> NDArray[Any
     """
     height, width = pixels.shape[:2]
     painted = np.empty((height, width, 3), pixels.dtype)
+    is_integer = pixels.dtype.kind == "u"
 
     def paint_tile(rows: slice, columns: slice) -> None:
         lightness = read_lightness(pixels[rows, columns], guide.device)
-        ab = colors_at(guide, lightness, (rows, columns), (height, width))
-        lab = merge_lab(lightness, saturation * ab)
-        if pixels.dtype.kind == "u":
-            rgb = lab_to_mapped_levels(lab, highest=np.iinfo(pixels.dtype).max)
+        if saturation == 0:  # exactly gray
+            gray = lightness_to_gray(lightness).expand(3, -1, -1)
+            rgb = (gray * np.iinfo(pixels.dtype).max).round() if is_integer else gray
         else:
-            rgb = lab_to_mapped_rgb(lab)
+            ab = colors_at(guide, lightness, (rows, columns), (height, width))
+            lab = merge_lab(lightness, saturation * ab)
+            rgb = (
+                lab_to_mapped_levels(lab, highest=np.iinfo(pixels.dtype).max) if is_integer else lab_to_mapped_rgb(lab)
+            )
         for channel, values in enumerate(rgb.cpu().numpy()):  # faster than all three at once
             painted[rows, columns, channel] = values
 

@@ -147,12 +147,11 @@ def sums_by_color(values: Tensor, ab: Tensor) -> Tensor:
         ab: the pixels' colours, `(B, 2, H, W)` in Lab units.
 
     Returns:
-        float64 `(B, GRID_SIDE ** 2)`.
+        float64 `(B, GRID_SIDE ** 2)`, on the CPU.
     """
     colors = GRID_SIDE**2
-    pictures = torch.arange(len(ab), device=ab.device).view(-1, 1, 1)
-    numbers = grid_squares(ab) + colors * pictures
-    sums = torch.bincount(numbers.flatten(), values.double().flatten(), minlength=colors * len(ab))
+    numbers = grid_squares(ab).cpu() + colors * torch.arange(len(ab)).view(-1, 1, 1)
+    sums = torch.bincount(numbers.flatten(), values.cpu().double().flatten(), minlength=colors * len(ab))
     return sums.view(len(ab), colors)
 
 

@@ -57,6 +57,8 @@ def test_a_saved_model_colours_alike_and_has_a_card(colorizer: Colorizer, tmp_pa
     colorizer.resolution = 48
     colorizer.save_pretrained(tmp_path / "finer")
     assert Colorizer.from_pretrained(tmp_path / "finer", device="cpu").resolution == 48
+    Colorizer.default("cpu", vividness=0.9).save_pretrained(tmp_path / "vivid")
+    assert Colorizer.from_pretrained(tmp_path / "vivid", device="cpu").model.vividness == 0.9
     card = (tmp_path / "mine" / "README.md").read_text()
     assert "AutoencoderDecoder" in card
     assert str(tmp_path) not in card

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from colorization import Colorizer
-from colorization.checkpoints.network import ENTRY, read_checkpoint
+from colorization.checkpoints.network import ENTRY, packages_needed, read_checkpoint
 from colorization.checkpoints.stored_config import buildable, packages_of
 from colorization.decoders.autoencoder import AutoencoderDecoder
 from colorization.decoders.base import Decoder
@@ -244,3 +244,9 @@ def test_a_checkpoint_of_many_queries_takes_no_longer_than_its_weights_justify(
     assert outcome.ended == "raised CheckpointError", outcome
     assert "builds a network of more than" in outcome.said
     assert read_checkpoint(path)[ENTRY]["config"]["decoder"]["layers"] == 10**6
+
+
+def test_terms_of_a_loss_need_no_trust() -> None:
+    term = {"_target_": "colorization.objectives.terms.Adversarial", "optimizer": {"_target_": "torch.optim.Adam"}}
+    objective = {"_target_": "mylab.Objective", "terms": {"adversarial": term}, "weight": {"_target_": "other.Weight"}}
+    assert packages_needed({"objective": objective, "backbone": {"_target_": "third.Net"}}) == ("mylab", "third")

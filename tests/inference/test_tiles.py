@@ -122,6 +122,11 @@ def test_no_saturation_is_gray_and_more_is_more() -> None:
         0
     ]
     assert (paint(gray, guide, 0.0) == 128).all()
+    for photo in (np.asarray(make_photo()), np.asarray(make_photo()).astype(np.uint16) * 257):
+        without = paint(photo, guide, 0.0)
+        assert without.dtype == photo.dtype
+        assert (without == without[..., :1]).all()
+        assert np.abs(lab_of(without)[..., 0] - lab_of(photo)[..., 0]).max() < 0.5
     chroma = [np.hypot(*lab_of(paint(gray, guide, saturation))[0, 0, 1:]) for saturation in (0.5, 1.0, 2.0)]
     assert chroma == pytest.approx([4.72, 9.43, 18.87], abs=1)
 
