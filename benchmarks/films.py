@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from colorization.metrics.films import color_distribution_consistency, occluded, warping_error
+from benchmarks.film_consistency import color_distribution_consistency, occluded, warping_error
 
 
 def frames_of(path: str) -> Iterator[Tensor]:

@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 class ColorizationError(ValueError):
@@ -53,6 +53,11 @@ def first_line(error: BaseException) -> str:
 def shown(text: str) -> str:
     """Text on one line that any terminal can show: file names may hold line breaks, escapes and invalid bytes."""
     return re.sub(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]", lambda match: repr(match[0])[1:-1], text)
+
+
+def first_names(names: Sequence[str]) -> str:
+    """The part of a message that gives examples: three names, and dots if there are more."""
+    return ", ".join(names[:3]) + (", .." if len(names) > 3 else "")
 
 
 def did_you_mean(key: str, valid: Iterable[str]) -> str:

@@ -15,7 +15,8 @@ folder, and one file in `conf/backbone/`.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from colorization.backbones.base import IMAGENET_MEAN, IMAGENET_STD, Backbone
+from colorization.backbones.base import Backbone
+from colorization.weights.pretrained import IMAGENET_MEAN, IMAGENET_STD
 
 if TYPE_CHECKING:
     from colorization.backbones.efficientnet_lite import EfficientNetLite

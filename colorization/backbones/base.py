@@ -5,9 +5,7 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor, nn
 
-# Mean and standard deviation of ImageNet's RGB in 0..1, as torchvision's pretrained weights expect.
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
+from colorization.weights.pretrained import IMAGENET_MEAN, IMAGENET_STD
 
 # The end of a message about weights that are not available.
 RANDOM_INSTEAD = "start from random weights with backbone.pretrained=false"

@@ -5,10 +5,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from colorization.backbones.base import IMAGENET_MEAN, IMAGENET_STD, RANDOM_INSTEAD, Backbone
+from colorization.backbones.base import RANDOM_INSTEAD, Backbone
 from colorization.errors import ColorizationError, ConfigError, first_line
 from colorization.runtime.installation import install_hint
-from colorization.weights.pretrained import load_weights, no_pretrained_weights
+from colorization.weights.pretrained import IMAGENET_MEAN, IMAGENET_STD, load_weights, no_pretrained_weights
 
 
 class TimmBackbone(Backbone):

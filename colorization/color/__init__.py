@@ -5,7 +5,15 @@ the sRGB gamut. All of it is computed in float32 with autocast off: under bfloat
 by up to 2.5 Lab units.
 """
 
-from colorization.color.bins import BIN_STEP, GRID_SIDE, ab_bins, grid_squares, nearest_bins
+from colorization.color.bins import (
+    BIN_STEP,
+    GRID_SIDE,
+    ab_bins,
+    annealed_mean,
+    checked_temperature,
+    grid_squares,
+    nearest_bins,
+)
 from colorization.color.conversion import (
     denormalize_ab,
     gray_ab,
@@ -35,6 +43,8 @@ __all__ = [
     "COLORLESS_CHROMA",
     "GRID_SIDE",
     "ab_bins",
+    "annealed_mean",
+    "checked_temperature",
     "ciede2000",
     "clipped_share",
     "colorfulness",

@@ -6,7 +6,8 @@ from itertools import product
 import torch
 from torch import Tensor
 
-from colorization.color.conversion import rgb_to_lab
+from colorization.color.conversion import in_float32, rgb_to_lab
+from colorization.errors import ConfigError
 
 # Step of the grid that quantizes the ab plane, in Lab units (Zhang, Isola and Efros, 2016).
 BIN_STEP = 10
@@ -60,6 +61,36 @@ def nearest_bins(ab: Tensor, bins: Tensor, count: int = 1) -> tuple[Tensor, Tens
         near = distances.topk(count, largest=False)
     shape = (len(ab), *ab.shape[-2:], count)
     return near.values.view(shape), near.indices.view(shape)
+
+
+@in_float32
+def annealed_mean(logits: Tensor, bins: Tensor, *, temperature: float) -> Tensor:
+    """The mean colour of a distribution over bins whose logits are divided by a temperature: 1 is the mean, near 0 the
+    mode (Zhang, Isola and Efros, "Colorful Image Colorization", 2016, eq. 5).
+
+    Args:
+        logits: `(B, Q, H, W)`; log probabilities will do.
+        bins: `(Q, 2)` in Lab units, see `ab_bins`.
+        temperature: 0.001 to 1000, see `checked_temperature`.
+
+    Returns:
+        Ab in Lab units, float32 `(B, 2, H, W)`.
+    """
+    # The maximum is subtracted before the division: a softmax of quotients, which are rounded, is off by up to 0.05 Lab
+    # units at low temperatures.
+    weights = (logits - logits.amax(dim=1, keepdim=True)).div_(temperature).exp_()
+    return torch.einsum("bqhw,qc->bchw", weights, bins) / weights.sum(dim=1, keepdim=True)
+
+
+def checked_temperature(temperature: float) -> float:
+    """Returns a valid temperature of `annealed_mean`.
+
+    Raises:
+        ConfigError: it is not within 0.001 to 1000.
+    """
+    if not 1e-3 <= temperature <= 1e3:
+        raise ConfigError(f"temperature={temperature:g} is out of range: give 0.001 to 1000, for example 0.38")
+    return temperature
 
 
 def grid_squares(ab: Tensor) -> Tensor:

@@ -29,7 +29,7 @@ def in_float32(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
     """Runs `function` with autocast off, on float32 copies of its floating-point tensors."""
 
     @wraps(function)
-    def run(*tensors: Tensor, **options: int) -> Tensor:
+    def run(*tensors: Tensor, **options: float) -> Tensor:
         with torch.autocast(device_type=tensors[0].device.type, enabled=False):
             return function(*(each.float() if each.is_floating_point() else each for each in tensors), **options)
 

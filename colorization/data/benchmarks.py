@@ -3,18 +3,17 @@
 import csv
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 
+from colorization.data.names import bare_name
 from colorization.data.photos import Photos
-from colorization.errors import ConfigError, DataError
+from colorization.errors import ConfigError, DataError, first_names
 from colorization.runtime.files import open_regular, write_csv
 
-# How many names a message gives.
-_NAMED = 3
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -86,23 +85,23 @@ class Benchmark:
         wanted = self._wanted(photos)
         places: dict[str, list[int]] = {}
         for index in range(len(photos)):
-            places.setdefault(_bare(photos.name(index)), []).append(index)
+            places.setdefault(bare_name(photos.name(index)), []).append(index)
         if missing := [name for name in wanted if name not in places]:
             raise DataError(
-                f"benchmark={self.name} lacks {len(missing)} of its {len(wanted)} photos, {_some(missing)}: "
+                f"benchmark={self.name} lacks {len(missing)} of its {len(wanted)} photos, {first_names(missing)}: "
                 f"get them from {self.source}"
             )
         if twice := [name for name in wanted if len(places[name]) > 1]:
             raise DataError(
-                f"benchmark={self.name} finds {len(twice)} photos more than once, {_some(twice)}: give data.root= of a "
-                "folder that holds each once"
+                f"benchmark={self.name} finds {len(twice)} photos more than once, {first_names(twice)}: "
+                "give data.root= of a folder that holds each once"
             )
         indices = [places[name][0] for name in wanted]
         hashes = {name: _sha256(photos, index, self.name) for name, index in zip(wanted, indices, strict=True)}
         if wrong := [name for name, digest in wanted.items() if digest not in (None, hashes[name])]:
             raise DataError(
                 f"benchmark={self.name}: {len(wrong)} of its {len(wanted)} photos are other files than those of the "
-                f"list, {_some(wrong)}: get them from {self.source}"
+                f"list, {first_names(wrong)}: get them from {self.source}"
             )
         return BenchmarkPhotos(np.array(indices, dtype=np.int64), hashes, None not in wanted.values())
 
@@ -115,7 +114,7 @@ class Benchmark:
         elif self.names is not None and self.count is not None:
             return {self.names.format(number): None for number in range(1, self.count + 1)}
         elif self.pattern is not None:
-            names = (_bare(photos.name(index)) for index in range(len(photos)))
+            names = (bare_name(photos.name(index)) for index in range(len(photos)))
             wanted = dict.fromkeys(sorted(name for name in names if re.fullmatch(self.pattern, name)))
         else:
             raise ConfigError(
@@ -143,7 +142,7 @@ def _read_list(path: Path) -> dict[str, str | None]:
                 raise ConfigError(f"benchmark.list={path}: the sha256 of {row['name']} is not 64 hexadecimal digits")
             found[row["name"]] = digest
     else:
-        found = {_bare(line.split()[0]): None for line in lines if line.strip()}
+        found = {bare_name(line.split()[0]): None for line in lines if line.strip()}
     if not found:
         raise ConfigError(f"benchmark.list={path} is empty: give a list of names")
     return found
@@ -158,12 +157,3 @@ def _sha256(photos: Photos, index: int, benchmark: str) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise DataError(f"benchmark={benchmark}: {path} can't be read: {error.strerror}") from error
-
-
-def _bare(name: str) -> str:
-    return PurePosixPath(name).name
-
-
-def _some(names: Iterable[str]) -> str:
-    names = [*names]
-    return ", ".join(names[:_NAMED]) + (", .." if len(names) > _NAMED else "")

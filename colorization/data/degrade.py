@@ -9,11 +9,13 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from scipy.ndimage import gaussian_filter
 
 from colorization.color.conversion import RGB_TO_XYZ
+from colorization.color.curves import from_linear, to_linear
 
 Gray = NDArray[np.float32]
 Defect = Callable[[Gray, np.random.Generator, float], Gray]
@@ -41,6 +43,8 @@ _SIDE = 128
 # to red: skin turns dark, lips black and skies white.
 _LUMINANCE = np.array(RGB_TO_XYZ[1], np.float32)
 _ORTHOCHROMATIC = np.array((0.03, 0.52, 0.45), np.float32)
+# Linear sRGB of each level.
+_LINEAR = to_linear(torch.arange(256, dtype=torch.uint8)).numpy()
 
 
 def degrade(rgb: NDArray[np.uint8], seed: int, strength: str, clean_share: float = 0) -> Image.Image:
@@ -79,15 +83,7 @@ def _film(random: np.random.Generator, share: float, amount: float) -> NDArray[n
 def _expose(rgb: NDArray[np.uint8], weights: NDArray[np.float32]) -> Gray:
     """The sRGB gray, 0..1, of the brightness on the film."""
     linear = np.tensordot(_LINEAR[rgb], weights, axes=1)
-    return np.where(linear > 0.0031308, 1.055 * np.maximum(linear, 0.0031308) ** (1 / 2.4) - 0.055, 12.92 * linear)
-
-
-def _levels_to_linear() -> NDArray[np.float32]:
-    levels = np.arange(256, dtype=np.float32) / 255
-    return np.where(levels > 0.04045, ((levels + 0.055) / 1.055) ** 2.4, levels / 12.92).astype(np.float32)
-
-
-_LINEAR = _levels_to_linear()
+    return from_linear(torch.from_numpy(linear)).numpy()
 
 
 def _scale(gray: Gray) -> float:

@@ -1,7 +1,8 @@
-"""Millions of file names in little memory."""
+"""File names: millions of them in little memory, and without their folders."""
 
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import PurePosixPath
 from typing import overload
 
 import numpy as np
@@ -69,3 +70,8 @@ class Names(Sequence[str]):
         for end in self.ends.data:
             yield self.block[start:end].decode(*_CODING)
             start = end
+
+
+def bare_name(name: str) -> str:
+    """A name with `/` without its folders."""
+    return PurePosixPath(name).name

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from colorization.data.colored import to_tensor
 from colorization.data.dataset import PhotoDataset
+from colorization.data.names import bare_name
 from colorization.data.photos import Photos
 from colorization.data.protocols import Protocol
 from colorization.data.roots import check_folder
@@ -65,15 +66,15 @@ def pair(photos: Sequence[str], pictures: Iterable[str], best_of: int = 1) -> Pa
         ConfigError: a photo has more pictures than `best_of`.
     """
     pictures = list(pictures)
-    by_path, by_name = _index(pictures, best_of), _index(map(_bare, pictures), best_of, pictures)
+    by_path, by_name = _index(pictures, best_of), _index(map(bare_name, pictures), best_of, pictures)
     stems = [_stem(name) for name in photos]
-    shared, twins = _repeated(map(_bare, stems)), _repeated(stems)
+    shared, twins = _repeated(map(bare_name, stems)), _repeated(stems)
     partners: dict[int, list[str]] = {}
     alone = []
     for index, (photo, stem) in enumerate(zip(photos, stems, strict=True)):
         found = by_path.get(stem, [])
-        if not found and _bare(stem) not in shared:
-            found = by_name.get(_bare(stem), [])
+        if not found and bare_name(stem) not in shared:
+            found = by_name.get(bare_name(stem), [])
         if stem in twins or (best_of == 1 and photo in found):
             found = [name for name in found if name == photo]
         if len(found) > best_of:
@@ -105,10 +106,6 @@ def _index(keys: Iterable[str], best_of: int, names: Sequence[str] | None = None
 
 def _stem(name: str) -> str:
     return str(PurePosixPath(name).with_suffix(""))
-
-
-def _bare(name: str) -> str:
-    return PurePosixPath(name).name
 
 
 def _repeated(names: Iterable[str]) -> set[str]:

@@ -6,7 +6,7 @@ from itertools import pairwise
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from colorization.decoders.base import Decoder, checked_width, output_layer
+from colorization.decoders.base import Decoder, checked_width, output_layer, resize
 
 
 class AutoencoderDecoder(Decoder):
@@ -31,7 +31,7 @@ class AutoencoderDecoder(Decoder):
 
     def forward(self, features: list[Tensor]) -> Tensor:
         x = F.relu(self.first(features[-1]))
-        height, width = (side * self.reductions[-1] for side in x.shape[-2:])
+        size = [side * self.reductions[-1] for side in x.shape[-2:]]
         for convolution in self.convolutions:
             x = F.interpolate(F.relu(convolution(x)), scale_factor=2.0, mode="nearest")
-        return F.interpolate(self.output(x), size=(height, width), mode="bilinear", align_corners=False)
+        return resize(self.output(x), size)

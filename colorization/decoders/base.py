@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from colorization.errors import ConfigError
 
@@ -43,6 +44,11 @@ def checked_width(width: int) -> int:
     if width < 16:
         raise ConfigError(f"decoder.width={width} is too small: give 16 or more")
     return width
+
+
+def resize(x: Tensor, size: Sequence[int]) -> Tensor:
+    """A map `(B, C, H, W)` at another height and width, by bilinear interpolation."""
+    return F.interpolate(x, size=tuple(size), mode="bilinear", align_corners=False)
 
 
 def output_layer(in_channels: int, out_channels: int) -> nn.Conv2d:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from colorization.decoders.base import Decoder, checked_width, output_layer
+from colorization.decoders.base import Decoder, checked_width, output_layer, resize
 from colorization.errors import ConfigError
 
 
@@ -62,7 +62,7 @@ class PyramidDecoder(Decoder):
         for index, step in zip(finer, self.steps[1:], strict=True):
             x = step(features[index], x)
         size = [side * self.reductions[-1] for side in features[-1].shape[-2:]]
-        return _resize(self.output(x), size)
+        return resize(self.output(x), size)
 
 
 class _Step(nn.Sequential):
@@ -76,7 +76,7 @@ class _Step(nn.Sequential):
         assert isinstance(merge, nn.Conv2d)
         x = F.conv2d(feature, merge.weight[:, -feature.shape[1] :])
         if previous is not None:
-            x = x + _resize(F.conv2d(previous, merge.weight[:, : previous.shape[1]]), x.shape[-2:])
+            x = x + resize(F.conv2d(previous, merge.weight[:, : previous.shape[1]]), x.shape[-2:])
         for layer in layers:
             x = layer(x)
         return x
@@ -88,7 +88,3 @@ def _convolution(in_channels: int, out_channels: int, kernel: int) -> tuple[nn.M
         nn.GroupNorm(out_channels // 8, out_channels),
         nn.ReLU(inplace=True),
     )
-
-
-def _resize(x: Tensor, size: Sequence[int]) -> Tensor:
-    return F.interpolate(x, size=tuple(size), mode="bilinear", align_corners=False)

@@ -5,9 +5,8 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from colorization.decoders.base import Decoder, checked_width, output_layer
+from colorization.decoders.base import Decoder, checked_width, output_layer, resize
 
 
 class UNetPyramid(Decoder):
@@ -58,11 +57,11 @@ class UNetPyramid(Decoder):
         *skips, x = features
         maps = []
         for step, skip in zip(self.joins, reversed(skips), strict=True):
-            x = step(torch.cat((_resize(x, skip.shape[-2:]), skip), dim=1))
+            x = step(torch.cat((resize(x, skip.shape[-2:]), skip), dim=1))
             maps.append(x)
         full = tuple(side * self.reductions[0] for side in x.shape[-2:])
         for halvings, step in zip(reversed(range(len(self.tail))), self.tail, strict=True):
-            x = step(_resize(x, [-(-side // 2**halvings) for side in full]))
+            x = step(resize(x, [-(-side // 2**halvings) for side in full]))
             maps.append(x)
         return maps or [x]
 
@@ -103,7 +102,3 @@ def _step_width(skip_channels: int, most: int) -> int:
 
 def _groups(channels: int) -> int:
     return max(channels // 8, 1)
-
-
-def _resize(x: Tensor, size: Sequence[int]) -> Tensor:
-    return F.interpolate(x, size=tuple(size), mode="bilinear", align_corners=False)

@@ -7,12 +7,9 @@ from typing import Any
 
 from colorization.data.datamodule import PhotoDataModule
 from colorization.data.predictions import Pairing, Predictions, paired_with_all
-from colorization.errors import DataError
+from colorization.errors import DataError, first_names
 from colorization.evaluation.bootstrap import PictureScores
 from colorization.evaluation.candidates import Folder
-
-# How many names a note gives.
-_NAMED = 3
 
 
 @dataclass(frozen=True)
@@ -44,10 +41,12 @@ class OpenedFolders:
         for folder, pairing in zip(self.folders, self.pairings, strict=True):
             enough = "no picture" if folder.best_of == 1 else f"fewer than {folder.best_of} pictures"
             if pairing.alone:
-                lines.append(f"{_count(pairing.alone, 'photo')} with {enough} in {folder.path}: {_some(pairing.alone)}")
+                lines.append(
+                    f"{_count(pairing.alone, 'photo')} with {enough} in {folder.path}: {first_names(pairing.alone)}"
+                )
             if pairing.unused:
                 lines.append(
-                    f"{_count(pairing.unused, 'picture')} of no photo in {folder.path}: {_some(pairing.unused)}"
+                    f"{_count(pairing.unused, 'picture')} of no photo in {folder.path}: {first_names(pairing.unused)}"
                 )
             if resized := int(scored.scores[folder.label]["resized"].sum()):
                 lines.append(f"{resized} of the pictures in {folder.path} resized to their photos' size (bicubic)")
@@ -83,7 +82,3 @@ def open_folders(paths: Sequence[str], labels: Sequence[str], best_of: int, data
 
 def _count(names: Sequence[str], what: str) -> str:
     return f"1 {what}" if len(names) == 1 else f"{len(names)} {what}s"
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:_NAMED]) + (", .." if len(names) > _NAMED else "")

@@ -46,7 +46,7 @@ class FilmReport:
     Attributes:
         frames: number of coloured frames.
         seconds: length of the film.
-        flicker_before: flicker of the network's colours in Lab units, see `stabilize.flicker`.
+        flicker_before: flicker of the network's colours in Lab units, see `stabilize.Flicker`.
         flicker_after: flicker of the written colours.
         copied: the streams that were copied, for example `audio (aac)`.
         left_out: the streams that the container can't hold.

@@ -51,7 +51,9 @@ class Stabilizer:
 
 
 class Flicker:
-    """Measures how much colours change from frame to frame where lightness does not."""
+    """Measures how much the colours of a film change from frame to frame where its lightness does not: the mean of the
+    distances `|ab(t) - ab(t - 1)|` over all pixels whose L changes by less than `STILL`.
+    """
 
     def __init__(self) -> None:
         self._last: tuple[Tensor, Tensor] | None = None
@@ -68,22 +70,5 @@ class Flicker:
         self._last = (lightness, ab)
 
     def compute(self) -> float:
-        """The mean distance between the colours of a still pixel in two frames, in Lab units; 0 if none is still."""
+        """The mean so far, in Lab units; 0 if no pixel is still."""
         return self._sum / self._pixels if self._pixels else 0.0
-
-
-def flicker(lightness: Tensor, ab: Tensor) -> float:
-    """How much the colours of a film change from frame to frame where its lightness does not.
-
-    Args:
-        lightness: `(T, 1, H, W)` in 0..100.
-        ab: `(T, 2, H, W)` in Lab units.
-
-    Returns:
-        The mean of the distances `|ab(t) - ab(t - 1)|` over all pixels whose L changes by less than `STILL`, in Lab
-        units; 0 if there are none.
-    """
-    meter = Flicker()
-    for frame_lightness, frame_ab in zip(lightness, ab, strict=True):
-        meter.update(frame_lightness, frame_ab)
-    return meter.compute()

@@ -9,7 +9,7 @@ import torch
 import yaml
 from torch import Tensor
 
-from colorization.color import ab_bins, lightness_to_gray, rgb_to_lab
+from colorization.color import ab_bins, annealed_mean, checked_temperature, lightness_to_gray, rgb_to_lab
 from colorization.config.folder import CONF
 from colorization.config.instantiate import instantiate, packages_named
 from colorization.errors import ConfigError, did_you_mean
@@ -110,9 +110,7 @@ class Adapter:
         Raises:
             ConfigError: it is out of range.
         """
-        if not 1e-3 <= value <= 1e3:
-            raise ConfigError(f"temperature={value:g} is out of range: give 0.001 to 1000, for example 0.38")
-        self.temperature = value
+        self.temperature = checked_temperature(value)
 
     @property
     def out_channels(self) -> int:
@@ -151,9 +149,7 @@ class Adapter:
             return rgb_to_lab(rgb.clamp(0, 1))[:, 1:]
         assert self.temperature is not None
         logits = value.clamp(min=1e-30).log() if self.gives == "probabilities" else value
-        # Subtract the maximum: exp must not overflow at low temperatures.
-        shares = torch.softmax((logits - logits.amax(dim=1, keepdim=True)) / self.temperature, dim=1)
-        return self.ab_scale * torch.einsum("bqhw,qc->bchw", shares, self.bins.to(shares))
+        return self.ab_scale * annealed_mean(logits, self.bins.to(logits), temperature=self.temperature)
 
     def _numbers(self, numbers: list[float], like: Tensor) -> Tensor:
         return torch.tensor(numbers, device=like.device).view(1, -1, 1, 1)

@@ -206,19 +206,17 @@ def paint(pixels: NDArray[Any], guide: Tensor, saturation: float) -> NDArray[Any
     """
     height, width = pixels.shape[:2]
     painted = np.empty((height, width, 3), pixels.dtype)
-    is_integer = pixels.dtype.kind == "u"
+    highest = np.iinfo(pixels.dtype).max if pixels.dtype.kind == "u" else None
 
     def paint_tile(rows: slice, columns: slice) -> None:
         lightness = read_lightness(pixels[rows, columns], guide.device)
         if saturation == 0:  # exactly gray
             gray = lightness_to_gray(lightness).expand(3, -1, -1)
-            rgb = (gray * np.iinfo(pixels.dtype).max).round() if is_integer else gray
+            rgb = gray if highest is None else (gray * highest).round()
         else:
             ab = colors_at(guide, lightness, (rows, columns), (height, width))
             lab = merge_lab(lightness, saturation * ab)
-            rgb = (
-                lab_to_mapped_levels(lab, highest=np.iinfo(pixels.dtype).max) if is_integer else lab_to_mapped_rgb(lab)
-            )
+            rgb = lab_to_mapped_rgb(lab) if highest is None else lab_to_mapped_levels(lab, highest=highest)
         for channel, values in enumerate(rgb.cpu().numpy()):  # faster than all three at once
             painted[rows, columns, channel] = values
 

@@ -18,11 +18,10 @@ from colorization.errors import ConfigError
 from colorization.metrics.frechet import Moments, frechet_distance, moments_of
 from colorization.metrics.pretrained import UnavailableError, find_weights, read_weights
 from colorization.runtime.installation import install_hint
+from colorization.weights.pretrained import IMAGENET_MEAN, IMAGENET_STD
 
 FEATURES = 2048
 _SIDE = 299
-# ImageNet's means and standard deviations, as torchvision's networks were trained.
-_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 _TENSORFLOW = (
     "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/weights-inception-2015-12-05-6726825d.pth"
@@ -67,7 +66,7 @@ def resize_ct2(pictures: Tensor) -> Tensor:
 
 def _from_normalized(rgb: Tensor) -> Tensor:
     halved = F.interpolate(rgb, (_SIDE, _SIDE), mode="bilinear") * 0.5 + 0.5
-    mean, std = (halved.new_tensor(values).view(1, 3, 1, 1) for values in (_MEAN, _STD))
+    mean, std = (halved.new_tensor(values).view(1, 3, 1, 1) for values in (IMAGENET_MEAN, IMAGENET_STD))
     return halved * (std / 0.5) + (mean - 0.5) / 0.5
 
 

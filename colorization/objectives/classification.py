@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from colorization.color import COLORLESS_CHROMA, ab_bins, nearest_bins
+from colorization.color import COLORLESS_CHROMA, ab_bins, annealed_mean, checked_temperature, nearest_bins
 from colorization.errors import ConfigError
 from colorization.objectives.base import Objective
 
@@ -62,9 +62,7 @@ class Classification(Objective):
 
     @temperature.setter
     def temperature(self, value: float) -> None:
-        if not 1e-3 <= value <= 1e3:
-            raise ConfigError(f"temperature={value:g} is out of range: give 0.001 to 1000, for example 0.38")
-        self._temperature = value
+        self._temperature = checked_temperature(value)
 
     def set_prior(self, prior: Tensor) -> None:
         self.prior.copy_(prior)
@@ -96,17 +94,9 @@ class Classification(Objective):
         return target.movedim(-1, 1), indices[..., 0]
 
     def decode(self, prediction: Tensor) -> Tensor:
-        ab = self.annealed_mean(self._logits(prediction))
+        ab = annealed_mean(self._logits(prediction), self.bins, temperature=self.temperature)
         ab = F.interpolate(ab, scale_factor=float(STRIDE), mode="bilinear", align_corners=False)
         return ab[..., : prediction.shape[-2], : prediction.shape[-1]]
-
-    def annealed_mean(self, logits: Tensor) -> Tensor:
-        """Logits `(B, Q, H, W)` to ab in Lab units, `(B, 2, H, W)`: the mean after dividing by the temperature."""
-        with torch.autocast(logits.device.type, enabled=False):
-            logits = logits.float()
-            # Subtract the maximum: exp must not overflow at low temperatures.
-            shares = torch.softmax((logits - logits.amax(dim=1, keepdim=True)) / self.temperature, dim=1)
-            return torch.einsum("bqhw,qc->bchw", shares, self.bins)
 
     def _logits(self, prediction: Tensor) -> Tensor:
         height, width = prediction.shape[-2:]

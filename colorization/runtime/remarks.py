@@ -5,8 +5,8 @@ import warnings
 
 
 def silence_remarks() -> None:
-    """Silences remarks of libraries that users can't act on. Lightning sets its level when it is imported: call it again
-    after that.
+    """Silences remarks of libraries that users can't act on. Call it again after Lightning was imported, which sets its
+    own level.
     """
     for name in ("pytorch_lightning", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)

@@ -27,7 +27,8 @@ _REACH = 6
 
 def find_learning_rate(config: dict[str, Any], run: Path) -> float:
     """Raises the learning rate from 1e-6 to 1 over 100 steps without validation, and suggests the one at which the loss
-    falls fastest over its logarithm. Prints the command that trains with it, and writes the plot `lr_find.png`; nothing is trained.
+    falls fastest over its logarithm. Prints the command that trains with it, and writes the plot `lr_find.png`;
+    nothing is trained.
 
     All parameters have the same rate, also where `backbone.rate` is not 1.
 

@@ -10,6 +10,10 @@ from colorization.weights.downloads import cached, download
 from colorization.weights.files import existing
 from colorization.weights.safe_load import UnreadableError, load_state_dict
 
+# Mean and standard deviation of ImageNet's RGB in 0..1, as torchvision's pretrained weights expect.
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
 
 def load_weights(layers: nn.Module, name: str, weights: str | Path, option: str) -> None:
     """Loads a state dict into the first layers of a classifier; weights of other layers are ignored.

@@ -255,6 +255,31 @@ def test_grid_squares_are_the_nearest_bins_for_every_color_of_srgb() -> None:
     assert distances.max() < 7.08
 
 
+@pytest.mark.parametrize("temperature", [1e-3, 1e-2, 0.38, 1.0, 1e3])
+@pytest.mark.parametrize("autocast", [False, True])
+def test_annealed_mean_by_definition(temperature: float, autocast: bool) -> None:
+    """Many of the logits are far from zero and close to each other, which low temperatures magnify."""
+    bins = color.ab_bins()
+    logits = 20 + torch.randn(1, len(bins), 64, 64, generator=torch.Generator().manual_seed(0))
+    shares = torch.softmax(logits.double() / temperature, dim=1)
+    expected = torch.einsum("bqhw,qc->bchw", shares, bins.double())
+    with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+        found = color.annealed_mean(logits, bins, temperature=temperature)
+    assert found.dtype == torch.float32
+    assert (found - expected).abs().max() < 1e-3
+
+
+def test_annealed_mean_is_the_mode_at_a_low_temperature_and_the_mean_at_a_high_one() -> None:
+    bins = color.ab_bins()
+    logits = torch.full((1, len(bins), 1, 1), -1e4)
+    logits[0, 10], logits[0, 200] = 1.0, 0.0
+    mode, mean = (color.annealed_mean(logits, bins, temperature=each).flatten() for each in (0.01, 100))
+    assert torch.allclose(mode, bins[10], atol=1e-3)
+    assert torch.allclose(mean, bins[[10, 200]].mean(dim=0), atol=0.5)
+    for temperature in (1e-3, 1e3):
+        assert bool(torch.isfinite(color.annealed_mean(logits, bins, temperature=temperature)).all())
+
+
 def test_colorfulness_of_gray_is_zero_and_batches_are_independent() -> None:
     gray = torch.rand(1, 8, 8).expand(3, 8, 8)
     vivid = torch.rand(3, 8, 8)

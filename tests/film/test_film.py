@@ -17,7 +17,7 @@ from colorization import Colorizer
 from colorization.color import rgb_to_lab, to_float
 from colorization.errors import ConfigError, PictureError
 from colorization.film import color_film
-from colorization.film.stabilize import CUT, KEEP, Flicker, Stabilizer, flicker
+from colorization.film.stabilize import CUT, KEEP, Flicker, Stabilizer
 from colorization.imagefiles import is_film
 from colorization.runtime.installation import install_hint
 from tests.helpers.films import UNEVEN, frames_of, make_film, sound_of
@@ -109,6 +109,14 @@ def test_flicker_is_measured_and_stopped(colorizer: Colorizer, tmp_path: Path) -
     report = color_film(flickering, make_film(tmp_path / "clip.mp4"), tmp_path / "out.mp4", batch_size=5)
     assert report.flicker_before > 8
     assert report.flicker_after < report.flicker_before / 5
+
+
+def flicker(lightness: Tensor, ab: Tensor) -> float:
+    """Of a film's lightness `(T, 1, H, W)` and ab `(T, 2, H, W)`."""
+    meter = Flicker()
+    for frame in zip(lightness, ab, strict=True):
+        meter.update(*frame)
+    return meter.compute()
 
 
 def test_flicker_counts_only_what_is_still() -> None:

@@ -9,7 +9,7 @@ import torch
 from scipy import stats
 from torch import Tensor
 
-from colorization.metrics.films import color_distribution_consistency, occluded, warp, warping_error
+from benchmarks.film_consistency import color_distribution_consistency, occluded, warp, warping_error
 from tests.helpers.photos import make_photo
 
 
