@@ -128,11 +128,14 @@ def main() -> None:
         parser.error("--photos is missing: say which photos they are")
     entries = json.loads(DATA.read_text(encoding="utf-8"))
     for run in options.runs:
-        add(entries, read_run(run, options.name, options.photos))
+        measured = read_run(run, options.name, options.photos)
+        add(entries, measured)
+        print(f"{run}: {', '.join(entry['name'] for entry in measured)}")
     if wrong := check(entries):
         parser.error("; ".join(wrong))
     DATA.write_text(json.dumps(entries, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     PAGE.write_text(page(PAGE.read_text(encoding="utf-8"), entries), encoding="utf-8")
+    print(f"{DATA} and {PAGE} are up to date")
 
 
 if __name__ == "__main__":

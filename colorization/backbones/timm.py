@@ -8,7 +8,7 @@ from torch import Tensor
 from colorization.backbones.base import RANDOM_INSTEAD, Backbone
 from colorization.errors import ColorizationError, ConfigError, first_line
 from colorization.runtime.installation import install_hint
-from colorization.weights.pretrained import IMAGENET_MEAN, IMAGENET_STD, load_weights, no_pretrained_weights
+from colorization.weights.pretrained import IMAGENET_MEAN, IMAGENET_STD, load_weights
 
 
 class TimmBackbone(Backbone):
@@ -63,8 +63,10 @@ class TimmBackbone(Backbone):
                 raise
             except Exception as error:
                 if pretrained:
-                    raise no_pretrained_weights(
-                        name, f"the weights of timm's {name}", "any folder", "backbone.weights", RANDOM_INSTEAD
+                    raise ConfigError(
+                        f"the pretrained weights of {name} can't be downloaded: fetch model.safetensors from "
+                        f"https://huggingface.co/{timm.get_pretrained_cfg(name).hf_hub_id} and name the file with "
+                        f"backbone.weights=FILE, or {RANDOM_INSTEAD}"
                     ) from error
                 raise ConfigError(f"backbone.name={name}: timm has no feature maps of this network") from error
         raise ConfigError(f"backbone.name={name}: timm has no feature maps of this network")

@@ -66,8 +66,8 @@ def evaluate(composed: DictConfig, paths: Sequence[str], folders: Sequence[str])
     data.test_split = benchmark.split or choose_split(config["split"], data, config["data"], trained)
     benchmark.select()
     labels = distinct_labels([*paths, *folders])
-    if len(labels) == 1:
-        labels = ["model" if paths else "pictures"]
+    if len(labels) == len(paths) == 1:
+        labels = ["model"]
     opened = open_folders(folders, labels[len(paths) :], config["best_of"], data)
     measures = choose_metrics(config, protocol, [GRAY, *labels], has_folders=bool(folders))
     left_out, fid = measures.left_out, measures.fid

@@ -79,7 +79,7 @@ class PhotoDataset(Dataset[dict[str, Any]]):
         yield from map(int, torch.randperm(len(self)).numpy())
 
     def __getitem__(self, number: int | Draw) -> dict[str, Any]:
-        """The photo of an index; a `Draw` holds the seed of its random crop, too, otherwise it is always the same one."""
+        """The photo of an index; a `Draw` holds the seed of its random crop, too. An index alone has one crop."""
         photo, seed = (number, number) if isinstance(number, int) else number
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)

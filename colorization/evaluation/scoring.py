@@ -206,12 +206,14 @@ def choose_extremes(order: Sequence[int] | np.ndarray) -> dict[str, list[int]]:
 def distinct_labels(paths: Sequence[str]) -> list[str]:
     """Short distinct names of files: their paths without the common parts.
 
-    For example `a` and `b` for `runs/a/checkpoints/best.ckpt` and `runs/b/checkpoints/best.ckpt`.
+    For example `a` and `b` for `runs/a/checkpoints/best.ckpt` and `runs/b/checkpoints/best.ckpt`. Bare names, such as
+    `default`, stay as they are.
     """
-    parts = [list(Path(path).expanduser().absolute().parts) for path in paths]
+    parts = [[path] if Path(path).name == path else list(Path(path).expanduser().absolute().parts) for path in paths]
+    in_folders = [rest for rest in parts if len(rest) > 1]
     for end in (0, -1):
-        while all(len(rest) > 1 for rest in parts) and len({rest[end] for rest in parts}) == 1:
-            for rest in parts:
+        while len({rest[end] for rest in in_folders}) == 1 < min(map(len, in_folders)):
+            for rest in in_folders:
                 del rest[end]
     # Checkpoints of a run are always in a folder of this name.
     told = [[part for part in rest if part != "checkpoints"] for rest in parts]

@@ -335,6 +335,9 @@ def test_mistakes_of_metrics_protocols_and_comparisons(
         (["a/x/best.ckpt", "b/x/best.ckpt", "a/y/best.ckpt"], ["a/x", "b/x", "a/y"]),
         (["/best.ckpt", "/gray/best.ckpt"], ["best.ckpt", "gray/best.ckpt"]),
         (["a/best.ckpt", "a/checkpoints/best.ckpt"], ["best.ckpt", "checkpoints/best.ckpt"]),
+        (["runs/a/best.ckpt", "runs/b/best.ckpt", "default"], ["a", "b", "default"]),
+        (["default", "ddcolor_tiny"], ["default", "ddcolor_tiny"]),
+        (["runs/a/pictures"], ["pictures"]),
     ],
 )
 def test_labels_tell_checkpoints_apart(paths: list[str], labels: list[str]) -> None:
