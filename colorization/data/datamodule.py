@@ -44,7 +44,8 @@ class PhotoDataModule(LightningDataModule, ABC):
         batch_size: photos per batch and device.
         num_workers: loader processes per device.
         crop_scale: range of a random training crop's area, as a share of the photo's.
-        max_unreadable: share of a split's photos that may be unreadable before the run stops, 0..1.
+        max_unreadable: share of a split's photos that may be unreadable before the run stops, 0..1. With several
+            devices, each process counts what it reads; the sum is checked at the end of an epoch.
         skipped_file: a CSV file that lists skipped photos; None for none.
         exclude: a CSV file whose column `name` lists photos to leave out of every split, see
             `colorization.data.exclusion`; None leaves out none.
@@ -167,14 +168,16 @@ class PhotoDataModule(LightningDataModule, ABC):
         photos = self._some_photos(split)
         self._check_usable(photos, split)
         augment = split == "train" and stage == "fit"
+        degrade = self.degrade if augment else None
         return PhotoDataset(
-            photos, self.size, augment, self.crop_scale, self.test_protocol, self.degrade if augment else None
+            photos, self.size, augment, self.crop_scale, self.test_protocol, degrade=degrade, split=split
         )
 
     def _open_scored(self) -> PhotoDataset:
         photos = self.scored_photos()
-        options: dict[str, Any] = {"degrade": self.degrade, "keep_colorless": self._scores_colorless}
-        self._check_usable(photos, self.test_split, self._scores_colorless)
+        split, colorless = self.test_split, self._scores_colorless
+        options: dict[str, Any] = {"degrade": self.degrade, "keep_colorless": colorless, "split": split}
+        self._check_usable(photos, split, colorless)
         if self._test_predictions:
             assert self.test_protocol is not None
             return PairedDataset(photos, self.size, self.test_protocol, self._test_predictions, **options)
@@ -265,11 +268,22 @@ class PhotoDataModule(LightningDataModule, ABC):
         )
 
     def on_before_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> dict[str, Any]:
-        skipped = batch.pop("skipped")
-        if skipped:
-            photos = max(len(dataset) for dataset in self._datasets.values())
-            self.skipped.add(skipped, photos)
+        if skipped := batch.pop("skipped"):
+            self.skipped.add(skipped)
+            self._check_skipped()
         return batch
+
+    def gather_skipped(self) -> None:
+        """Gathers the skipped photos of all ranks, and checks their number. All ranks have to call it.
+
+        Raises:
+            DataError: too many of a split's photos are unreadable.
+        """
+        self.skipped.gather()
+        self._check_skipped()
+
+    def _check_skipped(self) -> None:
+        self.skipped.check({split: len(dataset) for split, dataset in self._datasets.items()})
 
     def on_after_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> dict[str, Any]:
         lab = rgb_to_lab(batch["rgb"])

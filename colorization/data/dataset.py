@@ -45,6 +45,7 @@ class PhotoDataset(Dataset[dict[str, Any]]):
         degrade: degradation of the gray copies, a key of `colorization.data.degrade.STRENGTHS`; None for none. Half of
             the photos stay clean in training, none in scoring.
         keep_colorless: photos without colour count in scoring, too.
+        split: the split of the photos.
     """
 
     def __init__(
@@ -56,10 +57,12 @@ class PhotoDataset(Dataset[dict[str, Any]]):
         protocol: Protocol | None = None,
         degrade: str | None = None,
         keep_colorless: bool = False,
+        split: str = "all",
     ) -> None:
         self.photos = photos
         self.augment = augment
         self.degrade = degrade
+        self.split = split
         self._open = open_upright if keep_colorless else open_colored
         self.random_crop = RandomCrop(size, crop_scale)
         self.protocol = protocol or Protocol("fit_middle", size)
@@ -93,7 +96,7 @@ class PhotoDataset(Dataset[dict[str, Any]]):
                 item = self._cut(candidate) | {"name": name, "index": candidate, "skipped": skipped}
                 return item if self.degrade is None else item | {"seen": self._seen(item["rgb"], self.degrade, seed)}
             except PictureError as error:
-                skipped.append(Skipped(name, str(error), not isinstance(error, ColorlessError)))
+                skipped.append(Skipped(self.split, name, str(error), not isinstance(error, ColorlessError)))
                 torch.set_rng_state(drawn)  # its crop may have been drawn: the next photo's is the same without it
         return {"rgb": None, "name": "", "index": NO_PHOTO, "skipped": skipped}
 

@@ -1,6 +1,6 @@
 """Photos that are left out, because they can't be read or have no colour."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,8 +12,9 @@ from colorization.runtime.files import append_csv
 
 
 class Skipped(NamedTuple):
-    """A skipped photo."""
+    """A skipped photo of a split."""
 
+    split: str
     name: str
     reason: str
     unreadable: bool
@@ -40,22 +41,27 @@ class SkippedPhotos:
     def colorless(self) -> set[str]:
         return {name for name, skip in self.found.items() if not skip.unreadable}
 
-    def add(self, skipped: Iterable[Skipped], photos: int) -> None:
-        """Adds skipped photos, of a total of `photos`.
+    def add(self, skipped: Iterable[Skipped]) -> None:
+        """Adds skipped photos."""
+        fresh = {skip.name: skip for skip in skipped if skip.name not in self.found}
+        self.found |= fresh
+        self._list(list(fresh.values()))
+
+    def check(self, photos: Mapping[str, int]) -> None:
+        """Checks each split by itself. `photos` is the number of photos in each.
 
         Raises:
             DataError: too many are unreadable.
         """
-        fresh = {skip.name: skip for skip in skipped if skip.name not in self.found}
-        self.found |= fresh
-        self._list(list(fresh.values()))
-        unreadable = self.unreadable
-        if len(unreadable) > self.max_unreadable * photos:
-            where = f", listed in {self.path}" if self.path else f", for example {next(iter(unreadable))}"
-            raise DataError(
-                f"{len(unreadable)} of {photos} pictures can't be read{where}: repair or remove them, or raise "
-                f"data.max_unreadable={self.max_unreadable:g}"
-            )
+        for split, total in photos.items():
+            names = [skip.name for skip in self.found.values() if skip.unreadable and skip.split == split]
+            if len(names) > self.max_unreadable * total:
+                which = "" if split == "all" else f"{split} "
+                where = f", listed in {self.path}" if self.path else f", for example {names[0]}"
+                raise DataError(
+                    f"{len(names)} of {total} {which}pictures can't be read{where}: repair or remove them, or raise "
+                    f"data.max_unreadable={self.max_unreadable:g}"
+                )
 
     @rank_zero_only
     def _list(self, skipped: Collection[Skipped]) -> None:

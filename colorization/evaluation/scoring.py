@@ -135,6 +135,7 @@ class Evaluation(LightningModule):
         self._sums[label].append(csr_array(sums_by_color(values, true_ab).numpy()))
 
     def on_test_epoch_end(self) -> None:
+        self.trainer.datamodule.gather_skipped()  # type: ignore[attr-defined]
         self.pictures = self._gather()
         if self.fid is not None and len(self.pictures.names) > 1:
             self.fids = self.fid.compute()

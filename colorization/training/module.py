@@ -122,6 +122,9 @@ class ColorizationModule(LightningModule):
         if self.adversary is not None and self.progress >= self.adversary.term.begin:
             self.adversary.step(self.trainer)
 
+    def on_train_epoch_end(self) -> None:
+        self._data.gather_skipped()
+
     def validation_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Any]:
         return self._score(batch)
 

@@ -154,6 +154,18 @@ def test_too_many_unreadable_pictures_stop_the_run(photos: Path) -> None:
         batches(data, "train")
 
 
+def test_unreadable_pictures_are_counted_for_each_split(tmp_path: Path) -> None:
+    """Most of the validation photos may not be broken just because there are many good ones for training."""
+    make_folder(tmp_path / "train", 60)
+    make_folder(tmp_path / "val", 1)
+    for index in range(11):
+        (tmp_path / "val" / f"broken {index}.jpg").write_text("not a picture")
+    data = FolderDataModule(str(tmp_path), size=32, batch_size=2)
+    batches(data, "train")
+    with pytest.raises(DataError, match=r"^4 of 12 val pictures can't be read.*data\.max_unreadable=0\.25"):
+        batches(data, "val")
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [

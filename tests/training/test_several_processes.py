@@ -56,6 +56,23 @@ def test_two_processes_train_as_one(tmp_path: Path, objective: tuple[str, ...], 
         assert len(values[0]) >= 2
 
 
+@pytest.mark.slow
+def test_unreadable_photos_of_all_processes_count(tmp_path: Path) -> None:
+    """Neither process alone reads more than a quarter of the photos as broken."""
+    make_folder(tmp_path / "photos" / "train", 4)
+    make_folder(tmp_path / "photos" / "val", 8)
+    for index in range(4):
+        (tmp_path / "photos" / "val" / f"broken {index}.jpg").write_text("not a picture")
+    options = [*TRAINED, f"data.root={tmp_path}/photos", f"hydra.run.dir={tmp_path}/run"]
+    options += ["trainer.devices=2", "trainer.strategy=ddp_spawn"]
+    ended = subprocess.run(
+        [sys.executable, SCRIPTS / "train.py", *options], capture_output=True, text=True, timeout=300, check=False
+    )
+    assert ended.returncode == 1
+    assert "Error: 4 of 12 val pictures can't be read, listed in" in ended.stderr
+    assert len((tmp_path / "run" / "skipped.csv").read_text().splitlines()) == 1 + 4
+
+
 @pytest.mark.long
 def test_two_processes_stop_together_and_resume(tmp_path: Path) -> None:
     """Asked to stop, all processes stop behind the same step; the resumed run ends bit for bit as the whole one."""
