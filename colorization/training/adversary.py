@@ -1,5 +1,6 @@
 """Training of the discriminator, beside Lightning's automatic optimization of the network."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -75,12 +76,16 @@ class Adversary:
         discriminator.requires_grad_(False)
         return loss.detach()
 
-    def step(self, trainer: Trainer) -> None:
-        """Steps the optimizer with the mean of the gradients over all ranks."""
-        assert self.optimizer is not None
+    def average_gradients(self, trainer: Trainer) -> Tensor:
+        """Averages the gradients over all ranks and returns their norm: a scalar."""
         for parameter in self.term.discriminator.parameters():
             if parameter.grad is not None:
                 parameter.grad = trainer.strategy.reduce(parameter.grad, reduce_op="mean")
+        return gradient_norm(self.term.discriminator.parameters())
+
+    def step(self) -> None:
+        """Steps the optimizer."""
+        assert self.optimizer is not None
         self.optimizer.step()
         self.optimizer.zero_grad()
 
@@ -92,6 +97,11 @@ class Adversary:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Keeps a checkpoint's state until the optimizer exists."""
         self._resumed = state
+
+
+def gradient_norm(parameters: Iterable[Tensor]) -> Tensor:
+    """The Euclidean norm of all gradients together: a scalar."""
+    return torch.nn.utils.get_total_norm(parameter.grad for parameter in parameters if parameter.grad is not None)
 
 
 def has_whole_network(strategy: Strategy) -> bool:

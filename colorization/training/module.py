@@ -26,7 +26,7 @@ from colorization.metrics.scores import Scores, render
 from colorization.network import ColorizationNetwork
 from colorization.objectives.base import Objective
 from colorization.runtime.console import warn
-from colorization.training.adversary import Adversary, has_whole_network
+from colorization.training.adversary import Adversary, gradient_norm, has_whole_network
 from colorization.training.saving import LastCheckpoint
 
 
@@ -111,16 +111,16 @@ class ColorizationModule(LightningModule):
         return min(max((self.global_step + self.steps_ahead) / self.total_steps, self.resumed_progress), 1.0)
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
-        norm = torch.nn.utils.get_total_norm(
-            parameter.grad for parameter in self.parameters() if parameter.grad is not None
-        )
+        norm = gradient_norm(parameter for group in optimizer.param_groups for parameter in group["params"])
         if self.trainer.precision != "16-mixed":  # the gradient scaler handles gradients that are not finite
             self._require_finite({"the gradient's norm is": norm}, self.seen)
         if has_whole_network(self.trainer.strategy):
             self.log("train/gradient_norm", norm)  # before clipping
         # As often as the network, also with accumulated gradients.
         if self.adversary is not None and self.progress >= self.adversary.term.begin:
-            self.adversary.step(self.trainer)
+            norm = self.adversary.average_gradients(self.trainer)
+            self._require_finite({"the norm of the discriminator's gradient is": norm}, self.seen)
+            self.adversary.step()
 
     def on_train_epoch_end(self) -> None:
         self._data.gather_skipped()

@@ -16,7 +16,7 @@ from colorization.training import building
 from colorization.training.adversary import Adversary
 from colorization.training.module import ColorizationModule
 from tests.helpers.photos import make_folder
-from tests.helpers.runs import CONF, TINY, rows, train_in
+from tests.helpers.runs import CONF, SMALL, TINY, rows, train_in
 
 REPOSITORY = CONF.parent
 
@@ -161,6 +161,21 @@ def test_half_of_a_batch_counts_half() -> None:
     halves = [parameter.grad for parameter in term.discriminator.parameters() if parameter.grad is not None]
     assert len(whole) == len(halves) > 0
     assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip(whole, halves, strict=True))
+
+
+def test_a_gradient_of_the_discriminator_that_is_not_finite_stops_the_run(
+    fails: Fails, tmp_path: Path, eight: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The square root of 0 has a loss, but no gradient."""
+
+    def spoiled(self: Adversarial, lightness: torch.Tensor, predicted: torch.Tensor, ab: torch.Tensor) -> torch.Tensor:
+        return (self._judge(lightness, ab) * 0).sqrt().mean()
+
+    monkeypatch.setattr(Adversarial, "discriminator_loss", spoiled)
+    data = ["data=folder", f"data.root={eight}", "data.val_share=0.4"]
+    message = fails("train", *SMALL, *GAN, *data, f"hydra.run.dir={tmp_path}/r")
+    assert "the norm of the discriminator's gradient is nan" in message
+    assert not (tmp_path / "r" / "checkpoints" / "last.ckpt").exists()
 
 
 def test_what_does_not_go_together_with_a_discriminator(fails: Fails, tmp_path: Path, eight: Path) -> None:

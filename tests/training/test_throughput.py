@@ -131,8 +131,13 @@ def test_without_logging_nothing_is_measured(monkeypatch: pytest.MonkeyPatch) ->
     assert clock.logged == []
 
 
-def test_the_gradients_norm_is_that_of_a_step_of_sgd(tmp_path: Path) -> None:
-    """Without momentum, decay and clipping, a step of SGD moves the weights by the learning rate times the gradient."""
+@pytest.mark.parametrize(
+    "objective", [(), ("objective=adversarial", "objective.terms.adversarial.begin=0")], ids=["alone", "adversarial"]
+)
+def test_the_gradients_norm_is_that_of_a_step_of_sgd(tmp_path: Path, objective: tuple[str, ...]) -> None:
+    """Without momentum, decay and clipping, a step of SGD moves the weights by the learning rate times the gradient.
+    The discriminator has an optimizer of its own.
+    """
     for split, count in (("train", 4), ("val", 1)):
         make_folder(tmp_path / "photos" / split, count)
     train_in(
@@ -148,6 +153,7 @@ def test_the_gradients_norm_is_that_of_a_step_of_sgd(tmp_path: Path) -> None:
         "trainer.gradient_clip_val=null",
         "trainer.max_epochs=3",
         "decoder.width=16",
+        *objective,
         "callbacks.checkpoint.save_top_k=-1",
         "callbacks.checkpoint.filename='{epoch}'",
     )
@@ -157,7 +163,8 @@ def test_the_gradients_norm_is_that_of_a_step_of_sgd(tmp_path: Path) -> None:
     logged = [float(row["train/gradient_norm"]) for row in rows(tmp_path / "run") if row["train/gradient_norm"]]
     assert len(weights) == len(logged) == 3
     for (before, after), norm in zip(itertools.pairwise(weights), logged[1:], strict=True):
-        learned = [key for key in before if "running" not in key and before[key].is_floating_point()]
+        fixed = ("running", ".discriminator.")
+        learned = [key for key in before if before[key].is_floating_point() and not any(part in key for part in fixed)]
         moved = torch.cat([(after[key] - before[key]).double().flatten() for key in learned]).norm().item()
         assert moved / 0.1 == pytest.approx(norm, rel=1e-3)
         assert norm > 0
