@@ -112,15 +112,17 @@ class ColorizationModule(LightningModule):
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         norm = gradient_norm(parameter for group in optimizer.param_groups for parameter in group["params"])
-        if self.trainer.precision != "16-mixed":  # the gradient scaler handles gradients that are not finite
-            self._require_finite({"the gradient's norm is": norm}, self.seen)
         if has_whole_network(self.trainer.strategy):
             self.log("train/gradient_norm", norm)  # before clipping
+        # The gradient scaler handles gradients that are not finite.
+        norms = {} if self.trainer.precision == "16-mixed" else {"the gradient's norm is": norm}
         # As often as the network, also with accumulated gradients.
-        if self.adversary is not None and self.progress >= self.adversary.term.begin:
-            norm = self.adversary.average_gradients(self.trainer)
-            self._require_finite({"the norm of the discriminator's gradient is": norm}, self.seen)
-            self.adversary.step()
+        adversary = self.adversary if self.adversary and self.progress >= self.adversary.term.begin else None
+        if adversary:
+            norms["the norm of the discriminator's gradient is"] = adversary.average_gradients(self.trainer)
+        self._require_finite(norms, self.seen)
+        if adversary:
+            adversary.step()
 
     def on_train_epoch_end(self) -> None:
         self._data.gather_skipped()
@@ -250,16 +252,20 @@ class ColorizationModule(LightningModule):
             self.trainer.strategy.barrier()
 
     def _require_finite(self, numbers: Mapping[str, Tensor], names: Sequence[str]) -> None:
-        """Stops training before NaN or Inf gets into the network or a checkpoint.
+        """Stops training before NaN or Inf gets into the network or a checkpoint. Waits for the device once.
+
+        Args:
+            numbers: scalars by name.
+            names: the photos.
 
         Raises:
             TrainingError: a number is not finite.
         """
-        if self.may_diverge:  # a search for the learning rate
+        if self.may_diverge or not numbers:  # may_diverge: a search for the learning rate
+            return
+        if torch.stack([torch.isfinite(number).to(self.device) for number in numbers.values()]).all():
             return
         wrong = [f"{name} {number.item()}" for name, number in numbers.items() if not torch.isfinite(number)]
-        if not wrong:
-            return
         files = [file.path for file in self.trainer.checkpoint_callbacks if isinstance(file, LastCheckpoint)]
         good = [path for path in files if path.exists()]
         hint = f"the last good checkpoint is {good[0]}" if good else "no checkpoint was written yet"

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from pytorch_lightning import Callback, Trainer
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from colorization.inference.colorizer import Colorizer
 from colorization.objectives.regression import Regression
@@ -176,6 +177,38 @@ def test_a_gradient_of_the_discriminator_that_is_not_finite_stops_the_run(
     message = fails("train", *SMALL, *GAN, *data, f"hydra.run.dir={tmp_path}/r")
     assert "the norm of the discriminator's gradient is nan" in message
     assert not (tmp_path / "r" / "checkpoints" / "last.ckpt").exists()
+
+
+class _Waits(TorchDispatchMode):
+    """Counts how often Python reads a tensor's value, for which it waits for a GPU."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.count += func is torch.ops.aten._local_scalar_dense.default
+        return func(*args, **(kwargs or {}))
+
+
+def test_the_numbers_of_a_step_are_checked_with_two_waits(
+    tmp_path: Path, eight: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One for all losses, and one for both gradients."""
+    checked = []
+    check = ColorizationModule._require_finite
+
+    def counted(self: ColorizationModule, numbers: dict[str, torch.Tensor], names: list[str]) -> None:
+        with _Waits() as waits:
+            check(self, numbers, names)
+        checked.append((sorted(numbers), waits.count))
+
+    monkeypatch.setattr(ColorizationModule, "_require_finite", counted)
+    train_in(tmp_path / "run", eight, *GAN)
+    losses = [f"train/{name}" for name in ("adversarial", "discriminator", "loss", "pixel")]
+    norms = ["the gradient's norm is", "the norm of the discriminator's gradient is"]
+    steps = read(tmp_path / "run")["global_step"]
+    assert checked == [(losses, 1), (norms, 1)] * steps + [(["val/loss"], 1)]
 
 
 def test_what_does_not_go_together_with_a_discriminator(fails: Fails, tmp_path: Path, eight: Path) -> None:
