@@ -8,16 +8,15 @@ from typing import Any
 
 # Groups that do not influence what is learned.
 _ASIDE = ("callbacks", "ckpt_path", "logger", "lr_find", "paths")
-# Options that may change when a run is resumed: paths and devices.
+# Options that may change when a run is resumed: paths, devices, initial weights and decoding.
 _MAY_CHANGE = (
+    *("init_from", "backbone.pretrained", "backbone.weights", "objective.temperature", "objective.vividness"),
     *(f"data.{key}" for key in ("root", "num_workers", "cache", "cache_gb", "skipped_file")),
     *(f"trainer.{key}" for key in ("accelerator", "default_root_dir", "devices", "enable_model_summary")),
     *(f"trainer.{key}" for key in ("enable_progress_bar", "log_every_n_steps", "num_nodes", "profiler", "strategy")),
 )
 # A longer run resumes a shorter one, but is not finished when that one is.
 LENGTH = "trainer.max_epochs"
-# Initial weights and decoding do not matter to a resumed run.
-_IRRELEVANT_NAMES = ("init_from", "pretrained", "weights", "temperature", "vividness")
 # Options that were added later, with the values of the earlier behaviour.
 _DEFAULTS = {"objective.weight": 1.0, "data.degrade": "none"}
 
@@ -41,9 +40,7 @@ def difference(
 
 
 def _counts(key: str, ignore: tuple[str, ...]) -> bool:
-    if key in _MAY_CHANGE or key in ignore or key.partition(".")[0] in _ASIDE:
-        return False
-    return key.rpartition(".")[2] not in _IRRELEVANT_NAMES
+    return key not in _MAY_CHANGE and key not in ignore and key.partition(".")[0] not in _ASIDE
 
 
 def leaves(value: Any, path: str = "") -> dict[str, Any]:

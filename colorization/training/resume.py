@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -226,7 +227,7 @@ def check_resumable(before: Mapping[str, Any], config: Mapping[str, Any], path: 
                 f"ckpt_path=auto: {path} is of a run with {key}={old}, but this run has {new}: give another "
                 "folder, or ckpt_path=last to resume with the new value"
             )
-        if key.partition(".")[0] in _OF_THE_CHECKPOINT:
+        if key.partition(".")[0] in _OF_THE_CHECKPOINT and not fnmatchcase(key, _WEIGHTS_OF_TERMS):
             raise CheckpointError(
                 f"ckpt_path={path} was trained with {key}={old}, but this run has {new}: repeat the command of that "
                 "run and add ckpt_path"
@@ -245,3 +246,5 @@ def _warn_of_change(key: str, old: Any, new: Any) -> None:
 
 # Groups whose state is in the checkpoint, so that options can't change them.
 _OF_THE_CHECKPOINT = ("backbone", "decoder", "objective", "optimizer", "scheduler")
+# A checkpoint does not hold them, and the file may have moved.
+_WEIGHTS_OF_TERMS = "objective.terms.*.weights"

@@ -147,13 +147,21 @@ def test_what_a_resumed_run_can_t_change_is_named(
     assert part in fails("train", *SMALL, *TINY, *photos, *options)
 
 
-def test_a_resumed_run_may_find_its_weights_elsewhere(trained: Path) -> None:
+def test_a_resumed_run_may_find_its_weights_elsewhere(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Those of a term are not in the checkpoint and may be others: a warning, and not the same run."""
     config = read_checkpoint(trained / "checkpoints" / "last.ckpt")["colorization"]["config"]
     before, now = (
         {**config, "objective": {**config["objective"], "terms": {"seen": {"_target_": "x", "weights": path}}}}
         for path in ("here.pth", "there.pth")
     )
     check_resumable(before, {**now, "ckpt_path": "last.ckpt"}, Path("last.ckpt"))
+    said = " ".join(capsys.readouterr().out.split())
+    assert "resumed with objective.terms.seen.weights=there.pth, the run was begun with here.pth" in said
+    with pytest.raises(CheckpointError, match=r"objective\.terms\.seen\.weights=here\.pth, but this run has there"):
+        check_resumable(before, {**now, "ckpt_path": "auto"}, Path("last.ckpt"))
+    for group, key in (("backbone", "weights"), ("backbone", "pretrained"), ("objective", "temperature")):
+        other = {**before, group: {**before[group], key: "other"}, "ckpt_path": "auto"}
+        check_resumable(before, other, Path("last.ckpt"))
     now["objective"]["terms"]["seen"]["layers"] = ["relu1_1"]
     with pytest.raises(CheckpointError, match=r"objective\.terms\.seen\.layers=None, but this run has \['relu1_1'\]"):
         check_resumable(before, {**now, "ckpt_path": "last.ckpt"}, Path("last.ckpt"))
