@@ -18,7 +18,7 @@ _MAY_CHANGE = (
 # A longer run resumes a shorter one, but is not finished when that one is.
 LENGTH = "trainer.max_epochs"
 # Options that were added later, with the values of the earlier behaviour.
-_DEFAULTS = {"objective.weight": 1.0, "data.degrade": "none"}
+_DEFAULTS = {"objective.weight": 1.0, "data.degrade": "none", "scheduler.cycle_momentum": True}
 
 
 def difference(
