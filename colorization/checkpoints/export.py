@@ -122,6 +122,7 @@ def largest_difference(model: nn.Module, run: Callable[[Tensor], Tensor], size: 
     return largest
 
 
+@torch.no_grad()
 def _program(model: TrainedNetwork) -> torch.export.ExportedProgram:
     """The network as a graph that takes any batch, height and width."""
     model = model.to(memory_format=torch.contiguous_format)  # another layout would add conditions on the sizes
