@@ -23,7 +23,8 @@ _OPTIONS: dict[str, dict[str, Any]] = {
     "JPEG": {"quality": 95, "subsampling": 0},
     "PNG": {},
     "TIFF": {},
-    "WEBP": {"lossless": True, "quality": 50, "exact": True},  # lossy WebP is 4:2:0; with lossless, 50 is the effort
+    # Lossy WebP is 4:2:0. For lossless, quality is the effort: 100 takes three times as long for 0.2 % fewer bytes.
+    "WEBP": {"lossless": True, "quality": 50, "exact": True},
     "AVIF": {"quality": 95, "subsampling": "4:4:4"},
     "JPEG2000": {"irreversible": False},
     "BMP": {},
@@ -155,8 +156,10 @@ def _write(picture: Picture, file: BinaryIO, file_format: str, quality: int | No
     options = dict(_OPTIONS[file_format])
     if quality is not None and file_format == "WEBP":
         options = {"quality": quality, "exact": True}
-    elif "quality" in options:
-        options["quality"] = max(options["quality"], picture.quality or 0) if quality is None else quality
+    elif quality is not None and "quality" in options:
+        options["quality"] = quality
+    elif file_format == "JPEG":
+        options["quality"] = max(options["quality"], picture.quality or 0)
     if picture.dpi is not None:
         options["dpi"] = picture.dpi
     if picture.exif is not None:

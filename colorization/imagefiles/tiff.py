@@ -85,6 +85,17 @@ def directory_of_tiff(file: BinaryIO) -> Image.Exif:
     return exif
 
 
+def _entry(tag: int, value: Any) -> tuple[int, int, int, Any, bool] | None:
+    """An extra tag for tifffile: ASCII, BYTE, SHORT or LONG (TIFF 6.0, page 15); None for other values."""
+    if isinstance(value, str):
+        return tag, 2, 0, value, True
+    if isinstance(value, bytes):
+        return tag, 1, len(value), value, True
+    if isinstance(value, int) and 0 <= value < 2**32:
+        return tag, 3 if value < 2**16 else 4, 1, value, True
+    return None
+
+
 def write_tiff(picture: Picture, file: BinaryIO) -> None:
     """Writes a TIFF of any depth, with lossless compression, profile, resolution and EXIF."""
     exif = Image.Exif()
@@ -93,7 +104,7 @@ def write_tiff(picture: Picture, file: BinaryIO) -> None:
     nested = {directory: entries for directory, entries in nested.items() if entries}
     # tifffile can't write nested directories: the unused tag before each one is a placeholder.
     tags: list[tuple[int, int, int, Any, bool]] = [(directory - 1, 4, 1, 0, True) for directory in nested]
-    tags += [(tag, 2, 0, value, True) for tag, value in exif.items() if isinstance(value, str)]
+    tags += [entry for tag, value in exif.items() if tag not in nested and (entry := _entry(tag, value))]
     options: dict[str, Any] = {"extrasamples": ["unassalpha"]} if picture.alpha is not None else {}
     if picture.dpi is not None:
         options |= {"resolution": picture.dpi, "resolutionunit": "INCH"}

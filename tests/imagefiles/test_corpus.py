@@ -71,6 +71,7 @@ def with_alpha(image: Image.Image) -> Image.Image:
 def oriented(orientation: int) -> Image.Exif:
     exif = Image.Exif()
     exif[0x0112], exif[0x010F], exif[0x0132] = orientation, "Maker", "2020:01:02 03:04:05"
+    exif[0x4746], exif[0x9C9B] = 4, "Title".encode("utf-16-le")
     exif.get_ifd(0x8769).update({0x9003: "2020:01:02 03:04:05", 0xA001: 65535, 0xA002: 90, 0xA003: 60})
     exif.get_ifd(0x8825).update({1: "N", 2: (48.0, 30.0, 0.0)})
     return exif
@@ -238,6 +239,8 @@ def assert_exif_kept(path: Path) -> None:
         assert exif.get(0x0112, 1) == 1
         assert exif[0x010F] == "Maker"
         assert exif[0x0132] == "2020:01:02 03:04:05"
+        assert exif[0x4746] == 4
+        assert exif[0x9C9B].decode("utf-16-le") == "Title"
         details, place = exif.get_ifd(0x8769), exif.get_ifd(0x8825)
         assert details[0x9003] == "2020:01:02 03:04:05"
         assert (details[0xA001], details[0xA002], details[0xA003]) == (1, 90, 60)
@@ -330,6 +333,16 @@ def test_jpeg_quality_is_at_least_the_inputs_and_colors_keep_their_resolution(qu
         assert get_sampling(after) == 0  # 4:4:4
     save_picture(read_picture(tmp_path / "in.jpg"), tmp_path / "asked.jpg", quality=40)
     assert read_picture(tmp_path / "asked.jpg").quality == 40
+
+
+def test_the_quality_of_a_jpeg_is_not_that_of_another_format(tmp_path: Path) -> None:
+    (tmp_path / "in.jpg").write_bytes(encoded(RGB, "JPEG", quality=100))
+    picture = read_picture(tmp_path / "in.jpg")
+    for ending in ("webp", "avif"):
+        first, second = tmp_path / f"first.{ending}", tmp_path / f"second.{ending}"
+        save_picture(picture, first)
+        save_picture(dataclasses.replace(picture, quality=None), second)
+        assert first.read_bytes() == second.read_bytes()
 
 
 @pytest.mark.parametrize(("ending", "options"), [("gif", {}), ("webp", {"lossless": True}), ("tif", {}), ("png", {})])
