@@ -2,6 +2,8 @@
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from types import MappingProxyType
 
 import torch
 from torch import Tensor, nn
@@ -10,10 +12,13 @@ from torch.nn import functional as F
 from colorization.backbones import Backbone
 from colorization.color import normalize_lightness
 from colorization.decoders.base import Decoder
+from colorization.errors import ConfigError
 from colorization.objectives.base import Objective
 
 # The shortest side that a picture is shrunk to, px; it limits the length of narrow pictures.
 _LEAST_SIDE = 32
+# Options of the decoding that can be changed after training.
+KNOBS = ("temperature", "vividness")
 
 
 class ColorizationNetwork(nn.Module):
@@ -46,10 +51,12 @@ class LightnessToAb(nn.Module, ABC):
     Attributes:
         temperature: of the annealed mean that decodes a distribution; None for a network without one.
         vividness: where colours lie between safe (0) and vivid (1); None for a network without the choice.
+        fixed: the values of these two that are part of an exported graph, by name; they can't be changed.
     """
 
     temperature: float | None = None
     vividness: float | None = None
+    fixed: Mapping[str, float] = MappingProxyType({})
 
     @abstractmethod
     def forward(self, lightness: Tensor) -> Tensor:
@@ -100,9 +107,31 @@ class TrainedNetwork(LightnessToAb):
         self.objective.vividness = value
 
 
+def set_knob(model: LightnessToAb, name: str, value: float) -> None:
+    """Sets a decoding option of a network: its `temperature` or `vividness`.
+
+    Raises:
+        ConfigError: it has no such knob, or the value is out of range.
+    """
+    if getattr(model, name) is None:
+        if name in model.fixed:
+            raise ConfigError(
+                f"{name}={value:g}: this export has {name}={model.fixed[name]:g} for good: leave the option out, or "
+                f"give it to colorize-export"
+            )
+        raise ConfigError(f"{name}={value:g}: this checkpoint's objective has no {name}: leave the option out")
+    setattr(model, name, value)
+
+
 def seen_size(height: int, width: int, resolution: int) -> tuple[int, int]:
     """The shape of a picture with about `resolution * resolution` pixels: height and width."""
     scale = resolution / math.sqrt(height * width)
     longest = max(resolution**2 // _LEAST_SIDE, resolution)
     tall, wide = (min(max(round(side * scale), 1), longest) for side in (height, width))
     return tall, wide
+
+
+def knobs(model: LightnessToAb) -> dict[str, float]:
+    """The decoding options that a network has, by name, with their values."""
+    values = {name: getattr(model, name) for name in KNOBS}
+    return {name: value for name, value in values.items() if value is not None}

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from colorization.errors import CheckpointError, ConfigError
-from colorization.inference.colorizer import Colorizer, set_knob
+from colorization.inference.colorizer import Colorizer
 from colorization.inference.options import check_resolution
+from colorization.network import set_knob
 
 _ENDINGS = (".ckpt", ".safetensors")
 

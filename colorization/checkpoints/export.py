@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -21,8 +21,8 @@ from torch import Tensor, nn
 from colorization.checkpoints.formats import FORMATS
 from colorization.checkpoints.network import MOST_SIZE, describe, read_checkpoint, rebuild, shareable, trained_size
 from colorization.compat.torch import sizes_of_one_are_general
-from colorization.errors import CheckpointError, ConfigError
-from colorization.network import TrainedNetwork
+from colorization.errors import CheckpointError, ConfigError, first_line
+from colorization.network import TrainedNetwork, knobs, set_knob
 from colorization.runtime.files import StrPath, atomic_file
 from colorization.runtime.installation import install_hint
 from colorization.weights.safe_load import ENTRY, save_safetensors
@@ -34,6 +34,19 @@ HALF_TOLERANCE = 0.3
 _AXES = ("batch", "height", "width")
 
 
+class Exported(NamedTuple):
+    """A written export.
+
+    Attributes:
+        difference: the largest of the file's ab to the checkpoint's, in Lab units, over random lightness of several
+            sizes.
+        fixed: the options that can't be changed in the file, by name, with their values.
+    """
+
+    difference: float
+    fixed: dict[str, float]
+
+
 def export(
     source: StrPath,
     output: StrPath,
@@ -41,7 +54,9 @@ def export(
     half: bool = False,
     trusted: Sequence[str] = (),
     resolution: int | None = None,
-) -> float:
+    temperature: float | None = None,
+    vividness: float | None = None,
+) -> "Exported":
     """Writes a checkpoint's network in another format.
 
     Args:
@@ -51,13 +66,14 @@ def export(
         half: whether to store weights as float16, for `safetensors` only. Loading converts them to float32.
         trusted: further packages whose networks and objectives the checkpoint may name.
         resolution: that of the file, see `usual_resolution`; None for the checkpoint's.
+        temperature: that of the file, if the objective has one; None for the checkpoint's.
+        vividness: as `temperature`.
 
     Returns:
-        The largest difference of the file's ab to the checkpoint's, in Lab units, over random lightness of several
-        sizes.
+        What the file holds, and how well it agrees with the checkpoint.
 
     Raises:
-        ConfigError: a package is missing, or the resolution is out of range.
+        ConfigError: a package is missing, or an option is out of range, or the objective has no such option.
         CheckpointError: the checkpoint can't be read, the network can't be exported to the format, or the export gives
             other colours.
     """
@@ -72,13 +88,18 @@ def export(
         raise ConfigError(f"resolution={resolution} is out of range: give 16 to {MOST_SIZE}")
     checkpoint = read_checkpoint(source)
     model = TrainedNetwork(*rebuild(checkpoint, source, trusted)).eval().requires_grad_(False)
+    for name, value in (("temperature", temperature), ("vividness", vividness)):
+        if value is not None:
+            set_knob(model, name, value)
     config, size = checkpoint[ENTRY]["config"], trained_size(checkpoint)
+    config = {**config, "objective": {**config["objective"], **knobs(model)}}
     resolution = resolution or checkpoint[ENTRY].get("resolution")
     with atomic_file(Path(output)) as part:
         if kind == "safetensors":
             state = _halved(model.state_dict()) if half else model.state_dict()
             save_safetensors(state, describe(shareable(config), resolution), part)
             run: Callable[[Tensor], Tensor] = TrainedNetwork(*rebuild(read_checkpoint(part), part, trusted))
+            difference = largest_difference(model, run, size)
         else:
             groups = {key: config[key] for key in ("backbone", "decoder", "objective")}
             metadata = json.dumps(describe({**groups, "data": {"size": size}}, resolution))
@@ -86,19 +107,20 @@ def export(
             try:
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore")
-                    run = write(model, metadata, part)
-            except (RuntimeError, ValueError, AssertionError) as error:  # the exceptions of PyTorch's exporters
+                    difference = largest_difference(model, write(model, metadata, part), size)
+            except OSError:
+                raise
+            except Exception as error:  # exporters, and the graphs that they write, raise any exception
+                others = " or ".join(f"format={other}" for other in FORMATS if other != kind)
                 raise CheckpointError(
-                    f"checkpoint {source} can't be exported with format={kind}: "
-                    f"{str(error).splitlines()[0] if str(error) else type(error).__name__}"
+                    f"checkpoint {source} can't be exported with format={kind}: {first_line(error)}; give {others}"
                 ) from error
-        difference = largest_difference(model, run, size)
         if not difference <= (HALF_TOLERANCE if half else TOLERANCE):
             raise CheckpointError(
                 f"checkpoint {source}: format={kind} gives other colours, by up to {difference:.2g} Lab units; nothing "
                 "was written, give another format"
             )
-    return difference
+    return Exported(difference, {} if kind == "safetensors" else knobs(model))
 
 
 def _halved(state: dict[str, Tensor]) -> dict[str, Tensor]:

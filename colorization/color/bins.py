@@ -79,7 +79,9 @@ def annealed_mean(logits: Tensor, bins: Tensor, *, temperature: float) -> Tensor
     # The maximum is subtracted before the division: a softmax of quotients, which are rounded, is off by up to 0.05 Lab
     # units at low temperatures.
     weights = (logits - logits.amax(dim=1, keepdim=True)).div_(temperature).exp_()
-    return torch.einsum("bqhw,qc->bchw", weights, bins) / weights.sum(dim=1, keepdim=True)
+    # Not einsum: an exported graph of it would not take a picture of one logit.
+    sums = (bins.T @ weights.flatten(2)).unflatten(2, weights.shape[2:])
+    return sums / weights.sum(dim=1, keepdim=True)
 
 
 def checked_temperature(temperature: float) -> float:

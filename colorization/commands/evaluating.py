@@ -23,8 +23,8 @@ from colorization.evaluation.folders import open_folders
 from colorization.evaluation.report import EvaluationReport
 from colorization.evaluation.scoring import Evaluation, distinct_labels
 from colorization.evaluation.statistics import TruthStatistics
-from colorization.inference.colorizer import set_knob
 from colorization.inference.loading import Loaded, load_model
+from colorization.network import set_knob
 from colorization.runtime.console import console
 
 _UNUSED_SIZE = 256  # of data.size, where no photo is cropped

@@ -32,8 +32,16 @@ def run(composed: DictConfig) -> None:
     with stopping_at_once():
         from colorization.checkpoints.export import export
     with console.status(f"Exporting {source}"):
-        difference = export(
-            source, output, config["format"], config["half"], config["trust"], resolution=config["resolution"]
+        exported = export(
+            source,
+            output,
+            config["format"],
+            config["half"],
+            config["trust"],
+            resolution=config["resolution"],
+            temperature=config["temperature"],
+            vividness=config["vividness"],
         )
-    console.print(f"{output} ({output.stat().st_size / 2**20:.1f} MB)")
-    console.print(f"largest difference to {source}: {difference:.2g} Lab units")
+    fixed = "".join(f", {name}={value:g} for good" for name, value in exported.fixed.items())
+    console.print(f"{output} ({output.stat().st_size / 2**20:.1f} MB){fixed}")
+    console.print(f"largest difference to {source}: {exported.difference:.2g} Lab units")

@@ -136,6 +136,8 @@ class ExportConfig:
     format: str = "safetensors"
     half: bool = False
     resolution: int | None = None
+    vividness: float | None = None
+    temperature: float | None = None
     output: str | None = None
     overwrite: bool = False
     paths: _Node = _group()

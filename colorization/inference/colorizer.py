@@ -22,7 +22,7 @@ from colorization.inference.loading import AdapterLike, load_model
 from colorization.inference.onnx_network import OnnxNetwork, check_device
 from colorization.inference.options import check_adapter, check_device_name
 from colorization.inference.tiles import colors_at, guide_colors, paint, shrink_lightness
-from colorization.network import LightnessToAb
+from colorization.network import LightnessToAb, set_knob
 from colorization.runtime.files import StrPath
 
 log = logging.getLogger(__name__)
@@ -311,17 +311,6 @@ def predict_ab(model: LightnessToAb, lightness: Tensor, resolution: int) -> Tens
     size = model.seen_size(height, width, resolution)
     seen = F.interpolate(lightness, size, mode="bilinear", align_corners=False, antialias=True)
     return colors_at(guide_colors(seen, model(seen)), lightness)
-
-
-def set_knob(model: LightnessToAb, name: str, value: float) -> None:
-    """Sets a decoding option of a network: its `temperature` or `vividness`.
-
-    Raises:
-        ConfigError: it has no such knob, or the value is out of range.
-    """
-    if getattr(model, name) is None:
-        raise ConfigError(f"{name}={value:g}: this checkpoint's objective has no {name}: leave the option out")
-    setattr(model, name, value)
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -5,7 +5,7 @@ import json
 import logging
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from colorization.errors import CheckpointError, ConfigError, first_line
 from colorization.inference.adapters import Adapter, find_adapter, shipped_adapters
-from colorization.network import LightnessToAb
+from colorization.network import KNOBS, LightnessToAb
 from colorization.runtime.files import StrPath
 from colorization.runtime.installation import install_hint
 from colorization.weights.onnx_files import check_onnx
@@ -79,7 +79,7 @@ class OnnxNetwork(LightnessToAb):
         self._output = next(_outputs(session, adapter)).name
         self._at_once, self._height, self._width = _fixed(main.shape, adapter.layout)
         sides = [side for side in (self._height, self._width) if side is not None]
-        own, trained = description or (None, None)
+        own, trained, self.fixed = description or (None, None, {})
         self.size = max(sides, default=adapter.size or own or _USUAL_SIZE)
         self.trained_size = trained or self.size
         # So that pictures say which network made them.
@@ -216,15 +216,25 @@ def fitting(session: Any) -> list[str]:
     return [name for name in shipped_adapters() if _fits(session, find_adapter(name))]
 
 
-def _description(session: Any) -> tuple[int, int] | None:
-    """The resolution and the training size that `colorize-export` wrote into a file; None for other files."""
+class _Description(NamedTuple):
+    """What `colorize-export` wrote into a file: the resolution, the training size, and the options of the decoding."""
+
+    own: int
+    trained: int
+    fixed: dict[str, float]
+
+
+def _description(session: Any) -> _Description | None:
+    """None for files of other programs."""
     try:
         said = json.loads(session.get_modelmeta().custom_metadata_map[ENTRY])
         trained = int(said["config"]["data"]["size"])
         own = int(said.get("resolution", trained))
-    except (AttributeError, KeyError, ValueError, TypeError, RecursionError):
+        objective = said["config"].get("objective", {})
+        fixed = {name: float(objective[name]) for name in KNOBS if objective.get(name) is not None}
+    except (AttributeError, KeyError, ValueError, TypeError, OverflowError, RecursionError):
         return None
-    return (own, trained) if all(16 <= size <= 4096 for size in (own, trained)) else None
+    return _Description(own, trained, fixed) if all(16 <= size <= 4096 for size in (own, trained)) else None
 
 
 def _fixed(shape: list[Any], layout: str) -> tuple[int | None, int | None, int | None]:

@@ -12,15 +12,18 @@ import torch
 from torch import Tensor
 
 from colorization import Colorizer
-from colorization.checkpoints.export import export, largest_difference, write_onnx
+from colorization.checkpoints.export import export, largest_difference, write_onnx, write_torch_export
 from colorization.checkpoints.network import ENTRY, build_network, describe, read_checkpoint, rebuild, shareable
+from colorization.checkpoints.shipped import DEFAULT_MODEL
 from colorization.errors import CheckpointError, ConfigError
 from colorization.inference.loading import load_model
 from colorization.network import TrainedNetwork
 from colorization.runtime.installation import install_hint
 from tests.helpers.photos import make_photo
 from tests.helpers.runs import RunScript
-from tests.helpers.tiny import DECODERS, tiny_config, write_tiny
+from tests.helpers.tiny import DECODERS, tiny_checkpoint, tiny_config, write_tiny
+
+Writer = Callable[[TrainedNetwork, str, Path], Callable[[Tensor], Tensor]]
 
 SIZES = [(1, 1, 64, 32), (2, 1, 7, 131), (1, 1, 1, 5), (5, 1, 96, 96)]
 
@@ -36,7 +39,7 @@ def test_safetensors_colors_like_the_checkpoint(tmp_path: Path, backbone: str, d
     source = write_tiny(tmp_path / "tiny.ckpt", backbone, decoder)
     # Recognized by content, under any name.
     # The same numbers, but a matrix product may round otherwise where they lie otherwise in memory.
-    assert export(str(source), str(tmp_path / "exported.safetensors"), "safetensors") < 1e-3
+    assert export(str(source), str(tmp_path / "exported.safetensors"), "safetensors").difference < 1e-3
     renamed = (tmp_path / "exported.safetensors").rename(tmp_path / "renamed.ckpt")
     before, after = (Colorizer.from_checkpoint(path, device="cpu") for path in (source, renamed))
     photo = np.asarray(make_photo(50, 37))
@@ -90,7 +93,7 @@ def test_onnx_file(tmp_path: Path, run_script: RunScript, capsys: pytest.Capture
 @pytest.mark.long
 def test_torch_export_file(tmp_path: Path) -> None:
     source = write_tiny(tmp_path / "tiny.ckpt", "test_efficientnet", "unet")
-    assert export(source, tmp_path / "tiny.pt2", "torch_export") < 1e-2
+    assert export(source, tmp_path / "tiny.pt2", "torch_export").difference < 1e-2
     extra = {f"{ENTRY}.json": ""}
     program = torch.export.load(tmp_path / "tiny.pt2", extra_files=extra)
     assert json.loads(extra[f"{ENTRY}.json"])["config"]["data"] == {"size": 32}
@@ -110,10 +113,12 @@ def check_sizes(model: TrainedNetwork, run: Callable[[Tensor], Tensor], within: 
 
 @pytest.mark.long
 @pytest.mark.skipif(
-    tuple(map(int, torch.__version__.split(".")[:2])) < (2, 15), reason="PyTorch 2.11 can't export a classifier's head"
+    tuple(map(int, torch.__version__.split(".")[:2])) < (2, 14), reason="PyTorch 2.11 can't export a classifier's head"
 )
-@pytest.mark.parametrize("decoder", ["autoencoder", "query"])
-def test_graphs_hold_what_the_objective_makes_of_the_map(tmp_path: Path, decoder: str) -> None:
+@pytest.mark.parametrize(
+    ("write", "decoder"), [(write_onnx, "autoencoder"), (write_onnx, "query"), (write_torch_export, "unet")]
+)
+def test_graphs_hold_what_the_objective_makes_of_the_map(tmp_path: Path, write: Writer, decoder: str) -> None:
     """A classifier's head, bins and temperature are in the graph, and so are the queries of a transformer."""
     torch.manual_seed(0)
     config = tiny_config(decoder=decoder)
@@ -123,7 +128,27 @@ def test_graphs_hold_what_the_objective_makes_of_the_map(tmp_path: Path, decoder
         if parameter.ndim > 1:
             torch.nn.init.kaiming_normal_(parameter)
     model = TrainedNetwork(network, objective).eval().requires_grad_(False)
-    check_sizes(model, write_onnx(model, "{}", tmp_path / "bins.onnx"), within=1e-2)
+    check_sizes(model, write(model, "{}", tmp_path / "bins"), within=1e-2)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("kind", ["onnx", "torch_export"])
+def test_graph_of_the_default_model(tmp_path: Path, kind: str) -> None:
+    export(DEFAULT_MODEL, tmp_path / "default", kind)
+
+
+@pytest.mark.parametrize("error", [AssertionError("Guard failed: height != 1\nin line 3"), KeyError("vals")])
+def test_a_graph_that_can_not_be_made_or_run_ends_in_one_sentence(
+    tiny: Path, fails: Callable[..., str], monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def breaks(_: object) -> Tensor:
+        raise error
+
+    monkeypatch.setattr("colorization.checkpoints.export.write_torch_export", lambda *_: breaks)
+    said = fails("colorization.checkpoints.export", f"checkpoint={tiny}", "format=torch_export")
+    assert f"{tiny} can't be exported with format=torch_export: " in said
+    assert said.endswith("; give format=safetensors or format=onnx")
+    assert list(tiny.parent.iterdir()) == [tiny]
 
 
 def test_a_file_has_its_own_resolution(tiny: Path, tmp_path: Path, run_script: RunScript) -> None:
@@ -133,6 +158,42 @@ def test_a_file_has_its_own_resolution(tiny: Path, tmp_path: Path, run_script: R
     assert [load_model(path).resolution for path in (tiny, first, second)] == [32, 48, 48]
     assert [load_model(path).trained_size for path in (tiny, first, second)] == [32, 32, 32]
     assert load_model(first, resolution=64).resolution == 64
+
+
+def test_vividness_of_an_export(tmp_path: Path, run_script: RunScript, fails: Callable[..., str]) -> None:
+    checkpoint, output = f"checkpoint={DEFAULT_MODEL}", tmp_path / "vivid.safetensors"
+    run_script("colorization.checkpoints.export", checkpoint, f"output={output}", "vividness=1")
+    photo = make_photo(40, 40)
+    own, vivid, exported = (
+        Colorizer.from_checkpoint(path, device="cpu", vividness=vividness)(photo).tobytes()
+        for path, vividness in ((DEFAULT_MODEL, None), (DEFAULT_MODEL, 1), (output, None))
+    )
+    assert own != vivid == exported
+    again = ["colorization.checkpoints.export", checkpoint, f"output={tmp_path / 'no.safetensors'}"]
+    assert "vividness=2 is out of range" in fails(*again, "vividness=2")
+    assert "this checkpoint's objective has no temperature" in fails(*again, "temperature=0.5")
+    assert list(tmp_path.iterdir()) == [output]
+
+
+@pytest.mark.slow
+def test_vividness_of_a_graph_is_fixed(
+    tmp_path: Path, run_script: RunScript, fails: Callable[..., str], capfd: pytest.CaptureFixture[str]
+) -> None:
+    config = tiny_config()
+    config["objective"] = {"_target_": "colorization.objectives.vivid.Vivid", "vividness": 0.5}
+    source, output = tmp_path / "tiny.ckpt", tmp_path / "tiny.onnx"
+    torch.save(tiny_checkpoint(config), source)
+    run_script("colorization.checkpoints.export", f"checkpoint={source}", "format=onnx", "vividness=0.25")
+    assert "MB), vividness=0.25 for good" in capfd.readouterr().out
+    model = load_model(source).model
+    model.vividness = 0.25
+    lightness = 100 * torch.rand(1, 1, 32, 48, generator=torch.Generator().manual_seed(0))
+    assert (model(lightness) - load_model(output).model(lightness)).abs().max() < 1e-2
+    make_photo(40, 40).save(tmp_path / "a.png")
+    said = fails("predict", f"checkpoint={output}", str(tmp_path / "a.png"), "vividness=1")
+    assert said.endswith(
+        "vividness=1: this export has vividness=0.25 for good: leave the option out, or give it to colorize-export"
+    )
 
 
 def test_the_largest_difference_is_found() -> None:

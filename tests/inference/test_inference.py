@@ -17,8 +17,8 @@ from torch import Tensor
 from colorization.errors import ConfigError, PictureError
 from colorization.imagefiles import read_picture, save_picture, write_picture
 from colorization.imagefiles.picture import Picture
-from colorization.inference.colorizer import Colorizer, set_knob
-from colorization.network import TrainedNetwork, seen_size
+from colorization.inference.colorizer import Colorizer
+from colorization.network import TrainedNetwork, seen_size, set_knob
 from colorization.objectives.classification import Classification
 from tests.helpers.photos import make_photo
 from tests.helpers.pictures import AB, Painter, gray_levels, lab_of, painter
