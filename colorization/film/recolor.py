@@ -29,6 +29,8 @@ _ENCODERS = {
     "h264": ("libx264", {"crf": "17", "preset": "medium"}),
     "vp9": ("libvpx-vp9", {"crf": "20", "b:v": "0", "row-mt": "1"}),
 }
+# Containers that hold one of these, as named in messages.
+_LISTED = ".mp4, .mkv, .mov, .webm or .avi"
 # Containers without a comment.
 WITHOUT_PROVENANCE = frozenset({".ts", ".mts", ".3gp"})
 # Maximum number of pixels in a batch of frames, about 1.5 GB.
@@ -140,7 +142,7 @@ class _Recolor:
         self.video.codec_context.options = {"max_pixels": str(2 * max_pixels)}
         codec = next((name for name in _ENCODERS if name in writer.supported_codecs), None)
         if codec is None:
-            raise PictureError(f"can't be written to {target}: give an output that ends in .mp4 or .mkv")
+            raise PictureError(f"can't be written to {target}: give an output that ends in {_LISTED}")
         encoder, options = _ENCODERS[codec]
         # The size is set with the first frame.
         self.encoder = writer.add_stream(encoder, rate=self.video.average_rate or 25, options=dict(options))
@@ -260,6 +262,10 @@ class _Recolor:
         stream.pix_fmt = "yuv444p" if width % 2 or height % 2 else "yuv420p"
         context = stream.codec_context
         context.time_base = self.video.time_base
+        if self.target.suffix.lower() == ".avi":
+            # AVI has no time stamps: its frames have a fixed rate, for which the time base is taken, and no reordering.
+            context.time_base = 1 / (self.video.base_rate or self.video.average_rate or 25)
+            context.max_b_frames = 0
         context.colorspace = context.color_primaries = context.color_trc = _BT709
         context.color_range = _LIMITED
         ratio = self.video.sample_aspect_ratio
@@ -290,9 +296,9 @@ class _Recolor:
         if colored.pts is None:
             raise PictureError("has frames without time stamps")
         colored.time_base = frame.time_base
-        self.writer.mux(self.encoder.encode(colored))
-        self.frames += 1
         shown_until = (colored.pts + (frame.duration or 0)) * frame.time_base - self._start()
+        self.writer.mux(self.encoder.encode(colored))  # changes the frame's time stamp to the encoder's time base
+        self.frames += 1
         self.end = max(self.end, shown_until)
 
     def report(self) -> FilmReport:

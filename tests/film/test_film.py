@@ -75,6 +75,15 @@ def test_frames_are_colored_as_pictures_are(colorizer: Colorizer, tmp_path: Path
         assert np.abs(difference).mean() < 4  # half the colour's resolution, and the encoder's loss
 
 
+def test_an_avi_has_the_rate_of_the_film(colorizer: Colorizer, tmp_path: Path) -> None:
+    source = make_film(tmp_path / "clip.mp4", sound=False, stamps=list(range(0, 240, 24)))
+    color_film(colorizer, source, tmp_path / "out.avi")
+    with av.open(tmp_path / "out.avi") as reader:
+        assert reader.streams.video[0].average_rate == 25
+        assert reader.duration == 400_000
+    assert len(frames_of(tmp_path / "out.avi")) == 10
+
+
 @pytest.mark.parametrize("size", [(47, 63), (48, 63), (2, 2)])
 def test_odd_sizes_stay(colorizer: Colorizer, tmp_path: Path, size: tuple[int, int]) -> None:
     source = make_film(tmp_path / "odd.mp4", *size, sound=False, stamps=[0, 20, 40])
@@ -192,7 +201,7 @@ def test_files_that_are_not_films_are_refused(
     (tmp_path / "empty.mp4").touch()
     assert "can't be coloured as a film: " in refusal(tmp_path / "empty.mp4")
     film = make_film(tmp_path / "clip.mkv", stamps=list(range(0, 3000, 20)))
-    assert "give an output that ends in .mp4 or .mkv" in refusal(film, "out.mpg")
+    assert "give an output that ends in .mp4, .mkv, .mov, .webm or .avi" in refusal(film, "out.mpg")
     assert "has audio (aac), which " in refusal(film, "out.webm")
     content = film.read_bytes()
     (tmp_path / "short.mkv").write_bytes(content[: len(content) // 2])
