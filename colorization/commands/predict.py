@@ -7,14 +7,14 @@ import math
 from typing import Any
 
 from omegaconf import DictConfig
-from PIL import Image
 
 from colorization.checkpoints.finding import check_exists
 from colorization.checkpoints.shipped import located
 from colorization.config.instantiate import resolve, resolve_early
 from colorization.config.schemas import PredictConfig
 from colorization.errors import ConfigError, did_you_mean
-from colorization.inference.jobs import FORMATS, list_jobs
+from colorization.imagefiles import writable_endings
+from colorization.inference.jobs import list_jobs
 from colorization.inference.options import check_adapter, check_device_name, check_resolution
 from colorization.runtime.stopping import stopping_at_once
 
@@ -45,7 +45,7 @@ def run(composed: DictConfig) -> None:
 
 
 def check(config: dict[str, Any]) -> None:
-    """Checks the options.
+    """Checks the options; `format` is then in lower case.
 
     Raises:
         ConfigError: a value is out of range.
@@ -55,11 +55,18 @@ def check(config: dict[str, Any]) -> None:
             raise ConfigError(
                 f"{key}={config[key]}: give {least} or more{'' if most == math.inf else f', up to {most}'}"
             )
-    formats = [name for name in FORMATS if Image.registered_extensions().get(f".{name}") in Image.SAVE]
-    if config["format"] not in (None, *formats):
-        raise ConfigError(f"format={config['format']} can't be written{did_you_mean(config['format'], formats)}")
+    if config["format"] is not None:
+        formats = writable_endings()
+        if config["format"].lower() not in formats:
+            raise ConfigError(f"format={config['format']} can't be written{did_you_mean(config['format'], formats)}")
+        config["format"] = config["format"].lower()
     if config["suffix"] is not None and "/" in config["suffix"]:
         raise ConfigError(f"suffix={config['suffix']} is a part of a file name: leave out /")
+    if config["output"] == "-" and "-" not in config["input"]:
+        raise ConfigError(
+            "output=- is not a folder: for standard output, give the picture on standard input, as in `colorize - < "
+            "gray.jpg > coloured.png`; for a folder of this name, give output=./-"
+        )
     check_resolution(config["resolution"])
     check_device_name(config["device"])
     if "-" in config["input"]:

@@ -20,10 +20,11 @@ from colorization.imagefiles.reading import (
     read_picture,
     to_rgb,
 )
-from colorization.imagefiles.saving import output_name, save_picture, write_picture
+from colorization.imagefiles.saving import FORMATS, output_name, save_picture, writable_endings, write_picture
 
 __all__ = [
     "FILM_SUFFIXES",
+    "FORMATS",
     "MAX_PIXELS",
     "SUFFIXES",
     "Picture",
@@ -41,5 +42,6 @@ __all__ = [
     "save_picture",
     "to_rgb",
     "walk_pictures",
+    "writable_endings",
     "write_picture",
 ]

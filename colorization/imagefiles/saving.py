@@ -30,6 +30,11 @@ _OPTIONS: dict[str, dict[str, Any]] = {
     "BMP": {},
     "PPM": {},
 }
+# Pillow's names of them by the endings of their files; only these are written.
+FORMATS = {
+    **{"jpg": "JPEG", "jpeg": "JPEG", "jpe": "JPEG", "png": "PNG", "webp": "WEBP", "avif": "AVIF", "tif": "TIFF"},
+    **{"tiff": "TIFF", "jp2": "JPEG2000", "bmp": "BMP", "ppm": "PPM", "pnm": "PPM"},
+}
 # Maximum side in pixels (AVIF: that of its decoders), and maximum size of EXIF in bytes (a JPEG segment's length has
 # 16 bits).
 _MOST_PIXELS = {"JPEG": 65500, "WEBP": 16383, "AVIF": 32768}
@@ -46,17 +51,23 @@ def output_name(name: str) -> str:
     return stem + _ENDINGS.get(ending.lower(), ending)
 
 
+def writable_endings() -> list[str]:
+    """The endings of `FORMATS`, without the dot, that Pillow can write here."""
+    Image.init()
+    return [ending for ending, name in FORMATS.items() if name in Image.SAVE]
+
+
 def file_format(ending: str) -> str:
-    """Pillow's name of the format of an ending, such as `.jpg` or `jpg`.
+    """Pillow's name of the format of an ending, such as `.jpg`, `jpg` or `JPG`.
 
     Raises:
         PictureError: coloured pictures can't be written in it.
     """
-    found = Image.registered_extensions().get("." + ending.lower().removeprefix("."))
-    if found not in _OPTIONS:
+    name, valid = ending.lower().removeprefix("."), writable_endings()
+    if name not in valid:
         what = f"{ending} is not a format for coloured pictures" if ending else "the name has no ending"
-        raise PictureError(f"{what}: give one of jpg, png, tif, webp")
-    return found
+        raise PictureError(f"{what}: give one of {', '.join(valid)}")
+    return FORMATS[name]
 
 
 def save_picture(

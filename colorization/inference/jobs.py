@@ -10,14 +10,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image
-
 from colorization.errors import ColorizationError, ConfigError
-from colorization.imagefiles import is_film, is_picture, output_name
+from colorization.imagefiles import FORMATS, is_film, is_picture, output_name
 from colorization.runtime.files import expand, matching
 
-# Formats with good colour quality; each is also the ending of a converted picture.
-FORMATS = ("jpg", "jpeg", "png", "webp", "avif", "tif", "tiff", "bmp")
 # Maximum length of a file name in bytes, on nearly all file systems.
 _LONGEST_NAME = 255
 
@@ -84,7 +80,7 @@ def list_jobs(
         output: the output folder; for a single file also its new name.
         recursive: whether to include sub-folders.
         suffix: added to a name, before its ending.
-        file_format: one of `FORMATS`; None keeps each picture's.
+        file_format: an ending of `writable_endings`, in lower case; None keeps each picture's.
         overwrite: whether a coloured picture may replace its original.
 
     Raises:
@@ -188,10 +184,9 @@ def _name(source: Source, suffix: str, file_format: str | None, level: int) -> s
     """
     stem, old = os.path.splitext(source.name)
     new = os.path.splitext(output_name(source.name))[1]
-    formats = Image.registered_extensions()
     if is_film(source.path):
         new = old
-    elif file_format is not None and formats.get(old.lower()) != formats[f".{file_format}"]:
+    elif file_format is not None and FORMATS.get(old.lower().removeprefix(".")) != FORMATS[file_format]:
         new = f".{file_format}"
     elif not is_picture(f"_{new}"):
         new = ".png"

@@ -142,7 +142,9 @@ def test_another_picture_that_gets_the_same_name(colors: Predict, tmp_path: Path
     printed = colors("a.png", "format=png", code=1)
     assert "a.png: colorized/a.png exists and was made from another picture" in printed
     assert Image.open(tmp_path / "colorized" / "a.png").size == (30, 20)
-    colors("a.png", "format=png", "overwrite=true")
+    colors("a.png", "format=PNG", "overwrite=true")
+    colors("a.png", "format=JP2", "output=other")
+    assert files(tmp_path / "other") == {"a.jp2"}
     assert Image.open(tmp_path / "colorized" / "a.png").size == (31, 21)
 
 
@@ -298,6 +300,8 @@ def test_mistakes(checkpoint: str, tmp_path: Path, photos: Path, fails: Fails) -
         ((*good, "temperature=1"), "temperature"),
         ((*good, "suffix=a/b"), "suffix=a/b"),
         ((*good, "format=jgp"), "did you mean jpg"),
+        ((*good, "format=gif"), "format=gif can't be written"),
+        ((*good, "output=-"), "output=- is not a folder: for standard output, give the picture on standard input"),
         ((*good, "outptu=here"), "did you mean output?"),
         ((*good, "overwrite=perhaps"), "overwrite"),
         ((*good, "-"), "leave out other inputs"),

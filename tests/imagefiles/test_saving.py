@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from colorization.errors import PictureError
-from colorization.imagefiles import find_pictures, read_picture, save_picture
+from colorization.imagefiles import find_pictures, read_picture, save_picture, writable_endings
 from colorization.imagefiles.picture import Picture
 from tests.helpers.photos import make_photo
 
@@ -34,6 +34,18 @@ def test_a_place_that_can_not_be_written_to_is_a_sentence(deep: bool, tmp_path: 
     with pytest.raises(PictureError, match=r"folder\.png can't be written: "):
         save_picture(picture, tmp_path / "folder.png")
     assert listed(tmp_path) == ["file", "folder.png"]
+
+
+def test_every_ending_of_the_message_can_be_written_in_upper_case_too(tmp_path: Path) -> None:
+    with pytest.raises(PictureError, match=r"\.pgm is not a format for coloured pictures: give one of ") as refused:
+        save_picture(Picture(RGB), tmp_path / "out.pgm")
+    endings = str(refused.value).partition("give one of ")[2].split(", ")
+    assert endings == writable_endings()
+    for ending in endings:
+        save_picture(Picture(RGB), tmp_path / f"out.{ending.upper()}")
+        with (tmp_path / f"out.{ending}").open("wb") as file:
+            save_picture(Picture(RGB), file, format=ending.upper())
+        assert (tmp_path / f"out.{ending}").read_bytes() == (tmp_path / f"out.{ending.upper()}").read_bytes()
 
 
 def test_what_was_there_is_replaced_only_by_a_whole_picture(tmp_path: Path) -> None:
