@@ -4,12 +4,14 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from colorization.imagefiles.heif import HEIF_SUFFIXES, IS_INSTALLED
 from colorization.runtime.files import StrPath
 
 FILM_SUFFIXES = frozenset(
     {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".mts", ".wmv", ".3gp"}
 )
-SUFFIXES = frozenset(
+# HEIF is passed over like any other file that can't be read.
+SUFFIXES = (HEIF_SUFFIXES if IS_INSTALLED else frozenset()) | frozenset(
     {".jpg", ".jpeg", ".jpe", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".ppm", ".pgm", ".pnm", ".jp2", ".avif"}
 )
 

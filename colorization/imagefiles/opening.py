@@ -11,10 +11,22 @@ from typing import BinaryIO
 from PIL import Image
 
 from colorization.errors import PictureError, first_line
+from colorization.imagefiles import heif
 from colorization.runtime.files import StrPath, open_regular
 
 # Formats for Pillow. The others are rare, and EPS runs a program on the file.
-FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "PPM", "JPEG2000", "AVIF")
+FORMATS = (
+    "JPEG",
+    "PNG",
+    "WEBP",
+    "TIFF",
+    "BMP",
+    "GIF",
+    "PPM",
+    "JPEG2000",
+    "AVIF",
+    *(["HEIF"] if heif.IS_INSTALLED else []),
+)
 # More pixels may be a decompression bomb. The largest cameras have 150 million.
 MAX_PIXELS = 200_000_000
 

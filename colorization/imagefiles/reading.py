@@ -11,6 +11,7 @@ from PIL import Image, UnidentifiedImageError
 from colorization.errors import PictureError
 from colorization.imagefiles.channels import Decoded, check_size
 from colorization.imagefiles.exif import exif_block, exif_of, kept_exif, orientation, resolution
+from colorization.imagefiles.heif import IS_INSTALLED, heif_hint, is_deep_heif, is_heif, read_heif
 from colorization.imagefiles.levels import to_levels
 from colorization.imagefiles.opening import FORMATS, MAX_PIXELS, opened, own_limit, quiet
 from colorization.imagefiles.picture import Picture, Pixels, jpeg_quality, turn_upright
@@ -57,7 +58,7 @@ def read_picture(source: StrPath | BinaryIO, max_pixels: int = MAX_PIXELS) -> Pi
         except UnidentifiedImageError:
             return _other_tiff(file, max_pixels)
         check_size(*image.size, max_pixels)
-        if is_deep_png(image) or is_beyond_pillow(image):
+        if is_deep_png(image) or is_beyond_pillow(image) or is_deep_heif(image):
             return _deep(file, image, max_pixels)
         return from_pil(image)
 
@@ -65,6 +66,8 @@ def read_picture(source: StrPath | BinaryIO, max_pixels: int = MAX_PIXELS) -> Pi
 def _deep(file: BinaryIO, image: Image.Image, max_pixels: int) -> Picture:
     """A file that Pillow opens, but would decode to fewer bits."""
     head = _Head.of(image)
+    if image.format == "HEIF":
+        return _described(read_heif(file), head)
     return _described(read_png(file) if image.format == "PNG" else read_tiff(file, max_pixels), head)
 
 
@@ -72,6 +75,8 @@ def _other_tiff(file: BinaryIO, max_pixels: int) -> Picture:
     """A file that Pillow does not open: another kind of TIFF, or not a picture."""
     if file.seek(0, os.SEEK_END) == 0:
         raise PictureError("is empty")
+    if is_heif(file) and not IS_INSTALLED:
+        raise PictureError(f"is HEIF, which {heif_hint()}")
     decoded = read_tiff(file, max_pixels)
     return _described(decoded, _Head.of_tiff(directory_of_tiff(file)))
 

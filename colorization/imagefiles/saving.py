@@ -11,6 +11,7 @@ from PIL import Image
 
 from colorization.errors import PictureError
 from colorization.imagefiles.exif import shortened
+from colorization.imagefiles.heif import HEIF_SUFFIXES
 from colorization.imagefiles.picture import Picture, Pixels
 from colorization.imagefiles.png import write_png
 from colorization.imagefiles.profiles import SRGB_PROFILE
@@ -42,11 +43,13 @@ _MOST_EXIF = {"JPEG": 65533}
 _WITH_ALPHA = frozenset({"PNG", "TIFF", "WEBP", "AVIF", "JPEG2000"})
 _WITH_16_BITS = frozenset({"PNG", "TIFF"})
 # Endings that can't hold a coloured picture, and their replacements.
-_ENDINGS = {".gif": ".png", ".pgm": ".ppm"}
+_ENDINGS = {".gif": ".png", ".pgm": ".ppm", **dict.fromkeys(HEIF_SUFFIXES, ".jpg")}
 
 
 def output_name(name: str) -> str:
-    """The name of a coloured picture that keeps its own, except that a GIF, with 256 colours, becomes a PNG."""
+    """The name of a coloured picture that keeps its own, except that a GIF, with 256 colours, becomes a PNG, and HEIF a
+    JPEG.
+    """
     stem, ending = os.path.splitext(name)
     return stem + _ENDINGS.get(ending.lower(), ending)
 
