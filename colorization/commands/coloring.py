@@ -25,7 +25,7 @@ from colorization.imagefiles.opening import FORMATS as READ_FORMATS
 from colorization.imagefiles.opening import opened, own_limit
 from colorization.imagefiles.picture import Picture
 from colorization.inference.colorizer import Colorizer
-from colorization.inference.jobs import Job, Remark
+from colorization.inference.jobs import Job, Listing
 from colorization.inference.provenance import Maker
 from colorization.inference.tally import Tally, attempting
 from colorization.runtime.console import progress_bar, silence
@@ -36,19 +36,20 @@ from colorization.runtime.processes import Process, this_process, usable_cores, 
 _BATCH_PIXELS = 25_000_000
 
 
-def color(jobs: Sequence[Job], failures: list[Remark], config: dict[str, Any]) -> None:
+def color(listing: Listing, config: dict[str, Any]) -> None:
     """Colours pictures, shared among the processes of a launcher, and prints a summary. Exits with 1 if one failed.
 
     Args:
-        jobs: the pictures.
-        failures: inputs without a job.
+        listing: the pictures, the inputs without a job, and what folders hold besides.
         config: the resolved configuration.
     """
     process = this_process()
     title = f"Process {process.index + 1} of {process.count}" if process.count > 1 else None
-    tally = Tally(expand(config["output"]), title, failed=[] if process.index else failures)
+    tally = Tally(expand(config["output"]), title)
+    if not process.index:
+        tally.failed, tally.left_out = listing.failures, listing.left_out
     try:
-        color_files(jobs[process.index :: process.count], config, process, tally)
+        color_files(listing.jobs[process.index :: process.count], config, process, tally)
     except KeyboardInterrupt:
         raise KeyboardInterrupt("repeat the command to resume") from None
     finally:

@@ -28,7 +28,7 @@ def run(composed: DictConfig) -> None:
             from colorization.commands.coloring import color_stream
         color_stream(resolve(composed))
         return
-    jobs, failures = list_jobs(
+    listing = list_jobs(
         config["input"],
         config["output"],
         recursive=config["recursive"],
@@ -41,7 +41,7 @@ def run(composed: DictConfig) -> None:
     check_adapter([checkpoint], config["adapter"])
     with stopping_at_once():
         from colorization.commands.coloring import color
-    color(jobs, failures, resolve(composed))
+    color(listing, resolve(composed))
 
 
 def check(config: dict[str, Any]) -> None:

@@ -5,15 +5,20 @@ import itertools
 import os
 import re
 import unicodedata
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from colorization.errors import ColorizationError, ConfigError
-from colorization.imagefiles import FORMATS, is_film, is_picture, output_name
+from colorization.imagefiles import FILM_SUFFIXES, FORMATS, is_film, is_picture, output_name
+from colorization.imagefiles.heif import HEIF_SUFFIXES
 from colorization.runtime.files import expand, matching
+from colorization.runtime.installation import install_hint
 
+# Endings that are named in a count of files.
+_MOST_ENDINGS = 4
 # Maximum length of a file name in bytes, on nearly all file systems.
 _LONGEST_NAME = 255
 
@@ -64,6 +69,21 @@ class Remark:
     text: str
 
 
+class Listing(NamedTuple):
+    """What a prediction has to do.
+
+    Attributes:
+        jobs: the pictures, in a fixed order.
+        failures: the inputs without a job.
+        left_out: the visible files of input folders that are not pictures, counted by ending, for the user; empty if
+            there are none.
+    """
+
+    jobs: list[Job]
+    failures: list[Remark]
+    left_out: str
+
+
 def list_jobs(
     inputs: Sequence[str],
     output: str,
@@ -72,8 +92,8 @@ def list_jobs(
     suffix: str | None = None,
     file_format: str | None = None,
     overwrite: bool = False,
-) -> tuple[list[Job], list[Remark]]:
-    """The jobs, in a fixed order, and the inputs without a job.
+) -> Listing:
+    """The jobs, the inputs without a job, and what folders hold besides.
 
     Args:
         inputs: files, folders and glob patterns.
@@ -87,10 +107,11 @@ def list_jobs(
         ColorizationError: there is nothing to colour, or an original would be lost.
     """
     folder = expand(output)
-    sources, failures = find_sources(inputs, folder, recursive)
+    sources, failures, others = find_sources(inputs, folder, recursive)
     if not sources:
         reasons = [f"{failure.name}: {failure.text}" for failure in failures]
-        reason = ", ".join(reasons) or f"{', '.join(inputs)} holds no pictures"
+        only = f", only {count_endings(others)}" if others else ""
+        reason = ", ".join(reasons) or f"{', '.join(inputs)} holds no pictures{only}"
         raise ColorizationError(f"input={reason}; give a picture or a folder of pictures")
     if (is_picture(output) or is_film(Path(output))) and not output.endswith(os.sep) and not folder.is_dir():
         if len(sources) > 1 or not expand(inputs[0]).is_file():
@@ -107,19 +128,33 @@ def list_jobs(
         beside = suffix is not None
     jobs = _without_outputs(jobs, suffix)
     _keep_originals(jobs, beside, overwrite)
-    return jobs, failures
+    written = {_place(job.target) for job in jobs}
+    return Listing(jobs, failures, count_endings([path for path in others if _place(path) not in written]))
 
 
-def find_sources(inputs: Iterable[str], output: Path, recursive: bool) -> tuple[list[Source], list[Remark]]:
-    """All pictures of `inputs`, without repetition, and the inputs that were not found. Pictures in the output folder
-    are not inputs, unless they are given themselves.
+def count_endings(files: Iterable[Path]) -> str:
+    """Files that are not pictures, counted by ending, in words: `2 .mp4 (name films one by one), 1 .txt`."""
+    counts = Counter(path.suffix.lower() for path in files)
+    why = dict.fromkeys(FILM_SUFFIXES, " (name films one by one)") | dict.fromkeys(
+        HEIF_SUFFIXES, f" ({install_hint('heif')})"
+    )
+    order = sorted(counts, key=lambda ending: (ending not in why, -counts[ending], ending))
+    parts = [f"{counts[each]} {each or 'without an ending'}{why.get(each, '')}" for each in order[:_MOST_ENDINGS]]
+    rest = sum(counts[each] for each in order[_MOST_ENDINGS:])
+    return ", ".join(parts) + (f" and {rest} other{'s' if rest > 1 else ''}" if rest else "")
+
+
+def find_sources(inputs: Iterable[str], output: Path, recursive: bool) -> tuple[list[Source], list[Remark], list[Path]]:
+    """All pictures of `inputs`, without repetition, the inputs that were not found, and the other visible files in
+    input folders. Files in the output folder are not inputs, unless they are given themselves.
     """
     found: dict[tuple[str, str], Source] = {}
     failures: list[Remark] = []
+    others: list[Path] = []
     for given in inputs:
         path = expand(given)
         if path.is_dir():
-            sources = list(_walk(path, output, recursive, failures))
+            sources = list(_walk(path, output, recursive, failures, others))
         elif os.path.lexists(path):
             sources = [Source(path.parent, path.name)]
         else:
@@ -128,18 +163,23 @@ def find_sources(inputs: Iterable[str], output: Path, recursive: bool) -> tuple[
                 failures.append(Remark(given, "does not exist"))
         for source in sources:
             found.setdefault(_place(source.path), source)
-    return list(found.values()), failures
+    others = [path for place, path in {_place(path): path for path in others}.items() if place not in found]
+    return list(found.values()), failures, others
 
 
-def _walk(root: Path, output: Path, recursive: bool, failures: list[Remark]) -> Iterator[Source]:
+def _walk(root: Path, output: Path, recursive: bool, failures: list[Remark], others: list[Path]) -> Iterator[Source]:
     def unreadable(error: OSError) -> None:
         failures.append(Remark(str(error.filename), str(error.strerror)))
 
     forbidden = os.path.realpath(output)
     for folder, below, names in os.walk(root, onerror=unreadable):
         below[:] = sorted(name for name in below if recursive and os.path.realpath(Path(folder, name)) != forbidden)
-        for name in sorted(filter(is_picture, names)):
-            yield Source(root, Path(folder, name).relative_to(root).as_posix())
+        is_hidden = any(part.startswith(".") for part in Path(folder).relative_to(root).parts)
+        for name in sorted(names):
+            if is_picture(name):
+                yield Source(root, Path(folder, name).relative_to(root).as_posix())
+            elif not is_hidden and not name.startswith("."):
+                others.append(Path(folder, name))
 
 
 def _matches(pattern: str, output: Path) -> Iterator[Source]:

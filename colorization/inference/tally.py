@@ -31,6 +31,7 @@ class Tally:
     skipped: int = 0
     failed: list[Remark] = field(default_factory=list)
     notes: list[Remark] = field(default_factory=list)
+    left_out: str = ""
 
     def sift(self, jobs: Iterable[Job], results: Iterable[_Result | Exception]) -> dict[Job, _Result]:
         """Records failures, and returns the other jobs with their results."""
@@ -48,7 +49,9 @@ class Tally:
         self.notes += [Remark(str(job.source), note) for job, notes in written.items() for note in notes]
 
     def print(self) -> None:
-        """Prints a table of counts, and a line for each remark and failure; nothing if there were no pictures."""
+        """Prints a table of counts, and a line for what was left out, and for each remark and failure; nothing if there
+        were no pictures.
+        """
         if not (self.colored or self.skipped or self.failed):
             return
         table = Table(title=self.title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
@@ -61,6 +64,8 @@ class Tally:
         if self.failed:
             table.add_row("failed", str(len(self.failed)), "see below")
         console.print(table)
+        if self.left_out:
+            console.print(f"left out: {shown(self.left_out)}", markup=False, soft_wrap=True)
         for word, lines in (("note", self.notes), ("failed", self.failed)):
             for line in lines:
                 console.print(f"{word}: {shown(line.name)}: {shown(line.text)}", markup=False)

@@ -73,6 +73,15 @@ def test_a_folder(colors: Predict, photos: Path, tmp_path: Path) -> None:
             assert (after.size, after.mode) == (before.size, "RGB")
 
 
+def test_files_that_are_not_pictures_are_named(colors: Predict, tmp_path: Path) -> None:
+    make_photo(9, 7).save(tmp_path / "a.png")
+    (tmp_path / "b.mov").touch()
+    (tmp_path / "c.txt").touch()
+    printed = colors(f"input={tmp_path}", f"output={tmp_path}/out")
+    assert printed.splitlines()[-1] == "left out: 1 .mov (name films one by one), 1 .txt"
+    assert files(tmp_path / "out") == {"a.png"}
+
+
 def test_odd_names(colors: Predict, tmp_path: Path) -> None:
     names = [f"{name}.png" for name in ODD_NAMES]
     (tmp_path / "in").mkdir()

@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from colorization.errors import ColorizationError
+from colorization.imagefiles import SUFFIXES
 from colorization.inference.jobs import list_jobs
+from colorization.runtime.installation import install_hint
 
 
 def touch(*names: str) -> None:
@@ -19,7 +21,7 @@ def touch(*names: str) -> None:
 
 def named(inputs: Iterable[str], output: str = "out", **options: Any) -> dict[str, str]:
     """Sources and targets, as one writes them in the current folder; no failures."""
-    jobs, failures = list_jobs(list(inputs), output, **options)
+    jobs, failures, _ = list_jobs(list(inputs), output, **options)
     assert not failures
     assert len({job.source for job in jobs}) == len(jobs)
     return {str(job.source): str(job.target) for job in jobs}
@@ -85,7 +87,7 @@ def test_names_that_differ_in_case_or_in_the_way_an_accent_is_written_do_not_col
 
 def test_a_view_of_before_and_after_does_not_take_a_picture_s_name() -> None:
     touch("a/x.jpg", "a/x_compare.jpg")
-    jobs, _ = list_jobs(["a"], "out")
+    jobs, _, _ = list_jobs(["a"], "out")
     files = [path for job in jobs for path in (job.target, job.comparison)]
     assert len(set(files)) == 4
 
@@ -115,10 +117,10 @@ def test_existing_results_are_not_inputs() -> None:
 @pytest.mark.parametrize("options", [{"suffix": "_c"}, {"suffix": "_c", "file_format": "png"}])
 def test_a_second_call_beside_the_originals_finds_the_same_jobs(options: dict[str, Any]) -> None:
     touch("a/x.jpg", "a/x.png", "a/y.webp", "a/nested/x.jpg")
-    first, _ = list_jobs(["a"], "a", **options)
+    first, _, _ = list_jobs(["a"], "a", **options)
     touch(*(str(path) for job in first for path in (job.target, job.comparison)))
-    assert list_jobs(["a"], "a", **options) == (first, [])
-    assert list_jobs(["a/*"], "a", **options) == ([job for job in first if job.source.parent.name == "a"], [])
+    assert list_jobs(["a"], "a", **options) == (first, [], "")
+    assert list_jobs(["a/*"], "a", **options) == ([job for job in first if job.source.parent.name == "a"], [], "")
 
 
 @pytest.mark.parametrize(
@@ -150,7 +152,7 @@ def test_mistakes(inputs: list[str], output: str, options: dict[str, Any], part:
 
 def test_what_is_missing_does_not_stop_the_others() -> None:
     touch("a/x.jpg")
-    jobs, failures = list_jobs(["nowhere.jpg", "a", "b/*.jpg"], "out")
+    jobs, failures, _ = list_jobs(["nowhere.jpg", "a", "b/*.jpg"], "out")
     assert [str(job.source) for job in jobs] == ["a/x.jpg"]
     assert [(failure.name, failure.text) for failure in failures] == [
         ("nowhere.jpg", "does not exist"),
@@ -168,6 +170,23 @@ def test_a_folder_that_can_t_be_listed_is_a_failure(monkeypatch: pytest.MonkeyPa
         return scandir(path)
 
     monkeypatch.setattr(os, "scandir", locked)
-    jobs, failures = list_jobs(["a"], "out")
+    jobs, failures, _ = list_jobs(["a"], "out")
     assert [str(job.source) for job in jobs] == ["a/x.jpg"]
     assert [(failure.name, failure.text) for failure in failures] == [("a/locked", "Permission denied")]
+
+
+def test_files_that_are_not_pictures_are_counted() -> None:
+    touch("a/x.jpg", "a/y.txt", "a/b/z.TXT", "a/film.MP4", "a/.hidden.txt", "a/.git/config", "a/README", "a/out/n.txt")
+    assert list_jobs(["a"], "a/out").left_out == "1 .mp4 (name films one by one), 2 .txt, 1 without an ending"
+    assert list_jobs(["a", "a/b", "a/film.MP4"], "out").left_out == "3 .txt, 1 without an ending"
+    touch(
+        *(f"b/{number}.{ending}" for number in range(3) for ending in ("bin", "csv", "doc", "exe")), "b/x.fit", "b/y.g"
+    )
+    with pytest.raises(
+        ColorizationError, match=r"b holds no pictures, only 3 \.bin, 3 \.csv, 3 \.doc, 3 \.exe and 2 ot"
+    ):
+        list_jobs(["b"], "out")
+    Path("a/x.heic").touch()
+    if ".heic" not in SUFFIXES:
+        hint = install_hint("heif")
+        assert f"1 .heic ({hint}), 1 .mp4 (name films one by one), " in list_jobs(["a"], "out").left_out
