@@ -22,7 +22,7 @@ from colorization.inference.loading import AdapterLike, load_model
 from colorization.inference.onnx_network import OnnxNetwork, check_device
 from colorization.inference.options import check_adapter, check_device_name
 from colorization.inference.tiles import colors_at, guide_colors, paint, shrink_lightness
-from colorization.network import LightnessToAb, set_knob
+from colorization.network import LightnessToAb, knobs, set_knob
 from colorization.runtime.files import StrPath
 
 log = logging.getLogger(__name__)
@@ -174,9 +174,7 @@ class Colorizer:
     def _description(self) -> Mapping[str, Any]:
         if self.config is None:
             raise ConfigError("this Colorizer has no configuration, because it was not loaded from a file: load a file")
-        objective = dict(self.config["objective"])
-        objective |= {knob: getattr(self.model, knob) for knob in ("temperature", "vividness") if knob in objective}
-        return {**self.config, "objective": objective}
+        return {**self.config, "objective": {**self.config["objective"], **knobs(self.model)}}
 
     def __call__(self, image: Any) -> Any:
         """Colours one picture or several.
