@@ -63,10 +63,11 @@ class TimmBackbone(Backbone):
                 raise
             except Exception as error:
                 if pretrained:
+                    config = timm.get_pretrained_cfg(name)
+                    place = f"https://huggingface.co/{config.hf_hub_id}" if config else "its authors"
                     raise ConfigError(
-                        f"the pretrained weights of {name} can't be downloaded: fetch model.safetensors from "
-                        f"https://huggingface.co/{timm.get_pretrained_cfg(name).hf_hub_id} and name the file with "
-                        f"backbone.weights=FILE, or {RANDOM_INSTEAD}"
+                        f"the pretrained weights of {name} can't be downloaded: fetch model.safetensors from {place} "
+                        f"and name the file with backbone.weights=FILE, or {RANDOM_INSTEAD}"
                     ) from error
                 raise ConfigError(f"backbone.name={name}: timm has no feature maps of this network") from error
         raise ConfigError(f"backbone.name={name}: timm has no feature maps of this network")
