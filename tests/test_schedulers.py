@@ -38,3 +38,17 @@ def test_one_cycle_leaves_the_betas_alone_unless_asked() -> None:
             adam.step()
             scheduler.step()
         assert (betas == {0.5}) != cycles
+
+
+def test_a_cycle_of_momentum_that_was_begun_is_resumed() -> None:
+    """Runs of version 0.1.0 had no option for it."""
+    adams = [torch.optim.AdamW([torch.nn.Parameter(torch.zeros(1))]) for _ in range(2)]
+    begun, resumed = (one_cycle(adam, 20, cycle_momentum=adam is adams[0])["scheduler"] for adam in adams)
+    for step in range(12):
+        if step == 5:
+            adams[1].load_state_dict(adams[0].state_dict())
+            resumed.load_state_dict(begun.state_dict())
+        for adam, scheduler in zip(adams, (begun, resumed), strict=True):
+            adam.step()
+            scheduler.step()
+    assert adams[0].param_groups[0]["betas"] == adams[1].param_groups[0]["betas"] != (0.9, 0.999)

@@ -18,7 +18,9 @@ _MAY_CHANGE = (
 # A longer run resumes a shorter one, but is not finished when that one is.
 LENGTH = "trainer.max_epochs"
 # Options that were added later, with the values of the earlier behaviour.
-_DEFAULTS = {"objective.weight": 1.0, "data.degrade": "none", "scheduler.cycle_momentum": True}
+_DEFAULTS = {"objective.weight": 1.0, "data.degrade": "none"}
+# Options that were added later, whose earlier behaviour is in the state that a checkpoint keeps.
+_IN_STATE = ("scheduler.cycle_momentum",)
 
 
 def difference(
@@ -34,7 +36,7 @@ def difference(
     first, second = ({k: v for k, v in leaves(node).items() if _counts(k, ignore)} for node in (before, now))
     for key in sorted(first.keys() | second.keys()):
         old, new = (values.get(key, _DEFAULTS.get(key)) for values in (first, second))
-        if old != new:
+        if old != new and not (key in _IN_STATE and key not in first):
             return key, old, new
     return None
 
