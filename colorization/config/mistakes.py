@@ -1,6 +1,7 @@
 """One sentence for a user's mistake: what is wrong, where, and what to type. Does not import PyTorch."""
 
 import difflib
+import os
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
@@ -12,6 +13,7 @@ from typing import Any
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
+from yaml import MarkedYAMLError
 
 from colorization.compat.omegaconf import root_of
 from colorization.config.declared import declared
@@ -38,6 +40,8 @@ _ELSEWHERE = {
     "size": ("image_size", "img_size", "imgsz", "crop_size"),
     "weight_decay": ("wd",),
 }
+# A group and the name of an option in it, as in `callbacks/ema`.
+_MEMBER = re.compile(r"((?:hydra/)?[^/]+)/(.+)")
 _HERE = {word: name for name, words in _ELSEWHERE.items() for word in words}
 
 
@@ -61,9 +65,11 @@ def one_sentence(asked_for_traceback: bool = False) -> Iterator[None]:
 
 def sentence_of_mistake(error: Exception) -> str | None:
     """One sentence for a user's mistake; None for any other error."""
-    # An OSError with a file name is one: missing folder, no permission, full disk.
-    if isinstance(error, ColorizationError | HydraException | OmegaConfBaseException) or (
-        isinstance(error, OSError) and error.filename is not None
+    # An OSError with a file name is one: missing folder, no permission, full disk. So is an error in a YAML file.
+    if (
+        isinstance(error, ColorizationError | HydraException | OmegaConfBaseException)
+        or (isinstance(error, OSError) and error.filename is not None)
+        or (isinstance(error, MarkedYAMLError) and error.problem_mark is not None)
     ):
         return explain(error)
     return None
@@ -77,14 +83,18 @@ def explain(error: BaseException) -> str:
         return str(error).strip().splitlines()[-1].partition(": ")[2] if from_loader else str(error)
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror}"
+    if isinstance(error, MarkedYAMLError) and (mark := error.problem_mark) is not None:
+        is_twice = "duplicate key" in str(error.problem)
+        advice = "name each key once" if is_twice else "look for a missing bracket, quote, space or indent"
+        return f"{os.path.relpath(mark.name)}, line {mark.line + 1}: is not valid YAML: {error.problem}; {advice}"
     if isinstance(error, MissingConfigException) and error.missing_cfg_file in _PLUGINS:
         extra = _PLUGINS[error.missing_cfg_file]
         return f"{error.missing_cfg_file} needs a plugin of Hydra: {install_hint(extra)}"
-    if isinstance(error, MissingConfigException) and error.options and error.missing_cfg_file:
-        group, _, name = error.missing_cfg_file.partition("/")
+    if isinstance(error, MissingConfigException) and (found := _MEMBER.fullmatch(error.missing_cfg_file or "")):
+        group, name = found.groups()
         if group == "data" and Path(name).expanduser().is_dir():
             return f"data={name} is a folder: give data=folder data.root={name}"
-        return f"{group}={name} does not exist{did_you_mean(name, error.options)}"
+        return f"{group}={name} does not exist{did_you_mean(name, error.options or _files_of(group, error))}"
     if isinstance(error, OverrideParseException):
         key, equals, value = error.override.partition("=")
         if not equals:
@@ -118,6 +128,12 @@ def explain(error: BaseException) -> str:
             "'callbacks=[default,ema]', or add -m for one run each"
         )
     return " ".join(line.strip() for line in str(error).splitlines() if line.strip())
+
+
+def _files_of(group: str, error: MissingConfigException) -> set[str]:
+    """The options of a group, from the search path in Hydra's message: it tells no options for a list of a group."""
+    folders = re.findall(r"path=file://(.+)", str(error))
+    return {path.stem for folder in folders for path in Path(folder, group).glob("*.yaml")}
 
 
 def _of_a_choice(key: str) -> str | None:

@@ -106,6 +106,9 @@ def test_help_and_cfg(run_script: RunScript, capfd: pytest.CaptureFixture[str], 
         ("--backbone vgg19", ["write backbone=vgg19"]),
         ("trainer.max_steps=5", ["+trainer.max_steps=VALUE"]),
         ("bakbone=vgg16", ["bakbone", "did you mean backbone?"]),
+        ("callbacks=[defult]", ["callbacks=defult does not exist; did you mean default? valid are default, early_stopping, ema"]),
+        ("+logger=[csvv]", ["logger=csvv does not exist; did you mean csv?"]),
+        ("hydra/launcher=jobs", ["hydra/launcher=jobs does not exist"]),
         ("experiment=quikstart", ["experiment=quikstart", "did you mean quickstart?"]),
         ("seed=many", ["seed", "many"]),
         ("data.batch_size=many", ["data.batch_size=many", "valid integer"]),
@@ -165,6 +168,24 @@ def test_a_mistake_in_yaml_gets_one_sentence(fails: Fails, tmp_path: Path, text:
     (tmp_path / "conf" / "experiment" / "mine.yaml").write_text(f"# @package _global_\n{text}\n")
     message = fails("train", *SMALL, "experiment=mine", "--config-dir", str(tmp_path / "conf"))
     for part in parts:
+        assert part in message
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("seed: 1\nmonitor: [val,", ["line 4: is not valid YAML: expected the node content"]),
+        ("seed: 1\nseed: 2", ["line 3: is not valid YAML: found duplicate key seed"]),
+        ("seed:1\nmonitor: val/loss", ["line 3: is not valid YAML: mapping values are not allowed here", "space"]),
+    ],
+)
+def test_a_file_that_is_not_yaml_is_named_with_its_line(
+    fails: Fails, tmp_path: Path, text: str, parts: list[str]
+) -> None:
+    (tmp_path / "conf" / "experiment").mkdir(parents=True)
+    (tmp_path / "conf" / "experiment" / "mine.yaml").write_text(f"# @package _global_\n{text}\n")
+    message = fails("train", "experiment=mine", "--config-dir", "conf")
+    for part in ["Error: conf/experiment/mine.yaml, ", *parts]:
         assert part in message
 
 
