@@ -3,6 +3,7 @@
 import gc
 import logging
 import shlex
+import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -84,6 +85,11 @@ class SweepFolder(Callback):
             )
         if config.hydra.sweeper.get("n_trials", 1) < 1:
             sys.exit(f"Error: hydra.sweeper.n_trials={config.hydra.sweeper.n_trials} is too few: give 1 or more")
+        if str(config.hydra.launcher.get("_target_")).endswith(".SlurmLauncher") and shutil.which("srun") is None:
+            sys.exit(
+                "Error: hydra/launcher=submitit_slurm needs SLURM, and there is no srun on this machine: add "
+                "hydra/launcher=submitit_local to sweep=submitit, or give sweep=joblib"
+            )
         if "monitor" in config:  # a name that is not logged would fail every job
             try:
                 check_monitor("monitor", config.monitor)

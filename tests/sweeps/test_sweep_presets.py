@@ -113,6 +113,14 @@ def test_a_preset_without_its_extra_says_what_to_install(
         assert str(message) == f"Error: hydra/{group}/{name} needs a plugin of Hydra: {install_hint(preset)}"
 
 
+def test_submitit_without_slurm_says_what_to_take_instead(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    message = str(sweep_toy("sweep=submitit", "seed=1,2"))
+    assert message.startswith("Error: hydra/launcher=submitit_slurm needs SLURM, and there is no srun")
+    assert "add hydra/launcher=submitit_local to sweep=submitit, or give sweep=joblib" in message
+    assert not Path("sweep").exists()
+
+
 def test_jobs_get_the_gpus_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,3")
     assert [gpu_of_job(number) for number in range(4)] == ["2", "3", "2", "3"]
