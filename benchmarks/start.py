@@ -65,6 +65,8 @@ REFUSED = [
     "train +backbone.freeze=true",
     "train backbone.weights=missing.pth",
     "train data.size=big",
+    "train data.batch_size=0",
+    "train optimizer.lr=-1",
     "train photos",
     "train data=photos",
     "train data=folder",

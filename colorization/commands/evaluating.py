@@ -26,6 +26,7 @@ from colorization.evaluation.statistics import TruthStatistics
 from colorization.inference.loading import Loaded, load_model
 from colorization.network import set_knob
 from colorization.runtime.console import console
+from colorization.runtime.processes import check_accelerator
 
 _UNUSED_SIZE = 256  # of data.size, where no photo is cropped
 _SOURCES = {
@@ -59,6 +60,7 @@ def evaluate(composed: DictConfig, paths: Sequence[str], folders: Sequence[str])
     seed_everything(config["seed"], verbose=False)
 
     # Early errors first.
+    check_accelerator(config["trainer"].get("accelerator"))
     protocol: Protocol = instantiate(config["protocol"], "protocol")
     data: PhotoDataModule = instantiate(config["data"], "data")
     data.test_protocol = protocol

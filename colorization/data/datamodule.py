@@ -22,6 +22,7 @@ from colorization.data.order import EpochOrder, Position, TrainingSampler
 from colorization.data.photos import Photos, SelectedPhotos
 from colorization.data.predictions import PairedDataset, Predictions
 from colorization.data.protocols import Protocol
+from colorization.data.roots import check_loading
 from colorization.data.skipped import SkippedPhotos
 from colorization.data.splits import Split
 from colorization.data.tars.remote import is_address, is_command
@@ -65,9 +66,7 @@ class PhotoDataModule(LightningDataModule, ABC):
         degrade: str = "none",
     ) -> None:
         super().__init__()
-        for key, value, least in (("size", size, 16), ("batch_size", batch_size, 1), ("num_workers", num_workers, 0)):
-            if value < least:
-                raise ConfigError(f"data.{key}={value} is too small: give {least} or more")
+        check_loading({"size": size, "batch_size": batch_size, "num_workers": num_workers})
         if not 0 < crop_scale[0] <= crop_scale[1] <= 1:
             raise ConfigError(f"data.crop_scale={list(crop_scale)} is not a range of shares: give for example [0.35,1]")
         if not 0 <= max_unreadable <= 1:

@@ -1,9 +1,12 @@
-"""Rank and world size of this process, as set by torchrun or Slurm's srun."""
+"""Rank and world size of this process, as set by torchrun or Slurm's srun, and the hardware that it may use."""
 
 import os
 import signal
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
+
+from colorization.errors import ConfigError
 
 # Signals that ask a program to stop and save: Ctrl-C, termination, and Slurm's warning (SIGUSR1, not on Windows).
 STOP_SIGNALS: tuple[signal.Signals, ...] = tuple(
@@ -48,6 +51,23 @@ def wait_for_all() -> None:
         distributed.init_process_group("gloo", timeout=timedelta(days=30))
         distributed.barrier()
         distributed.destroy_process_group()
+
+
+def check_accelerator(name: Any) -> None:
+    """Checks that this machine has the GPU of a trainer's `accelerator`.
+
+    Raises:
+        ConfigError: it has none.
+    """
+    import torch
+
+    found = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    found["gpu"] = any(found.values())
+    if name in found and not found[name]:
+        raise ConfigError(
+            f"trainer.accelerator={name} is not available: PyTorch finds no such GPU here; give trainer=auto or "
+            "trainer=cpu instead"
+        )
 
 
 def usable_cores(most: int) -> int:

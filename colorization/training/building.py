@@ -18,7 +18,7 @@ from colorization.compat.lightning import relaunches_script
 from colorization.config.instantiate import instantiate
 from colorization.data.datamodule import PhotoDataModule, absolute_root
 from colorization.errors import ConfigError, did_you_mean, first_line
-from colorization.runtime.processes import this_process
+from colorization.runtime.processes import check_accelerator, this_process
 from colorization.training.module import ColorizationModule
 from colorization.training.resume import Start
 from colorization.training.saving import AtomicCheckpointIO
@@ -95,6 +95,7 @@ def build_trainer(config: dict[str, Any]) -> Trainer:
     callbacks = [instantiate(node, f"callbacks.{name}") for name, node in config["callbacks"].items() if node]
     loggers = [instantiate(node, f"logger.{name}") for name, node in config["logger"].items() if node]
     node = {key: value for key, value in config["trainer"].items() if key != "profiler"}
+    check_accelerator(node.get("accelerator"))
     profiler = build_profiler(config["trainer"].get("profiler"), config["paths"]["run"])
     trainer: Trainer = instantiate(
         node, "trainer", callbacks=callbacks, logger=loggers, profiler=profiler, plugins=[AtomicCheckpointIO()]

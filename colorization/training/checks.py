@@ -29,6 +29,7 @@ def check(config: dict[str, Any]) -> None:
     trainer = config["trainer"]
     for path, value, least, most in (
         ("seed", config["seed"], 0, 2**32 - 1),
+        ("optimizer.lr", config["optimizer"].get("lr"), 0, math.inf),
         ("trainer.max_epochs", trainer.get("max_epochs", 1), 1, math.inf),
         ("trainer.accumulate_grad_batches", trainer.get("accumulate_grad_batches", 1), 1, math.inf),
         ("trainer.gradient_clip_val", trainer.get("gradient_clip_val") or 0, 0, math.inf),
