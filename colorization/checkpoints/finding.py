@@ -19,15 +19,19 @@ def of_newest_run(output_dir: Path) -> list[Path]:
     return max((newest_first(folder) for folder in runs), key=lambda paths: _date(paths[0]), default=[])
 
 
-def best_of_newest_run(output_dir: Path) -> Path:
+def best_of_newest_run(output_dir: Path, option: str = "checkpoint") -> Path:
     """The best checkpoint of the newest run in a folder; its newest one if there is no best one yet.
+
+    Args:
+        output_dir: the folder.
+        option: that asks for it, for messages.
 
     Raises:
         CheckpointError: there is no run.
     """
     found = of_newest_run(output_dir)
     if not found:
-        raise CheckpointError(f"checkpoint=last: there is no checkpoint in {output_dir}: give the path of one")
+        raise CheckpointError(f"{option}=last: there is no checkpoint in {output_dir}: give the path of one")
     best = found[0].with_name(BEST)
     return best if best in found else found[0]
 
@@ -46,7 +50,7 @@ def to_resume(ckpt_path: str, run: Path, output_dir: Path) -> list[Path]:
     """
     if ckpt_path not in ("last", "auto"):
         path = Path(ckpt_path).expanduser()
-        check_exists(path)
+        check_exists(path, "ckpt_path", ": give the path of a .ckpt that train.py wrote, or ckpt_path=last")
         return [path]
     found = newest_first(run / CHECKPOINTS)
     if not found and ckpt_path == "last":
@@ -59,15 +63,21 @@ def to_resume(ckpt_path: str, run: Path, output_dir: Path) -> list[Path]:
     return found
 
 
-def check_exists(path: Path) -> None:
+def check_exists(path: Path, option: str = "checkpoint", advice: str | None = None) -> None:
     """Checks that there is a file of weights.
+
+    Args:
+        path: the file.
+        option: that names it, for messages.
+        advice: the end of the message; None for the usual one.
 
     Raises:
         CheckpointError: there is none.
     """
     if not path.is_file():
         what = "is a folder" if path.is_dir() else "does not exist"
-        raise CheckpointError(f"checkpoint {path} {what}: give the path of a checkpoint or of an exported network")
+        advice = advice or ": give the path of a checkpoint or of an exported network"
+        raise CheckpointError(f"{option} {path} {what}{advice}")
 
 
 def _date(path: Path) -> int:

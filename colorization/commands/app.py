@@ -9,7 +9,6 @@ from typing import Any
 from omegaconf import DictConfig
 
 from colorization.app.serving import Serving, is_local
-from colorization.checkpoints.finding import check_exists
 from colorization.checkpoints.shipped import DEFAULT, located
 from colorization.config.instantiate import resolve_early
 from colorization.errors import ConfigError
@@ -22,7 +21,6 @@ def run(composed: DictConfig) -> None:
     config = resolve_early(composed)
     serving = check(config)
     first = located(config["checkpoint"], config["paths"]["output_dir"])
-    check_exists(first)
     with stopping_at_once():
         from colorization.app.models import Models, find_models
         from colorization.app.server import serve

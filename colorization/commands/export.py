@@ -7,7 +7,6 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from colorization.checkpoints.finding import check_exists
 from colorization.checkpoints.formats import FORMATS
 from colorization.checkpoints.shipped import located
 from colorization.config.instantiate import resolve_early
@@ -28,7 +27,6 @@ def run(composed: DictConfig) -> None:
         raise ConfigError(f"output={output} has to end in {ending} for format={config['format']}")
     if output.exists() and not config["overwrite"]:
         raise ConfigError(f"output={output} exists: give another name, or overwrite=true to replace it")
-    check_exists(source)
     with stopping_at_once():
         from colorization.checkpoints.export import export
     with console.status(f"Exporting {source}"):

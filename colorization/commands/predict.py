@@ -8,7 +8,6 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from colorization.checkpoints.finding import check_exists
 from colorization.checkpoints.shipped import located
 from colorization.config.instantiate import resolve, resolve_early
 from colorization.config.schemas import PredictConfig
@@ -37,7 +36,6 @@ def run(composed: DictConfig) -> None:
         overwrite=config["overwrite"],
     )
     checkpoint = located(config["checkpoint"], config["paths"]["output_dir"])
-    check_exists(checkpoint)
     check_adapter([checkpoint], config["adapter"])
     with stopping_at_once():
         from colorization.commands.coloring import color

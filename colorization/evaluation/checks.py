@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from colorization.checkpoints.finding import check_exists
 from colorization.checkpoints.shipped import located
 from colorization.data.roots import check_folder, check_photos
 from colorization.data.splits import checked_split
@@ -33,8 +32,6 @@ def check(config: Mapping[str, Any], paths: Sequence[str], folders: Sequence[str
     if config["split"] is not None:
         checked_split(config["split"])
     files = [located(path, config["paths"]["output_dir"]) for path in paths]
-    for file in files:
-        check_exists(file)
     check_adapter(files, config["adapter"])
     for folder in folders:
         check_folder(Path(folder).expanduser(), "predictions", "coloured pictures")

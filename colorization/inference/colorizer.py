@@ -14,8 +14,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from colorization.checkpoints import hub
-from colorization.checkpoints.shipped import DEFAULT_MODEL, in_catalogue
-from colorization.errors import ConfigError, PictureError
+from colorization.checkpoints.shipped import DEFAULT, DEFAULT_MODEL, in_catalogue
+from colorization.errors import CheckpointError, ConfigError, PictureError
 from colorization.imagefiles.arrays import as_picture, like
 from colorization.imagefiles.picture import Picture
 from colorization.inference.loading import AdapterLike, load_model
@@ -87,6 +87,9 @@ class Colorizer:
             CheckpointError: the checkpoint is missing, corrupt, too new, or names foreign code.
             ConfigError: the device is not available, the resolution is too small, or the objective has no such option.
         """
+        if not Path(path).exists() and (str(path) == DEFAULT or in_catalogue(path)):
+            made = "Colorizer.default()" if str(path) == DEFAULT else f"Colorizer.from_onnx('{path}')"
+            raise CheckpointError(f"checkpoint {path} is the name of a model, not of a file: call {made}")
         check_adapter([path], adapter)
         found = find_device(device)
         loaded = load_model(path, resolution, trusted, adapter, device=str(found))

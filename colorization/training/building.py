@@ -59,7 +59,7 @@ def build(config: dict[str, Any], start: Start) -> tuple[Trainer, ColorizationMo
     with isolate_rng():
         check_rebuilds(network, objective, config)
     if config["init_from"] is not None and start.path is None:
-        load_weights(network, objective, located(config["init_from"], config["paths"]["output_dir"]))
+        load_weights(network, objective, located(config["init_from"], config["paths"]["output_dir"], "init_from"))
     return trainer, ColorizationModule(network, objective, config, optimizer, scheduler), data
 
 

@@ -4,7 +4,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from colorization.checkpoints.finding import check_exists, to_resume
+from colorization.checkpoints.finding import to_resume
 from colorization.checkpoints.shipped import located
 from colorization.data.roots import check_photos
 from colorization.errors import ConfigError, did_you_mean
@@ -53,7 +53,7 @@ def check(config: dict[str, Any]) -> None:
     if config["ckpt_path"] is not None:
         to_resume(config["ckpt_path"], run, Path(output_dir))
     elif config["init_from"] is not None:
-        check_exists(located(config["init_from"], output_dir))
+        located(config["init_from"], output_dir, "init_from")
     elif weights := config["backbone"].get("weights"):
         existing(weights, "backbone.weights")
 

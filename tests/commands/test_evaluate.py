@@ -99,7 +99,9 @@ def test_patterns_that_overlap_are_noticed(here: Any, there: str, overlaps: bool
         assert choose_split(None, data, config, [trained]) == "all"
 
 
-def test_last_is_the_best_checkpoint_of_the_newest_run(trained: Path, tmp_path: Path, photos: Path) -> None:
+def test_last_is_the_best_checkpoint_of_the_newest_run(
+    trained: Path, tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for run, names in (("old", ("best", "last")), ("multirun/0", ("last",)), ("train/new", ("best", "last"))):
         folder = tmp_path / "outputs" / run / "checkpoints"
         folder.mkdir(parents=True)
@@ -112,7 +114,8 @@ def test_last_is_the_best_checkpoint_of_the_newest_run(trained: Path, tmp_path: 
         (folder / ".last.part.ckpt").touch()
         assert located("last", "outputs") == Path("outputs") / newest.relative_to(tmp_path / "outputs")
     assert located("default", "outputs").name == "default.safetensors"
-    assert located("~/best.ckpt", "outputs") == Path.home() / "best.ckpt"
+    monkeypatch.setenv("HOME", str(newest.parent))
+    assert located("~/best.ckpt", "outputs") == newest
 
 
 @pytest.mark.parametrize("command", ["evaluate", "predict", "export"])

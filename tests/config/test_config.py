@@ -123,7 +123,13 @@ def test_help_and_cfg(run_script: RunScript, capfd: pytest.CaptureFixture[str], 
         ("backbone._target_=os.system", ["is not an option of system"]),
         ("decoder._target_=torch.nn.Linear", ["decoder.width is not an option of Linear"]),
         ("data=folder data.root=a(1).jpg", ["data.root=a(1).jpg can't be read: write 'data.root=\"a(1).jpg\"'"]),
-        ("ckpt_path=nowhere.ckpt", ["nowhere.ckpt", "does not exist"]),
+        (
+            "ckpt_path=nowhere.ckpt",
+            ["ckpt_path nowhere.ckpt does not exist: give the path of a .ckpt", "=last"],
+        ),
+        ("init_from=nowhere.ckpt", ["init_from nowhere.ckpt does not exist: give the path", "init_from=last"]),
+        ("init_from=defualt", ["init_from defualt does not exist; did you mean default?"]),
+        ("init_from=last", ["init_from=last: there is no checkpoint in"]),
         ("ckpt_path=last", ["ckpt_path=last", "there is no"]),
         ("trainer.accelerator=abacus", ["trainer can't be built as configured", "abacus"]),
         ("trainer.max_epochs=0", ["trainer.max_epochs=0", "give 1 or more"]),
@@ -212,6 +218,17 @@ def test_the_other_commands_know_options_by_other_names(fails: Fails) -> None:
     assert "data.batch_size belongs to a source of photos" in fails("evaluate", "data.batch_size=3")
     assert "write data.num_workers=3" in fails("audit", "--workers", "3")
     assert "did you mean data.num_workers?" in fails("audit", "workers=3")
+
+
+@pytest.mark.parametrize("command", ["evaluate", "predict", "app"])
+def test_a_checkpoint_that_does_not_exist(fails: Fails, tmp_path: Path, command: str) -> None:
+    (tmp_path / "photo.jpg").touch()
+    words = {"evaluate": ["data=sample"], "predict": ["photo.jpg"], "app": []}[command]
+    message = fails(command, *words, "checkpoint=ddcolor_tini")
+    assert message == "Error: checkpoint ddcolor_tini does not exist; did you mean ddcolor_tiny?"
+    message = fails(command, *words, "checkpoint=trained.ckpt")
+    assert "trained.ckpt does not exist: give the path of a checkpoint" in message
+    assert "checkpoint=last" in message
 
 
 def test_full_error_shows_the_traceback(run_script: RunScript, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """The catalogue of published networks: its entries, and files that are fetched."""
 
 import hashlib
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -60,6 +61,12 @@ def test_a_file_of_an_entry_s_name_goes_first(tmp_path: Path) -> None:
     Path("siggraph17").write_bytes(b"")
     assert in_catalogue("siggraph17") is None
     assert in_catalogue("nothing") is None
+
+
+@pytest.mark.parametrize(("name", "call"), [("default", "default()"), ("ddcolor_tiny", "from_onnx('ddcolor_tiny')")])
+def test_a_name_of_a_model_is_not_that_of_a_file(name: str, call: str) -> None:
+    with pytest.raises(CheckpointError, match=re.escape(f"not of a file: call Colorizer.{call}")):
+        Colorizer.from_checkpoint(name)
 
 
 def test_fetched_once_and_used(web: Web, tmp_path: Path) -> None:
