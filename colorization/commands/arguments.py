@@ -8,7 +8,7 @@ import itertools
 import os
 import re
 import shlex
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -91,9 +91,10 @@ class Grammar:
                     overrides.append(_literal(word))
                 else:
                     known = all_options() if all_options else options
+                    siblings = [option for option in options if option != "paths"]  # for the commands themselves
                     raise ConfigError(
                         f"{word}: there is no such file, and {name} is not an option"
-                        f"{what_was_meant(name, options, known)}"
+                        f"{what_was_meant(name, siblings, known)}"
                     )
             else:
                 plain.append(word)
@@ -122,13 +123,26 @@ def _flag(word: str, rest: Iterator[str], all_options: Callable[[], Mapping[str,
     if key in _FLAGS:
         return [word, *itertools.islice(rest, int(word in _FLAGS_WITH_A_VALUE))]
     name, options = key.strip("-").replace("-", "_"), all_options()
-    meant = [name] if name in options else same_option(name, options)[:3] or [name]
+    meant = [name] if name in options else same_option(name, options)[:3]
+    if not key.startswith("--"):
+        meant = meant or _begun(name, options)
+        if not meant and len(name) < 2:
+            raise ConfigError(f"{key} is not an option: write KEY=VALUE, --help lists the keys")
     if not equals:
         following = next(rest, "")
-        is_value = following and not following.startswith("-") and "=" not in following
-        value = "true" if isinstance(options.get(meant[0]), bool) else following if is_value else "VALUE"
-    written = " or ".join(f"{name}={shlex.quote(value)}" for name in meant)
-    raise ConfigError(f"{key}: options have no dashes, write {written}")
+        value = "VALUE" if following.startswith("-") or "=" in following else following or "VALUE"
+    written = [
+        f"{name}={'true' if isinstance(options.get(name), bool) and not equals else shlex.quote(value)}"
+        for name in meant or [name]
+    ]
+    raise ConfigError(f"{key}: options have no dashes, write {' or '.join(written)}")
+
+
+def _begun(letters: str, options: Iterable[str]) -> list[str]:
+    """The options, first those of the root, that begin with some letters; none if they are too many to choose from."""
+    found = sorted(name for name in options if name.rpartition(".")[2].startswith(letters))
+    found = [name for name in found if "." not in name] or found
+    return found if len(found) <= 3 else []
 
 
 def _literal(word: str) -> str:

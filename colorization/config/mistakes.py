@@ -18,7 +18,7 @@ from yaml import MarkedYAMLError
 from colorization.compat.omegaconf import root_of
 from colorization.config.declared import declared
 from colorization.errors import ColorizationError, ConfigError, did_you_mean, shown
-from colorization.runtime.installation import install_hint
+from colorization.runtime.installation import command_line, install_hint
 
 # The extras of the presets in conf/sweep.
 _PLUGINS = {
@@ -29,12 +29,12 @@ _PLUGINS = {
 SWEEPS = frozenset(f"sweep={preset}" for preset in ("optuna", "joblib", "submitit"))
 # Names of options in other projects, by their names here.
 _ELSEWHERE = {
-    "batch_size": ("batch", "batchsize", "bs"),
+    "batch_size": ("batch", "batchsize", "bs", "b"),
     "ckpt_path": ("resume", "resume_from", "resume_from_checkpoint"),
     "devices": ("gpu", "gpus", "num_gpus", "n_gpus", "num_devices"),
     "lr": ("learning_rate", "learningrate", "base_lr"),
-    "max_epochs": ("epoch", "epochs", "num_epochs", "n_epochs"),
-    "num_workers": ("workers", "nworkers", "n_workers", "jobs"),
+    "max_epochs": ("epoch", "epochs", "num_epochs", "n_epochs", "e"),
+    "num_workers": ("workers", "nworkers", "n_workers", "jobs", "j"),
     "precision": ("amp", "fp16", "bf16"),
     "root": ("data_dir", "data_root", "dataset_path"),
     "size": ("image_size", "img_size", "imgsz", "crop_size"),
@@ -116,7 +116,7 @@ def explain(error: BaseException) -> str:
                 return f"{cause.full_key} is not in conf/: add it with +{cause.full_key}=VALUE"
             return f"{cause.full_key} is not an option{what_was_meant(str(cause.key), valid, everywhere)}"
         if isinstance(cause, MissingMandatoryValue):
-            return f"{cause.full_key} is missing: give {cause.full_key}=VALUE on the command line"
+            return _of_missing(str(cause.full_key))
         if isinstance(cause, OmegaConfBaseException):
             if "is not a ListConfig" in str(cause.msg or cause):
                 return f"{cause.full_key} takes a list, also for one value: write '{cause.full_key}=[A,B]'"
@@ -134,6 +134,12 @@ def _files_of(group: str, error: MissingConfigException) -> set[str]:
     """The options of a group, from the search path in Hydra's message: it tells no options for a list of a group."""
     folders = re.findall(r"path=file://(.+)", str(error))
     return {path.stem for folder in folders for path in Path(folder, group).glob("*.yaml")}
+
+
+def _of_missing(full_key: str) -> str:
+    if full_key == "input":
+        return f"{full_key} is missing: name a picture or a folder, as in {command_line('predict')} photo.jpg"
+    return f"{full_key} is missing: give {full_key}=VALUE on the command line"
 
 
 def _of_a_choice(key: str) -> str | None:
@@ -216,4 +222,4 @@ def check_composed(config: DictConfig) -> None:
             raise ConfigError(f"{key} is not an option{what_was_meant(key, known, options.keys() - {key})}")
     for key, value in options.items():
         if value == MISSING:
-            raise ConfigError(f"{key} is missing: give {key}=VALUE on the command line")
+            raise ConfigError(_of_missing(key))

@@ -94,6 +94,11 @@ def test_a_pattern_in_brackets_is_a_pattern_if_it_finds_something(tmp_path: Path
         (["--overwrite", "x.jpg"], ["write overwrite=true"]),
         (["--bs", "4"], ["write batch_size=4"]),
         (["--device", "--overwrite"], ["write device=VALUE"]),
+        (["-o", "x", "a.jpg"], ["-o: options have no dashes, write output=x or overwrite=true"]),
+        (["-d", "cpu"], ["write device=cpu"]),
+        (["-d"], ["write device=VALUE"]),
+        (["-q=90"], ["write quality=90"]),
+        (["-z", "1"], ["-z is not an option: write KEY=VALUE, --help lists the keys"]),
         (["bs=4"], ["bs is not an option; did you mean batch_size?"]),
         (["input="], ["input= is empty"]),
         (["a.jpg", ""], ["input= is empty"]),
@@ -105,6 +110,7 @@ def test_mistakes(words: list[str], parts: list[str]) -> None:
         predict.grammar.to_overrides(words)
     for part in parts:
         assert part in str(mistake.value)
+    assert "paths" not in str(mistake.value)
 
 
 def test_a_value_that_is_a_file_is_taken_as_it_is(tmp_path: Path) -> None:

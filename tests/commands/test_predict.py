@@ -297,7 +297,7 @@ def test_mistakes(checkpoint: str, tmp_path: Path, photos: Path, fails: Fails) -
     for arguments, part in (
         ((checkpoint, "input=nowhere"), "nowhere: does not exist"),
         ((checkpoint, "nothing"), "nothing holds no pictures"),
-        ((checkpoint,), "input is missing"),
+        ((checkpoint,), "input is missing: name a picture or a folder, as in colorize photo.jpg"),
         ((*good, f"output={photos}"), "would overwrite the input"),
         ((*good, "output=file/below"), "output=file/below can't be written: Not a directory"),
         ((*good, "device=cuda:77"), "device=cuda:77"),
