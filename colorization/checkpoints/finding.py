@@ -6,6 +6,7 @@ from colorization.errors import CheckpointError
 
 # Names of the folder and of checkpoints, as in conf/callbacks.
 CHECKPOINTS, BEST, LAST = "checkpoints", "best.ckpt", "last.ckpt"
+GIVE_ONE = "give the path of a checkpoint or of an exported network"
 
 
 def newest_first(folder: Path) -> list[Path]:
@@ -50,7 +51,7 @@ def to_resume(ckpt_path: str, run: Path, output_dir: Path) -> list[Path]:
     """
     if ckpt_path not in ("last", "auto"):
         path = Path(ckpt_path).expanduser()
-        check_exists(path, "ckpt_path", ": give the path of a .ckpt that train.py wrote, or ckpt_path=last")
+        check_exists(path, "ckpt_path", "give the path of a .ckpt that train.py wrote, or ckpt_path=last")
         return [path]
     found = newest_first(run / CHECKPOINTS)
     if not found and ckpt_path == "last":
@@ -63,21 +64,20 @@ def to_resume(ckpt_path: str, run: Path, output_dir: Path) -> list[Path]:
     return found
 
 
-def check_exists(path: Path, option: str = "checkpoint", advice: str | None = None) -> None:
+def check_exists(path: Path, option: str = "checkpoint", advice: str = GIVE_ONE) -> None:
     """Checks that there is a file of weights.
 
     Args:
         path: the file.
         option: that names it, for messages.
-        advice: the end of the message; None for the usual one.
+        advice: the end of the message.
 
     Raises:
         CheckpointError: there is none.
     """
     if not path.is_file():
         what = "is a folder" if path.is_dir() else "does not exist"
-        advice = advice or ": give the path of a checkpoint or of an exported network"
-        raise CheckpointError(f"{option} {path} {what}{advice}")
+        raise CheckpointError(f"{option} {path} {what}: {advice}")
 
 
 def _date(path: Path) -> int:

@@ -18,6 +18,7 @@ from colorization.backbones import Backbone
 from colorization.checkpoints.finding import check_exists
 from colorization.checkpoints.memory_budget import Budget
 from colorization.checkpoints.renamed import renamed
+from colorization.checkpoints.shipped import DEFAULT_MODEL
 from colorization.checkpoints.stored_config import NO_BEGINNING, OF_TRAINING, buildable, packages_of
 from colorization.config.instantiate import Packages, instantiate, locate, packages_named, parameters
 from colorization.decoders.base import Decoder
@@ -208,6 +209,11 @@ def load_weights(network: ColorizationNetwork, objective: Objective, path: StrPa
         try:
             _load(module, checkpoint["state_dict"], prefix)
         except RuntimeError as error:
+            if path == DEFAULT_MODEL:
+                raise CheckpointError(
+                    f"init_from=default does not fit this {group}: give experiment=default init_from=default, which "
+                    "has the network of the default model"
+                ) from error
             raise CheckpointError(
                 f"init_from={path} does not fit this {group}: that network was trained with "
                 f"{_options(checkpoint[ENTRY]['config'].get(group))}; give the same options"

@@ -3,7 +3,7 @@
 import difflib
 from pathlib import Path
 
-from colorization.checkpoints.finding import best_of_newest_run, check_exists
+from colorization.checkpoints.finding import GIVE_ONE, best_of_newest_run, check_exists
 from colorization.config.folder import CONF
 from colorization.runtime.files import StrPath
 
@@ -32,11 +32,9 @@ def located(name: str, output_dir: str, option: str = "checkpoint") -> Path:
     path = in_catalogue(name) or Path(name).expanduser()
     names = [DEFAULT, NEWEST_RUN, *(_entries() if option == "checkpoint" else ())]
     if close := difflib.get_close_matches(name, names, n=1):
-        advice = f"; did you mean {close[0]}?"
+        advice = f"did you mean {close[0]}?"
     else:
-        advice = (
-            f": give the path of a checkpoint or of an exported network, or {option}=last for the newest run's best"
-        )
+        advice = f"{GIVE_ONE}, or {option}=last for the newest run's best"
     check_exists(path, option, advice)
     return path
 

@@ -35,7 +35,7 @@ def run(composed: DictConfig) -> None:
     data.prepare_data()
     photos = data.photos(split)
     if photos is None or len(photos) == 0:
-        raise DataError(f"{data} has no {split} photos: choose another split, or add some")
+        raise DataError(f"{data} has no {split} photos: give split=all, or add some")
     audit = audit_photos(photos, thresholds, config["exclude"], data.num_workers)
     excluded = data.excluded_names() | audit.excluded(config["exclude"])
     run = Path(config["paths"]["run"])

@@ -4,9 +4,11 @@ The signature of a `_target_` is the schema of its node: `resolve` validates eve
 backbone or decoder defines its own schema.
 """
 
+import difflib
 import functools
 import importlib.util
 import inspect
+import pkgutil
 import pydoc
 import sys
 import typing
@@ -166,12 +168,25 @@ def locate(name: Any, path: str, packages: Packages = None) -> Callable[..., Any
                 f"{path}={name}: there is no package {package}: install it, or put PYTHONPATH=FOLDER, with its "
                 "folder, before the command"
             )
-        raise ConfigError(f"{path}={name} does not exist")
+        raise ConfigError(f"{path}={name} does not exist{_similar(name)}")
     if not callable(found):
         raise ConfigError(f"{path}={name} is neither a class nor a function")
     if not _is_within(str(getattr(found, "__module__", "")), packages):
         raise _refusal(name, path, packages)
     return found
+
+
+def _similar(name: str) -> str:
+    """The end of a message about a name that does not exist: similar public names in its module or package."""
+    parent, _, last = name.rpartition(".")
+    while parent and (found := pydoc.locate(parent)) is None:
+        parent, _, last = parent.rpartition(".")
+    if not parent:
+        return ""
+    modules = (module.name for module in pkgutil.iter_modules(getattr(found, "__path__", ())))
+    names = {each for each in (*dir(found), *modules) if not each.startswith("_")}
+    close = difflib.get_close_matches(last, names)
+    return f"; did you mean {' or '.join(f'{parent}.{each}' for each in close)}?" if close else f": look in {parent}"
 
 
 def _is_within(name: str, packages: Packages) -> bool:

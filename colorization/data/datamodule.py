@@ -158,7 +158,8 @@ class PhotoDataModule(LightningDataModule, ABC):
         photos = self.photos(split)
         if photos is None or len(photos) == 0:
             excluded = "" if self._exclusion is None else f" that data.exclude={self._exclusion.path} leaves in"
-            raise DataError(f"{self} has no {split} photos{excluded}: choose another split, or add some")
+            advice = "give split=val or split=all" if split == "test" else "add some"
+            raise DataError(f"{self} has no {split} photos{excluded}: {advice}")
         return photos
 
     def _open(self, split: Split, stage: str) -> PhotoDataset:

@@ -56,6 +56,8 @@ def as_picture(image: Any) -> Picture:
     if not known or pixels.ndim != 3 or pixels.shape[2] not in (1, 3, 4) or not pixels.size:
         raise PictureError(f"{what} is not a picture: give uint8, uint16 or floats in 0..1 of shape {shapes}")
     if pixels.dtype.kind == "f" and not ((pixels >= 0) & (pixels <= 1)).all():
+        if not np.isfinite(pixels).all():
+            raise PictureError(f"{what} is not a picture: it holds NaN or Inf, replace them, as np.nan_to_num does")
         raise PictureError(f"{what} is not a picture: its values are outside 0..1, divide by the maximum")
     alpha = pixels[..., 3] if pixels.shape[2] == 4 else None
     return Picture(pixels[..., 0] if pixels.shape[2] == 1 else pixels[..., :3], alpha)

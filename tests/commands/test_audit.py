@@ -285,7 +285,7 @@ def test_the_sample_s_repeats_are_no_duplicates() -> None:
     [
         (["exclude=[sepiaa]"], ["exclude=sepiaa", "did you mean sepia?"]),
         (["split=trian"], ["split=trian", "did you mean train?"]),
-        (["split=test"], ["data=sample has no test photos"]),
+        (["split=test"], ["data=sample has no test photos: give split=all"]),
         (["thresholds.tiny=-1"], ["thresholds.tiny=-1", "0 or more"]),
         (["thresholds.near_duplicate=40"], ["thresholds.near_duplicate=40", "at most 16"]),
         (["thresholds.tinny=3"], ["thresholds.tinny", "did you mean tiny?"]),

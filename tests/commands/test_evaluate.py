@@ -62,6 +62,10 @@ def test_evaluate_s_mistakes(trained: Path, tmp_path: Path, photos: Path, fails:
     learned = trained.parent / "photos"
     for arguments, part in (
         ([*good, "data=folder", f"data.root={photos}", "split=vall"], "did you mean val"),
+        (
+            [*good, "data=folder", f"data.root={photos}", "split=test"],
+            f"data.root={photos} has no test photos: give split=val or split=all",
+        ),
         ([*good, "data=folder", f"data.root={learned}/nested", "data.val_share=0.4"], "overlaps with training's"),
         ([*good, "data=folder", f"data.root={learned}", "data.val_share=0.5"], "differs from training's 0.4"),
         ([*good, "data=folder", f"data.root={tmp_path}/nowhere"], "does not exist"),

@@ -131,7 +131,7 @@ def test_help_and_cfg(run_script: RunScript, capfd: pytest.CaptureFixture[str], 
             ["ckpt_path nowhere.ckpt does not exist: give the path of a .ckpt", "=last"],
         ),
         ("init_from=nowhere.ckpt", ["init_from nowhere.ckpt does not exist: give the path", "init_from=last"]),
-        ("init_from=defualt", ["init_from defualt does not exist; did you mean default?"]),
+        ("init_from=defualt", ["init_from defualt does not exist: did you mean default?"]),
         ("init_from=last", ["init_from=last: there is no checkpoint in"]),
         ("ckpt_path=last", ["ckpt_path=last", "there is no"]),
         ("trainer.accelerator=abacus", ["trainer can't be built as configured", "abacus"]),
@@ -228,7 +228,7 @@ def test_a_checkpoint_that_does_not_exist(fails: Fails, tmp_path: Path, command:
     (tmp_path / "photo.jpg").touch()
     words = {"evaluate": ["data=sample"], "predict": ["photo.jpg"], "app": []}[command]
     message = fails(command, *words, "checkpoint=ddcolor_tini")
-    assert message == "Error: checkpoint ddcolor_tini does not exist; did you mean ddcolor_tiny?"
+    assert message == "Error: checkpoint ddcolor_tini does not exist: did you mean ddcolor_tiny?"
     message = fails(command, *words, "checkpoint=trained.ckpt")
     assert "trained.ckpt does not exist: give the path of a checkpoint" in message
     assert "checkpoint=last" in message
@@ -245,7 +245,9 @@ def test_full_error_shows_the_traceback(run_script: RunScript, monkeypatch: pyte
     ("target", "message"),
     [
         ("nowhere_at_all.nets.Mine", "there is no package nowhere_at_all: install it, or put PYTHONPATH=FOLDER"),
-        ("colorization.nowhere", "does not exist"),
+        ("colorization.nowhere", "does not exist: look in colorization$"),
+        ("colorization.network.TrainedNetwrk", r"not exist; did you mean colorization\.network\.TrainedNetwork\?$"),
+        ("colorization.decoder.Pyramid", r"not exist; did you mean colorization\.decoders\?$"),
         ("colorization.config", "neither a class nor a function"),
         (5, "is not a name"),
     ],

@@ -134,6 +134,12 @@ def test_objects_that_are_not_pictures_are_refused(wrong: object) -> None:
         painter()(wrong)
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_an_array_that_is_not_finite_is_refused(value: float) -> None:
+    with pytest.raises(PictureError, match="holds NaN or Inf"):
+        painter()(np.full((4, 4), value))
+
+
 def test_a_pil_picture_keeps_resolution_and_exif_and_lies_upright() -> None:
     exif = Image.Exif()
     exif[0x0112], exif[0x010F] = 6, "Maker"

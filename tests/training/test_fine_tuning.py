@@ -66,6 +66,8 @@ def test_another_network_is_refused(trained: Path, photos: Path, tmp_path: Path,
     said = fails("train", *options, f"init_from={trained}", "decoder.width=32")
     assert f"init_from={trained} does not fit this decoder" in said
     assert "width=16" in said
+    said = fails("train", *options, "init_from=default")
+    assert "init_from=default does not fit this backbone: give experiment=default init_from=default" in said
     said = fails("train", *options, f"init_from={tmp_path / 'none.ckpt'}")
     assert "none.ckpt does not exist" in said
     assert not (tmp_path / "run" / "checkpoints").exists()
