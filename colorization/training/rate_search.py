@@ -23,6 +23,8 @@ _LOWEST = 1e-6
 _UNSTEADY_STEPS = 10
 # The slope is taken over so many steps, a third of a decade.
 _REACH = 6
+# A loss that rose to so many times its first value has diverged.
+_DIVERGED = 4
 
 
 def find_learning_rate(config: dict[str, Any], run: Path) -> float:
@@ -79,14 +81,14 @@ def steepest(rates: Sequence[float], losses: Sequence[float]) -> float | None:
 
     Args:
         rates: in equal steps of their logarithm.
-        losses: one each, smoothed; what is not finite, and all that follows, does not count.
+        losses: one each, smoothed; once it has diverged or is not finite, it no longer counts.
 
     Returns:
         One of the rates; None if the loss falls nowhere.
     """
-    finite = np.isfinite(losses)
-    end = len(losses) if finite.all() else int(np.argmin(finite))
-    steady = np.asarray(losses[_UNSTEADY_STEPS:end])
+    steady = np.asarray(losses[_UNSTEADY_STEPS:])
+    counts = steady <= steady[:1] + (_DIVERGED - 1) * np.abs(steady[:1])  # false for NaN
+    steady = steady[: len(steady) if counts.all() else np.argmin(counts)]
     if len(steady) <= _REACH:
         return None
     slopes = steady[_REACH:] - steady[:-_REACH]

@@ -39,6 +39,7 @@ def test_the_suggestion_is_where_the_loss_falls_fastest() -> None:
     noise = 0.002 * np.random.default_rng(0).standard_normal(100)
     losses = 0.1 / (1 + (rates / 1e-3)) + noise  # falls fastest, over the logarithm, at 1e-3
     losses[rates > 0.05] += 10 * rates[rates > 0.05]
+    losses[95:] = (50, 40, 30, 20, 10)  # a fall that is no learning
     for cut in (len(rates), 90):
         losses[cut:] = np.nan
         suggested = steepest(list(rates), list(losses))
