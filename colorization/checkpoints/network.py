@@ -73,6 +73,11 @@ def read_checkpoint(path: StrPath) -> dict[str, Any]:
     """
     path = Path(path).expanduser()
     check_exists(path)
+    if path.suffix.lower() in (".onnx", ".yaml"):  # graphs, and entries of the catalogue
+        raise CheckpointError(
+            f"checkpoint {path} is an exported network: it colours and can be scored, but neither be trained nor "
+            "exported again; give a .ckpt of train.py"
+        )
     try:
         checkpoint = safe_load.load(path)
         entry = checkpoint.get(ENTRY) if isinstance(checkpoint, dict) else None

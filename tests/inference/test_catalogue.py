@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from colorization import Colorizer
+from colorization.checkpoints.network import read_checkpoint
 from colorization.checkpoints.shipped import in_catalogue, located
 from colorization.config.folder import CONF
 from colorization.errors import CheckpointError, ConfigError
@@ -55,6 +56,11 @@ def test_every_entry_is_complete(path: Path) -> None:
     assert entry.url.startswith("https://")
     entry.build_adapter()
     assert located(path.stem, "outputs") == in_catalogue(path.stem) == path
+
+
+def test_an_entry_is_no_checkpoint_to_train_or_export() -> None:
+    with pytest.raises(CheckpointError, match=r"neither be trained nor exported again; give a \.ckpt"):
+        read_checkpoint(located("ddcolor_tiny", "outputs"))
 
 
 def test_a_file_of_an_entry_s_name_goes_first(tmp_path: Path) -> None:
