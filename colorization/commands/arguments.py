@@ -20,8 +20,8 @@ from colorization.config.mistakes import same_option, what_was_meant
 from colorization.errors import ConfigError
 from colorization.runtime.files import expand, matching
 
-# Hydra's flags; the first ones take a value.
-_FLAGS_WITH_A_VALUE = {"--cfg", "-c", "--package", "-p", "--info", "-i", "--experimental-rerun", "--shell-completion"}
+# Hydra's flags; the first ones take a value. Not -p, which many take for a port or a path.
+_FLAGS_WITH_A_VALUE = {"--cfg", "-c", "--package", "--info", "-i", "--experimental-rerun", "--shell-completion"}
 _FLAGS_WITH_A_VALUE |= {"-sc", "--config-dir", "-cd", "--config-path", "-cp", "--config-name", "-cn"}
 _FLAGS = _FLAGS_WITH_A_VALUE | {"--help", "-h", "--hydra-help", "--resolve", "--run", "-r", "--multirun", "-m"}
 _SEVERAL_RUNS = ("-m", "--multirun", "hydra.mode=MULTIRUN")

@@ -95,6 +95,7 @@ def test_a_pattern_in_brackets_is_a_pattern_if_it_finds_something(tmp_path: Path
         (["--bs", "4"], ["write batch_size=4"]),
         (["--device", "--overwrite"], ["write device=VALUE"]),
         (["-o", "x", "a.jpg"], ["-o: options have no dashes, write output=x or overwrite=true"]),
+        (["-p", "80", "a.jpg"], ["-p is not an option: write KEY=VALUE, --help lists the keys"]),
         (["-d", "cpu"], ["write device=cpu"]),
         (["-d"], ["write device=VALUE"]),
         (["-q=90"], ["write quality=90"]),
