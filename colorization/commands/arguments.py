@@ -140,7 +140,8 @@ def _flag(word: str, rest: Iterator[str], all_options: Callable[[], Mapping[str,
 
 def _begun(letters: str, options: Iterable[str]) -> list[str]:
     """The options, first those of the root, that begin with some letters; none if they are too many to choose from."""
-    found = sorted(name for name in options if name.rpartition(".")[2].startswith(letters))
+    names = (name for name in options if name != "paths")
+    found = sorted(name for name in names if name.rpartition(".")[2].startswith(letters))
     found = [name for name in found if "." not in name] or found
     return found if len(found) <= 3 else []
 
