@@ -242,11 +242,16 @@ class FetchingAhead:
 
     Args:
         cache: the cache.
+
+    Attributes:
+        place: of the photo that is read next. A thread that was slow skips shards of which photos were read already:
+            they may have been evicted since, and would evict others.
     """
 
     def __init__(self, cache: ShardCache) -> None:
         self.cache = cache
-        self._wanted: SimpleQueue[RemoteShard | None] = SimpleQueue()
+        self.place = 0
+        self._wanted: SimpleQueue[tuple[int, RemoteShard] | None] = SimpleQueue()
         self._is_over = False
 
     def __enter__(self) -> Self:
@@ -258,14 +263,16 @@ class FetchingAhead:
         self._is_over = True
         self._wanted.put(None)
 
-    def want(self, shard: RemoteShard) -> None:
-        """Queues a shard."""
-        self._wanted.put(shard)
+    def want(self, shard: RemoteShard, place: int) -> None:
+        """Queues a shard whose first photo has a place in the order of reading."""
+        self._wanted.put((place, shard))
 
     def _fetch_wanted(self) -> None:
-        while (shard := self._wanted.get()) is not None and not self._is_over:
-            with suppress(DataError):
-                self.cache.fetch(shard)
+        while (wanted := self._wanted.get()) is not None and not self._is_over:
+            place, shard = wanted
+            if place >= self.place:
+                with suppress(DataError):
+                    self.cache.fetch(shard)
 
 
 def missing(address: str) -> DataError:

@@ -119,11 +119,11 @@ class ShardPhotos(Photos):
         # First position of each shard, the last one on top.
         coming = sorted(zip(*np.unique(numbers, return_index=True)[::-1], strict=True), reverse=True)
         with FetchingAhead(self.cache) as ahead:
-            for place, index in enumerate(order):
-                while coming and coming[-1][0] <= place + self.buffer:
-                    shard = self.places[coming.pop()[1]]
-                    if isinstance(shard, RemoteShard):
-                        ahead.want(shard)
+            for ahead.place, index in enumerate(order):
+                while coming and coming[-1][0] <= ahead.place + self.buffer:
+                    first, number = coming.pop()
+                    if isinstance(shard := self.places[number], RemoteShard):
+                        ahead.want(shard, first)
                 yield int(index)
 
     def blocks(self) -> Blocks | None:
