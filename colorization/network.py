@@ -107,6 +107,12 @@ class TrainedNetwork(LightnessToAb):
         self.objective.vividness = value
 
 
+def knobs(model: LightnessToAb) -> dict[str, float]:
+    """The decoding options that a network has, by name, with their values."""
+    values = {name: getattr(model, name) for name in KNOBS}
+    return {name: value for name, value in values.items() if value is not None}
+
+
 def set_knob(model: LightnessToAb, name: str, value: float) -> None:
     """Sets a decoding option of a network: its `temperature` or `vividness`.
 
@@ -117,7 +123,7 @@ def set_knob(model: LightnessToAb, name: str, value: float) -> None:
         if name in model.fixed:
             raise ConfigError(
                 f"{name}={value:g}: this export has {name}={model.fixed[name]:g} for good: leave the option out, or "
-                f"give it to colorize-export"
+                "give it to colorize-export"
             )
         raise ConfigError(f"{name}={value:g}: this checkpoint's objective has no {name}: leave the option out")
     setattr(model, name, value)
@@ -129,9 +135,3 @@ def seen_size(height: int, width: int, resolution: int) -> tuple[int, int]:
     longest = max(resolution**2 // _LEAST_SIDE, resolution)
     tall, wide = (min(max(round(side * scale), 1), longest) for side in (height, width))
     return tall, wide
-
-
-def knobs(model: LightnessToAb) -> dict[str, float]:
-    """The decoding options that a network has, by name, with their values."""
-    values = {name: getattr(model, name) for name in KNOBS}
-    return {name: value for name, value in values.items() if value is not None}

@@ -56,7 +56,7 @@ def export(
     resolution: int | None = None,
     temperature: float | None = None,
     vividness: float | None = None,
-) -> "Exported":
+) -> Exported:
     """Writes a checkpoint's network in another format.
 
     Args:

@@ -64,6 +64,7 @@ class Grammar:
         """
         defaults = {field.name: field.default for field in fields(self.root)}
         options = tuple(defaults)
+        named = {name: value for name, value in defaults.items() if name != "paths"}  # which is for the commands
         takes_plain_words = bool(self.places or self.many)
         flags: list[str] = []
         overrides: list[str] = []
@@ -79,7 +80,7 @@ class Grammar:
             elif word in _SEVERAL_RUNS and not self.takes_multirun:
                 raise ConfigError(f"{word} does not work here: run one command per job")
             elif word.startswith("-"):
-                flags += _flag(word, rest, all_options or (lambda: defaults))
+                flags += _flag(word, rest, all_options or (lambda: named))
             elif key == self.many and equals:
                 plain += _listed(value)
             elif key in self.paths and equals and value != "null":
@@ -91,10 +92,9 @@ class Grammar:
                     overrides.append(_literal(word))
                 else:
                     known = all_options() if all_options else options
-                    siblings = [option for option in options if option != "paths"]  # for the commands themselves
                     raise ConfigError(
                         f"{word}: there is no such file, and {name} is not an option"
-                        f"{what_was_meant(name, siblings, known)}"
+                        f"{what_was_meant(name, named, known)}"
                     )
             else:
                 plain.append(word)
@@ -140,8 +140,7 @@ def _flag(word: str, rest: Iterator[str], all_options: Callable[[], Mapping[str,
 
 def _begun(letters: str, options: Iterable[str]) -> list[str]:
     """The options, first those of the root, that begin with some letters; none if they are too many to choose from."""
-    names = (name for name in options if name != "paths")
-    found = sorted(name for name in names if name.rpartition(".")[2].startswith(letters))
+    found = sorted(name for name in options if name.rpartition(".")[2].startswith(letters))
     found = [name for name in found if "." not in name] or found
     return found if len(found) <= 3 else []
 

@@ -32,7 +32,7 @@ def run(composed: DictConfig) -> None:
         config["output"],
         recursive=config["recursive"],
         suffix=config["suffix"],
-        file_format=config["format"],
+        file_format=config["format"] and config["format"].lower(),
         overwrite=config["overwrite"],
     )
     checkpoint = located(config["checkpoint"], config["paths"]["output_dir"])
@@ -43,7 +43,7 @@ def run(composed: DictConfig) -> None:
 
 
 def check(config: dict[str, Any]) -> None:
-    """Checks the options; `format` is then in lower case.
+    """Checks the options.
 
     Raises:
         ConfigError: a value is out of range.
@@ -57,7 +57,6 @@ def check(config: dict[str, Any]) -> None:
         formats = writable_endings()
         if config["format"].lower() not in formats:
             raise ConfigError(f"format={config['format']} can't be written{did_you_mean(config['format'], formats)}")
-        config["format"] = config["format"].lower()
     if config["suffix"] is not None and "/" in config["suffix"]:
         raise ConfigError(f"suffix={config['suffix']} is a part of a file name: leave out /")
     if config["output"] == "-" and "-" not in config["input"]:

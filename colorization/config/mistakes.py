@@ -40,9 +40,9 @@ _ELSEWHERE = {
     "size": ("image_size", "img_size", "imgsz", "crop_size"),
     "weight_decay": ("wd",),
 }
+_HERE = {word: name for name, words in _ELSEWHERE.items() for word in words}
 # A group and the name of an option in it, as in `callbacks/ema`.
 _MEMBER = re.compile(r"((?:hydra/)?[^/]+)/(.+)")
-_HERE = {word: name for name, words in _ELSEWHERE.items() for word in words}
 
 
 @contextmanager

@@ -59,7 +59,6 @@ def test_a_small_dataset_has_a_training_curve(tmp_path: Path, photos: Path, caps
     assert "Epoch 2/2" in printed
     assert "Epoch 0" not in printed
     assert "v_num" not in printed
-    assert "pytorch_lightning" not in printed
 
 
 def test_resuming_continues_epochs_schedule_and_loss(tmp_path: Path, photos: Path) -> None:
